@@ -1,0 +1,12 @@
+"""Where everything is."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.urls import include, path
+
+urlpatterns = [
+    path("admin/", admin.site.urls),
+    path("api/v1/", include("labeling.api.urls")),
+    path("", include("labeling.urls")),
+]

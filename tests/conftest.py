@@ -1,0 +1,78 @@
+"""Fixtures for all tests: a folder of their own, a seeded generator, the shared data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from django.core.management import CommandError
+from django.core.management.commands import flush
+from django.db import OperationalError, connections
+
+from labeling import append_only
+
+SHARED_DATA = Path(__file__).resolve().parents[1].parent / "shared" / "data"
+
+
+def pytest_collection_modifyitems(config, items):
+    """Leave out what is about the other engine; skip what needs shared data that is absent.
+
+    CI runs the suite on both engines and has the data, so that nothing is skipped there.
+    """
+    other = "postgres_only" if connections["default"].vendor == "sqlite" else "sqlite_only"
+    left_out = [item for item in items if other in item.keywords]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
+    if SHARED_DATA.is_dir():
+        return
+    skip = pytest.mark.skip(reason=f"the shared test data is not at {SHARED_DATA}")
+    for item in items:
+        if "shared_data" in item.keywords:
+            item.add_marker(skip)
+
+
+@pytest.fixture
+def shared_data() -> Path:
+    if not SHARED_DATA.is_dir():
+        pytest.skip(f"the shared test data is not at {SHARED_DATA}")
+    return SHARED_DATA
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(20_261_122)
+
+
+def _flushed(flush, tries=5):
+    """Flush, again if a request that a browser left behind was just reading (a deadlock)."""
+    for left in range(tries - 1, -1, -1):
+        try:
+            return flush()
+        except (CommandError, OperationalError):
+            if not left:
+                raise
+            connections["default"].close()
+    return None
+
+
+def _flush_without_triggers(flush):
+    """Let the flush after a transactional test empty the append-only tables too.
+
+    PostgreSQL truncates, which no trigger sees; SQLite deletes row by row.
+    """
+
+    def handle(self, **options):
+        connection = connections[options["database"]]
+        if connection.vendor != "sqlite":
+            return _flushed(lambda: flush(self, **options))
+        append_only.drop_triggers(connection)
+        try:
+            return _flushed(lambda: flush(self, **options))
+        finally:
+            append_only.create_triggers(connection)
+
+    return handle
+
+
+flush.Command.handle = _flush_without_triggers(flush.Command.handle)
