@@ -1,0 +1,216 @@
+"""Decode a file: its middle for features, or all of it for the probe.
+
+Runs in the decoding child (`ml.audio_child`), which `ml.audio` starts and watches.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+
+import numpy as np
+import numpy.typing as npt
+
+from ml.audio_types import PEAK_COLUMNS, DecodeLimits, Excerpt, Probe, excerpt_frames
+from ml.errors import AudioError
+from ml.levels import LoudnessMeter, PeakMeter
+from ml.sound_file import Sound
+from ml.types import FeatureConfig
+
+Floats = npt.NDArray[np.float32]
+
+#: Anything larger is no sound: +80 dB re full scale.
+_ABSURD = np.float32(1e4)
+_SILENT_PEAK = 1e-4
+_HASH_BYTES = 1 << 20
+#: A source that ends this far below the top of the mel bank leaves its upper filters empty.
+_BAND_SHARE = 0.9
+
+
+def decode_excerpt(
+    path: str, config: FeatureConfig, limits: DecodeLimits, room: Floats | None = None
+) -> Excerpt:
+    """Decode the exact middle of a file, or all of a shorter one, at the config's rate.
+
+    Seeks to the middle of the length that the header states. Where less comes back than was
+    asked for, the real length is found (see `Sound.measure`) and its middle is taken.
+
+    `room` is memory for the samples, as long as `excerpt_frames(config)`: they are then a
+    view of its beginning.
+
+    Raises
+    ------
+    AudioError : the file cannot be read, or is outside `limits`.
+    """
+    with Sound(path, limits) as sound:
+        if room is None:
+            room = np.empty(excerpt_frames(config), np.float32)
+        is_direct = sound.rate_hz == config.sample_rate_hz
+        start, samples, replaced = _middle(sound, config.excerpt_s, room if is_direct else None)
+        frames = sound.stated_frames or 0
+        _check_length(sound, frames)
+        _note_replaced(sound, replaced, len(samples))
+        _note_band(sound, config)
+        return Excerpt(
+            samples=samples
+            if is_direct
+            else _resampled(samples, sound.rate_hz, config.sample_rate_hz, room),
+            start_s=start / sound.rate_hz,
+            length_known_s=frames / sound.rate_hz,
+            source_rate_hz=sound.rate_hz,
+            bit_rate=sound.bit_rate(frames),
+            warning=_warning(sound),
+            **sound.format_fields(),
+        )
+
+
+def _middle(sound: Sound, excerpt_s: float, room: Floats | None) -> tuple[int, Floats, int]:
+    """Return (first frame, mono samples, samples replaced) of the middle that exists."""
+    want = round(excerpt_s * sound.rate_hz)
+    while True:
+        frames = sound.stated_frames
+        if frames is None:
+            sound.measure()
+            continue
+        count = min(want, frames)
+        start = (frames - count) // 2
+        out = np.empty(count, np.float32) if room is None else room[:count]
+        samples, replaced = _read_mono(sound, start, out)
+        if len(samples) == count or not sound.measure():
+            return start, samples, replaced
+
+
+def _read_mono(sound: Sound, start: int, out: Floats) -> tuple[Floats, int]:
+    """Fill `out` from a position on; return what was filled and the samples replaced."""
+    done = replaced = 0
+    for block in sound.blocks(start, len(out)):
+        part = out[done : done + len(block)]
+        _mix(block, part)
+        if not _is_sane(part):
+            replaced += _clean(block)
+            _mix(block, part)
+        done += len(block)
+    return out[:done], replaced
+
+
+def _mix(block: Floats, out: Floats) -> None:
+    """Write the mean of the channels; columns are added, `mean(axis=1)` takes ten times."""
+    if block.shape[1] == 1:
+        out[:] = block[:, 0]
+        return
+    np.add(block[:, 0], block[:, 1], out=out)
+    for channel in range(2, block.shape[1]):
+        out += block[:, channel]
+    out *= np.float32(1 / block.shape[1])
+
+
+def _is_sane(values: Floats) -> bool:
+    """Return whether a quick test rules out NaN, infinity and absurd values."""
+    flat = values.reshape(-1)
+    return bool(np.dot(flat, flat) < _ABSURD * _ABSURD)
+
+
+def _clean(block: Floats) -> int:
+    """Put silence for values that are no sound; return the frames that had one."""
+    is_bad = ~(np.abs(block) <= _ABSURD)
+    block[is_bad] = 0
+    return int(is_bad.any(axis=1).sum())
+
+
+def _resampled(samples: Floats, source_hz: int, target_hz: int, room: Floats) -> Floats:
+    import soxr  # loaded only for the few files that need it
+
+    out = room[: max(1, round(len(samples) * target_hz / source_hz))]
+    resampled = soxr.resample(samples, source_hz, target_hz, quality="HQ")[: len(out)]
+    out[: len(resampled)] = resampled
+    out[len(resampled) :] = 0
+    return out
+
+
+def _check_length(sound: Sound, frames: int) -> None:
+    length_s = frames / sound.rate_hz
+    if sound.damaged_at is not None:
+        sound.notes.append(
+            f"damaged after {sound.damaged_at / sound.rate_hz:.1f} s; what comes before counts"
+        )
+    if length_s < sound.limits.min_length_s:
+        cause = "damaged from the start" if sound.damaged_at is not None else "too short"
+        raise AudioError(
+            f"{cause}: {length_s:.2f} s of sound, less than {sound.limits.min_length_s:g} s"
+        )
+
+
+def _note_replaced(sound: Sound, replaced: int, frames: int) -> None:
+    if replaced * 2 > frames:
+        raise AudioError("damaged: over half of its samples are not numbers (NaN or infinite)")
+    if replaced:
+        sound.notes.append(
+            f"damaged: {replaced:,} samples are not numbers and count as silence"
+        )
+
+
+def _note_band(sound: Sound, config: FeatureConfig) -> None:
+    if sound.rate_hz / 2 < _BAND_SHARE * config.fmax_hz:
+        sound.notes.append(
+            f"recorded at {sound.rate_hz:,} Hz: nothing above {sound.rate_hz / 2:,.0f} Hz"
+        )
+
+
+def _warning(sound: Sound) -> str | None:
+    return "; ".join(sound.notes) or None
+
+
+def decode_probe(path: str, limits: DecodeLimits) -> Probe:
+    """Decode a file once in full, in constant memory, and measure it.
+
+    An MP3 has its frames counted first (1-3 ms), so that all of it is decoded even where the
+    header denies some of it. Damage met on the way ends the track there.
+
+    Raises
+    ------
+    AudioError : the file cannot be read, or is outside `limits`.
+    """
+    with Sound(path, limits) as sound:
+        if sound.sniffed.mp3 is not None:
+            sound.measure()
+        peaks, loudness = PeakMeter(), LoudnessMeter(sound.rate_hz)
+        replaced = 0
+        for block in sound.blocks(0, sound.max_frames + 1):
+            if not _is_sane(block):
+                replaced += _clean(block)
+            peaks.add(block)
+            loudness.add(block)
+        return _probe_of(sound, peaks, loudness, replaced)
+
+
+def _probe_of(sound: Sound, peaks: PeakMeter, loudness: LoudnessMeter, replaced: int) -> Probe:
+    frames = peaks.frames
+    if frames > sound.max_frames:
+        raise sound.too_long()
+    _check_length(sound, frames)
+    if sound.stated_frames is not None and sound.damaged_at is None:
+        sound.note_length(sound.stated_frames, frames)
+    _note_replaced(sound, replaced, frames)
+    return Probe(
+        length_s=frames / sound.rate_hz,
+        sample_rate_hz=sound.rate_hz,
+        bit_rate=sound.bit_rate(frames),
+        loudness_db=loudness.loudness_db(),
+        peaks=peaks.columns(PEAK_COLUMNS),
+        sha256=sha256_of(sound.fd),
+        size_bytes=sound.status.st_size,
+        mtime=sound.status.st_mtime,
+        is_silent=peaks.peak() <= _SILENT_PEAK,
+        warning=_warning(sound),
+        **sound.format_fields(),
+    )
+
+
+def sha256_of(fd: int) -> str:
+    """Return the sha256 of an open file, read in blocks from its start."""
+    digest = hashlib.sha256()
+    at = 0
+    while chunk := os.pread(fd, _HASH_BYTES, at):
+        digest.update(chunk)
+        at += len(chunk)
+    return digest.hexdigest()

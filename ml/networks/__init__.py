@@ -1,0 +1,43 @@
+"""The networks, by name. Importing this costs nothing; a network is loaded when asked for.
+
+To add one: write one file in this folder whose `NETWORK` follows `ml.networks.base.Network`
+(a Keras one subclasses `ml.networks.keras_network.KerasNetwork` and writes `build`), add its
+line here, and a test.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+from ml.errors import ParameterError
+
+if TYPE_CHECKING:
+    from ml.networks.base import Network
+
+REGISTRY: dict[str, str] = {
+    "pooled": "ml.networks.pooled:NETWORK",
+    "pooled-numpy": "ml.networks.pooled_numpy:NETWORK",
+    "seed-cnn": "ml.networks.seed_cnn:NETWORK",
+}
+
+DEFAULT_NETWORK = "pooled"
+
+
+def names() -> list[str]:
+    """Return the names of all networks, the default first."""
+    return sorted(REGISTRY, key=lambda name: (name != DEFAULT_NETWORK, name))
+
+
+def load_network(name: str) -> Network:
+    """Import and return the network registered as `name`.
+
+    Raises
+    ------
+    ParameterError : if no network has that name; the message lists those there are.
+    """
+    if name not in REGISTRY:
+        raise ParameterError(f"there is no network {name!r}; known: {', '.join(names())}")
+    module, _, attribute = REGISTRY[name].partition(":")
+    network: Network = getattr(importlib.import_module(module), attribute)
+    return network

@@ -1,0 +1,172 @@
+"""What all Keras networks share: one training step, scoring, weights in and out.
+
+TensorFlow is imported inside functions only: importing this module costs nothing, and a
+process that never trains never pays the 4 to 8 seconds and 650 MB.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ml.errors import ParameterError
+from ml.networks.base import (
+    Defaults,
+    FitData,
+    Fitted,
+    FloatArray,
+    Needs,
+    Plan,
+    Predictor,
+    Watch,
+    Weights,
+)
+from ml.networks.loop import run_epochs
+
+if TYPE_CHECKING:
+    import keras
+    import tensorflow as tf
+
+
+def tensorflow() -> Any:
+    """Import TensorFlow, quiet and with one thread a core, and return the module.
+
+    Thread counts can only be set before TensorFlow's first operation; if other code was there
+    before, its counts stay.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    import tensorflow as tf
+
+    # Else every new model adds a warning that its step is traced, which is what we want.
+    tf.get_logger().setLevel("ERROR")
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    try:
+        tf.config.threading.set_intra_op_parallelism_threads(cores)
+        tf.config.threading.set_inter_op_parallelism_threads(1)
+    except RuntimeError:
+        return tf
+    return tf
+
+
+class KerasNetwork:
+    """Base of the Keras networks. A subclass sets the attributes and writes `build`.
+
+    `build` returns a model from items to *logits*: the sigmoid of the last layer is applied by
+    the loss and by the calibration, which is the same function and does not overflow.
+    """
+
+    name: str
+    needs: Needs
+    defaults: Defaults
+    is_cheap = False
+
+    def build(self, plan: Plan, item_shape: tuple[int, ...], n_labels: int) -> keras.Model:
+        """Return a new model with random weights; the last layer must be called `output`."""
+        raise TypeError(f"{type(self).__name__} has no build()")
+
+    def start(self, model: keras.Model, data: FitData, plan: Plan) -> None:
+        """Set the first weights; here only the output bias, to the log odds of the labels."""
+        layer = model.get_layer("output")
+        layer.bias.assign(data.output_bias)
+
+    def fit(self, data: FitData, plan: Plan, watch: Watch) -> Fitted:
+        """Learn by Adam on the weighted binary cross-entropy."""
+        tensorflow()
+        import keras
+
+        if not self.is_cheap:
+            # Models hang in reference cycles; the last one may be tens of megabytes.
+            gc.collect()
+        keras.utils.set_random_seed(plan.seed % 2**32)
+        model = self.build(plan, data.inputs.item_shape, data.n_labels)
+        self.start(model, data, plan)
+        return run_epochs(KerasTrainer(model, plan.learning_rate), data, plan, watch)
+
+    def restore(
+        self, plan: Plan, item_shape: tuple[int, ...], n_labels: int, weights: Weights
+    ) -> Predictor:
+        """Rebuild from weights; raises ParameterError if their names or shapes do not fit."""
+        tensorflow()
+        predictor = KerasPredictor(self.build(plan, item_shape, n_labels))
+        predictor.set_weights(weights)
+        return predictor
+
+
+class KerasPredictor:
+    """A Keras model that scores items."""
+
+    def __init__(self, model: keras.Model) -> None:
+        import tensorflow as tf
+
+        self.model = model
+        shape = (None, *model.input_shape[1:])
+        # XLA (jit_compile) is 3 times slower here on a CPU, so it stays off.
+        self._forward = tf.function(
+            lambda items: model(items, training=False),
+            input_signature=[tf.TensorSpec(shape, tf.float32)],
+            jit_compile=False,
+        )
+
+    def logits(self, items: FloatArray) -> FloatArray:
+        """Return float32 (m, n_labels) of scaled items."""
+        return np.asarray(self._forward(items), dtype=np.float32)
+
+    def weights(self) -> Weights:
+        """Return copies of all variables (batch-norm statistics too) by name, in order."""
+        return {name: variable.numpy().copy() for name, variable in self._variables()}
+
+    def set_weights(self, weights: Weights) -> None:
+        """Put weights back; raises ParameterError if their names or shapes do not fit."""
+        variables = self._variables()
+        for name, variable in variables:
+            if name not in weights or weights[name].shape != tuple(variable.shape):
+                raise ParameterError(f"the weights do not fit this network: {name}")
+        for name, variable in variables:
+            variable.assign(weights[name])
+
+    def _variables(self) -> list[tuple[str, Any]]:
+        kept = [v for layer in self.model.layers for v in layer.weights if not _is_state(v)]
+        return [(variable.path.replace("/", "."), variable) for variable in kept]
+
+
+def _is_state(variable: Any) -> bool:
+    """Tell random generator states (of Dropout) from what was learnt."""
+    return "seed_generator" in variable.path
+
+
+class KerasTrainer(KerasPredictor):
+    """A Keras model that also learns, one compiled step a batch."""
+
+    def __init__(self, model: keras.Model, learning_rate: float) -> None:
+        super().__init__(model)
+        import keras
+        import tensorflow as tf
+
+        self._optimiser = keras.optimizers.Adam(learning_rate)
+        self._optimiser.build(model.trainable_variables)
+        n_labels = model.output_shape[-1]
+        elements = tf.TensorSpec((None, n_labels), tf.float32)
+        items = tf.TensorSpec((None, *model.input_shape[1:]), tf.float32)
+        # The open batch dimension keeps the shorter last batch from a second trace.
+        self._step = tf.function(
+            self._descend, input_signature=[items, elements, elements], jit_compile=False
+        )
+
+    def step(self, items: FloatArray, targets: FloatArray, weights: FloatArray) -> float:
+        """Take one step of Adam; return the loss before it, penalties included."""
+        return float(self._step(items, targets, weights))
+
+    def _descend(self, items: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+        import tensorflow as tf
+
+        with tf.GradientTape() as tape:
+            logits = self.model(items, training=True)
+            losses = tf.nn.sigmoid_cross_entropy_with_logits(labels=targets, logits=logits)
+            loss = tf.reduce_sum(losses * weights) + sum(self.model.losses, start=0.0)
+        variables = self.model.trainable_variables
+        self._optimiser.apply(tape.gradient(loss, variables), variables)
+        return loss

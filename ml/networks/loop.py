@@ -1,0 +1,202 @@
+"""The epochs that every gradient-trained network goes through. Numpy only.
+
+One loop for the Keras networks and their numpy twin, so that they see the same batches in the
+same order, stop by the same rule and report alike.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from ml.errors import NetworkDivergedError
+from ml.metrics import average_precision
+from ml.networks.base import (
+    EpochReport,
+    FitData,
+    Fitted,
+    FloatArray,
+    IndexArray,
+    Inputs,
+    Plan,
+    Predictor,
+    ShouldStop,
+    Watch,
+    Weights,
+    batches,
+)
+
+#: Items scored at once; one call a window costs 50 ms in Keras, whatever the network.
+SCORING_BATCH = 256
+_BATCHES_BETWEEN_CHECKS = 8
+
+
+class Trainable(Predictor, Protocol):
+    """A predictor that can also take a step downhill."""
+
+    def step(self, items: FloatArray, targets: FloatArray, weights: FloatArray) -> float:
+        """Take one step of the optimiser; return the loss before it.
+
+        `weights` are those of the elements already divided by the number that count, so the
+        loss is the plain sum of weight x cross-entropy.
+        """
+
+    def set_weights(self, weights: Weights) -> None:
+        """Put weights back, as `weights()` gave them."""
+
+
+def score_tracks(
+    predictor: Predictor,
+    inputs: Inputs,
+    tracks: IndexArray,
+    n_labels: int,
+    *,
+    on_items: Callable[[int, int], None] | None = None,
+    check: Callable[[], None] | None = None,
+) -> FloatArray:
+    """Return float32 (m, n_labels): a track's logits are the mean over its items.
+
+    The mean of logits, not of probabilities: it is what Platt scaling then corrects, and no
+    window at certainty drowns the others. A track without items gets NaN.
+    """
+    items = inputs.fixed(tracks)
+    sums = np.zeros((len(tracks), n_labels), dtype=np.float64)
+    place = np.repeat(np.arange(len(tracks)), _items_a_track(items, tracks))
+    done = 0
+    for part in batches(items, SCORING_BATCH):
+        if check is not None:
+            check()
+        logits = predictor.logits(inputs.gather(part))
+        np.add.at(sums, place[done : done + len(part)], logits)
+        done += len(part)
+        if on_items is not None:
+            on_items(done, len(items))
+    counts = np.bincount(place, minlength=len(tracks))[:, None]
+    means = np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts > 0)
+    return means.astype(np.float32)
+
+
+def _items_a_track(items: IndexArray, tracks: IndexArray) -> IndexArray:
+    """Items of each track, given that items come grouped in the order of `tracks`."""
+    per_id = np.bincount(items[:, 0], minlength=int(tracks.max(initial=0)) + 1)
+    return per_id[tracks]
+
+
+def weighted_bce(
+    logits: FloatArray, targets: FloatArray, weights: FloatArray, n_judged: int
+) -> float:
+    """Weighted binary cross-entropy in nats, summed and divided by `n_judged` elements."""
+    if n_judged == 0:
+        return math.nan
+    wide = logits.astype(np.float64)
+    losses = np.logaddexp(0.0, wide) - targets * wide
+    return float((losses * weights).sum() / n_judged)
+
+
+@dataclass
+class _Best:
+    """The best epoch so far, by validation loss (or the last, where nothing validates)."""
+
+    loss: float = math.inf
+    epoch: int = 0
+    weights: Weights | None = None
+
+    def offer(self, epoch: int, loss: float, trainable: Trainable) -> None:
+        if math.isnan(loss) or loss < self.loss:
+            self.loss = self.loss if math.isnan(loss) else loss
+            self.epoch, self.weights = epoch, trainable.weights()
+
+
+def run_epochs(trainable: Trainable, data: FitData, plan: Plan, watch: Watch) -> Fitted:
+    """Train until `plan.epochs`, or `plan.patience` epochs without a better validation loss.
+
+    Ends with the weights of the best epoch in `trainable`.
+
+    Raises
+    ------
+    NetworkDivergedError : a loss or an output became NaN or infinite.
+    CancelledError : `watch.should_stop` said so; it is polled every few batches.
+    """
+    rng = np.random.default_rng([plan.seed, 2])
+    best, history, by_epoch = _Best(), [], []
+    for epoch in range(1, plan.epochs + 1):
+        started = time.perf_counter()
+        loss = _one_epoch(trainable, data, plan, rng, watch)
+        validation_loss, validation_ap = _validate(trainable, data, watch)
+        report = EpochReport(
+            epoch=watch.first_epoch + epoch,
+            epochs=watch.epochs or plan.epochs,
+            loss=loss,
+            validation_loss=validation_loss,
+            validation_macro_ap=validation_ap,
+            seconds=time.perf_counter() - started,
+            stage=watch.stage,
+        )
+        history.append(report)
+        best.offer(epoch, validation_loss, trainable)
+        if watch.keeps_every_epoch:
+            by_epoch.append(trainable.weights())
+        if watch.on_epoch is not None:
+            watch.on_epoch(report)
+        if epoch - best.epoch >= plan.patience:
+            break
+    assert best.weights is not None  # noqa: S101  the first epoch always has a best
+    trainable.set_weights(best.weights)
+    return Fitted(trainable, tuple(history), best.epoch, tuple(by_epoch))
+
+
+def _one_epoch(
+    trainable: Trainable, data: FitData, plan: Plan, rng: np.random.Generator, watch: Watch
+) -> float:
+    items = data.inputs.draw(data.training, rng)
+    total, n_judged = 0.0, 0
+    for number, part in enumerate(batches(items, plan.batch_size)):
+        if number % _BATCHES_BETWEEN_CHECKS == 0:
+            watch.check()
+        rows = part[:, 0]
+        judged = int(data.mask[rows].sum())
+        if judged == 0:
+            continue
+        weights = data.weights[rows] / np.float32(judged)
+        loss = trainable.step(data.inputs.gather(part), data.targets[rows], weights)
+        if not math.isfinite(loss):
+            raise NetworkDivergedError(
+                f"the training loss became {loss}; "
+                "lower the learning rate or check the features"
+            )
+        total, n_judged = total + loss * judged, n_judged + judged
+    return total / n_judged if n_judged else math.nan
+
+
+def _validate(trainable: Trainable, data: FitData, watch: Watch) -> tuple[float, float]:
+    """Loss (weighted as in training) and macro AP on the validation tracks; NaN without."""
+    rows = data.validation
+    if len(rows) == 0:
+        return math.nan, math.nan
+    logits = score_tracks(trainable, data.inputs, rows, data.n_labels, check=watch.check)
+    mask = data.mask[rows]
+    if not np.isfinite(logits[mask]).all():
+        raise NetworkDivergedError("the outputs for the validation tracks are not finite")
+    logits = np.where(mask, logits, 0.0)
+    loss = weighted_bce(logits, data.targets[rows], data.weights[rows], int(mask.sum()))
+    return loss, macro_ap(logits, data.targets[rows] > 0, mask)
+
+
+def macro_ap(scores: FloatArray, targets: np.ndarray, mask: np.ndarray) -> float:
+    """Mean average precision over labels with a positive and a negative; NaN without any."""
+    values = [
+        average_precision(scores[mask[:, label], label], targets[mask[:, label], label])
+        for label in range(scores.shape[1])
+    ]
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else math.nan
+
+
+def polled(should_stop: ShouldStop | None) -> Callable[[], None]:
+    """Return a function that raises CancelledError when `should_stop` says so."""
+    return Watch(should_stop=should_stop).check

@@ -1,0 +1,195 @@
+"""The pooled network in numpy: per-track statistics -> one hidden layer -> labels.
+
+The twin of `ml.networks.pooled`: the same layers, the same first weights, the same batches in
+the same order and the same Adam, so that the two agree to 1e-4. It trains without TensorFlow,
+which is what fast tests and small machines want.
+
+Layers: Dense(hidden, relu) -> Dense(n_labels); L2 on both kernels, the weaker the more tracks
+there are (`penalised`).
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ml.errors import ParameterError
+from ml.networks.base import (
+    Defaults,
+    FitData,
+    Fitted,
+    FloatArray,
+    Needs,
+    Plan,
+    Predictor,
+    Watch,
+    Weights,
+)
+from ml.networks.loop import run_epochs
+
+#: Shared with the Keras twin, which must start and end where this one does.
+POOLED_DEFAULTS = Defaults(
+    epochs=80,
+    batch_size=32,
+    learning_rate=2e-3,
+    patience=15,
+    most_steps=100,
+    options={"hidden": 128, "l2": 1e-2},
+)
+BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-7
+
+
+#: Up to this many tracks the option `l2` counts in full, above it shrinks as 1 / tracks.
+_L2_TRACKS = 100
+
+
+def penalised(plan: Plan, n_tracks: int) -> Plan:
+    """Return the plan with `l2` as it counts for `n_tracks` tracks to learn from.
+
+    The loss is a mean over tracks, so a fixed belief about the weights weighs 1 / tracks in it;
+    what 100 tracks need would stifle 50,000.
+    """
+    l2 = plan.number("l2") * min(1.0, _L2_TRACKS / max(1, n_tracks))
+    return replace(plan, options={**plan.options, "l2": l2})
+
+
+def initial_weights(n_inputs: int, hidden: int, output_bias: FloatArray, seed: int) -> Weights:
+    """Draw the first weights: Glorot uniform kernels [1]_, output bias at the log odds.
+
+    .. [1] Glorot & Bengio, "Understanding the difficulty of training deep feedforward neural
+       networks", AISTATS 2010.
+    """
+    rng = np.random.default_rng([seed, 0])
+
+    def glorot(rows: int, columns: int) -> FloatArray:
+        limit = np.sqrt(6.0 / (rows + columns))
+        return rng.uniform(-limit, limit, (rows, columns)).astype(np.float32)
+
+    return {
+        "hidden.kernel": glorot(n_inputs, hidden),
+        "hidden.bias": np.zeros(hidden, dtype=np.float32),
+        "output.kernel": glorot(hidden, len(output_bias)),
+        "output.bias": output_bias.astype(np.float32).copy(),
+    }
+
+
+class NumpyPooled:
+    """The network with its weights and Adam's moments [1]_, as Keras computes them.
+
+    .. [1] Kingma & Ba, "Adam: a method for stochastic optimization", ICLR 2015.
+    """
+
+    def __init__(self, weights: Weights, learning_rate: float, l2: float) -> None:
+        self._weights = {name: value.copy() for name, value in weights.items()}
+        self._first = {name: np.zeros_like(value) for name, value in weights.items()}
+        self._second = {name: np.zeros_like(value) for name, value in weights.items()}
+        self._learning_rate = learning_rate
+        self._l2 = np.float32(l2)
+        self._steps = 0
+
+    def logits(self, items: FloatArray) -> FloatArray:
+        """Return float32 (m, n_labels) of scaled summaries (m, d)."""
+        weights = self._weights
+        with np.errstate(over="ignore", invalid="ignore"):
+            hidden = np.maximum(items @ weights["hidden.kernel"] + weights["hidden.bias"], 0)
+            return hidden @ weights["output.kernel"] + weights["output.bias"]
+
+    def weights(self) -> Weights:
+        """Return copies of the weights by name."""
+        return {name: value.copy() for name, value in self._weights.items()}
+
+    def set_weights(self, weights: Weights) -> None:
+        """Put weights back."""
+        self._weights = {name: weights[name].copy() for name in self._weights}
+
+    def step(self, items: FloatArray, targets: FloatArray, weights: FloatArray) -> float:
+        """Take one step of Adam; return the loss before it, L2 included."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            loss, gradients = self._gradients(items, targets, weights)
+            self._adam(gradients)
+        return loss
+
+    def _gradients(
+        self, items: FloatArray, targets: FloatArray, weights: FloatArray
+    ) -> tuple[float, Weights]:
+        kernels = self._weights["hidden.kernel"], self._weights["output.kernel"]
+        hidden = np.maximum(items @ kernels[0] + self._weights["hidden.bias"], 0)
+        logits = hidden @ kernels[1] + self._weights["output.bias"]
+        cross_entropy = np.logaddexp(0, logits) - targets * logits
+        penalty = self._l2 * (np.sum(kernels[0] ** 2) + np.sum(kernels[1] ** 2))
+        slope = weights * (sigmoid(logits) - targets)
+        back = (slope @ kernels[1].T) * (hidden > 0)
+        return float(np.sum(weights * cross_entropy) + penalty), {
+            "hidden.kernel": items.T @ back + 2 * self._l2 * kernels[0],
+            "hidden.bias": back.sum(axis=0),
+            "output.kernel": hidden.T @ slope + 2 * self._l2 * kernels[1],
+            "output.bias": slope.sum(axis=0),
+        }
+
+    def _adam(self, gradients: Weights) -> None:
+        self._steps += 1
+        correction = np.sqrt(1 - BETA_2**self._steps) / (1 - BETA_1**self._steps)
+        rate = np.float32(self._learning_rate * correction)
+        for name, gradient in gradients.items():
+            self._first[name] += (gradient - self._first[name]) * np.float32(1 - BETA_1)
+            self._second[name] += (gradient**2 - self._second[name]) * np.float32(1 - BETA_2)
+            spread = np.sqrt(self._second[name]) + np.float32(EPSILON)
+            self._weights[name] -= rate * self._first[name] / spread
+
+
+def sigmoid(logits: FloatArray) -> FloatArray:
+    """Return 1 / (1 + exp(-logits)) without overflow, in the dtype of the input."""
+    return np.exp(-np.logaddexp(0, -logits))
+
+
+def _one_blas_thread() -> AbstractContextManager[Any]:
+    """Keep BLAS to one thread where threadpoolctl (a part of scikit-learn) is installed.
+
+    The matrices are tiny: on a busy machine several threads wait for each other and a training
+    of one second takes twenty.
+    """
+    try:
+        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+    except ImportError:
+        return nullcontext()
+    limits: AbstractContextManager[Any] = threadpool_limits(limits=1, user_api="blas")
+    return limits
+
+
+class PooledNumpyNetwork:
+    """Registered as `pooled-numpy`."""
+
+    name = "pooled-numpy"
+    needs: Needs = "summary"
+    defaults = POOLED_DEFAULTS
+    is_cheap = True
+
+    def fit(self, data: FitData, plan: Plan, watch: Watch) -> Fitted:
+        """Learn from per-track summaries."""
+        first = initial_weights(
+            data.inputs.item_shape[0], plan.whole("hidden"), data.output_bias, plan.seed
+        )
+        l2 = penalised(plan, len(data.training)).number("l2")
+        twin = NumpyPooled(first, plan.learning_rate, l2)
+        with _one_blas_thread():
+            return run_epochs(twin, data, plan, watch)
+
+    def restore(
+        self, plan: Plan, item_shape: tuple[int, ...], n_labels: int, weights: Weights
+    ) -> Predictor:
+        """Rebuild from weights; raises ParameterError if their shapes do not fit."""
+        wanted = initial_weights(
+            item_shape[0], plan.whole("hidden"), np.zeros(n_labels, np.float32), 0
+        )
+        for name, value in wanted.items():
+            if name not in weights or weights[name].shape != value.shape:
+                raise ParameterError(f"the weights do not fit {self.name!r}: {name}")
+        return NumpyPooled(
+            {name: weights[name] for name in wanted}, plan.learning_rate, plan.number("l2")
+        )
+
+
+NETWORK = PooledNumpyNetwork()

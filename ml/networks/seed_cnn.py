@@ -1,0 +1,61 @@
+"""The study's convolutional network on single MFCC windows.
+
+Four convolutions and only one pooling layer, so that nearly all of its parameters (98 % at
+99 x 13) stand between the flattened maps and the first dense layer: 4,924,382 with 30 labels
+on 1 s windows, 1,287,134 on 0.25 s. The layers are those of the tutorial the study took its
+network from; its figure of the network is not available, so that they are the same is likely,
+not certain.
+
+The study scaled the whole MFCC matrix to its minimum and maximum and used a plain loss; here
+the inputs are standardised and the loss is what the TrainingConfig says.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ml.networks.base import Defaults, Needs, Plan
+from ml.networks.keras_network import KerasNetwork
+
+if TYPE_CHECKING:
+    import keras
+
+
+class SeedCnn(KerasNetwork):
+    """Registered as `seed-cnn`.
+
+    Conv2D 16, 32, 64, 128 (3 x 3, stride 1, same, relu) -> MaxPool 2 x 2 -> Dropout ->
+    Flatten -> Dense 128, 64 (relu) -> Dense n_labels (its sigmoid is in the loss).
+    """
+
+    name = "seed-cnn"
+    needs: Needs = "windows"
+    defaults = Defaults(
+        epochs=20,
+        batch_size=32,
+        learning_rate=1e-3,
+        patience=5,
+        options={"dropout": 0.5},
+    )
+
+    def build(self, plan: Plan, item_shape: tuple[int, ...], n_labels: int) -> keras.Model:
+        """Return the model, (frames, coefficients) -> logits (n_labels,)."""
+        import keras
+        from keras import layers
+
+        inputs = keras.Input(item_shape)
+        x = layers.Reshape((*item_shape, 1), name="channel")(inputs)
+        for number, filters in enumerate((16, 32, 64, 128), start=1):
+            convolution = layers.Conv2D(
+                filters, 3, padding="same", activation="relu", name=f"convolution{number}"
+            )
+            x = convolution(x)
+        x = layers.MaxPooling2D(2, name="pool")(x)
+        x = layers.Dropout(plan.number("dropout"), name="dropout")(x)
+        x = layers.Flatten(name="flat")(x)
+        x = layers.Dense(128, "relu", name="dense1")(x)
+        x = layers.Dense(64, "relu", name="dense2")(x)
+        return keras.Model(inputs, layers.Dense(n_labels, name="output")(x))
+
+
+NETWORK = SeedCnn()

@@ -1,0 +1,50 @@
+"""Scoring the pool after a training: every track, in large batches.
+
+Stage: predict, before acquisition ranks the pool. One call a window costs about 50 ms in Keras
+whatever the network, so windows of many tracks are scored 256 at a time.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ml.networks.base import ShouldStop
+from ml.track_features import SelectedTracks, TrackFeatures
+from ml.trained_model import OnItems, TrainedModel
+
+#: Tracks whose items are listed at once; progress and cancelling are finer than this.
+_TRACKS_A_BLOCK = 4_096
+
+
+def predict_pool(
+    model: TrainedModel,
+    features: TrackFeatures,
+    on_progress: OnItems | None = None,
+    should_stop: ShouldStop | None = None,
+    dtype: npt.DTypeLike = np.float16,
+) -> npt.NDArray[Any]:
+    """Return calibrated probabilities of every track, (n_tracks, n_labels) of `dtype`.
+
+    Parameters
+    ----------
+    model, features : the features must be of the configuration the model was trained on.
+    on_progress : told (tracks done, tracks) after every 4,096 tracks.
+    should_stop : polled before every batch of 256 items.
+    dtype : float16 keeps three digits, enough to rank and to show, in half the space.
+
+    Raises
+    ------
+    ParameterError : the features are not of the shape trained on.
+    CancelledError : `should_stop` said so.
+    """
+    probabilities = np.empty((features.n_tracks, model.n_labels), dtype=dtype)
+    for start in range(0, features.n_tracks, _TRACKS_A_BLOCK):
+        rows = np.arange(start, min(start + _TRACKS_A_BLOCK, features.n_tracks))
+        block = SelectedTracks(features, rows)
+        probabilities[rows] = model.probabilities(block, should_stop=should_stop)
+        if on_progress is not None:
+            on_progress(int(rows[-1]) + 1, features.n_tracks)
+    return probabilities

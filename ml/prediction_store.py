@@ -1,0 +1,152 @@
+"""Predictions of a pool on disk: one float16 array, read by memory map. Numpy only.
+
+The array is label-major, (n_labels, n_tracks): a queue, a threshold or a dashboard reads one
+label of all tracks, which is then one run of bytes. The file is an ordinary .npy. Which label
+a row and which track a column is, the caller keeps, with the sha256 of the file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from ml.errors import MlError, ParameterError
+
+_LABELS_A_BLOCK = 8
+_HASH_BLOCK_BYTES = 1 << 20
+
+
+class PredictionFileError(MlError):
+    """A predictions file is missing, damaged or not the one that was registered."""
+
+
+@dataclass(frozen=True)
+class StoredPredictions:
+    """What was written."""
+
+    path: Path
+    n_tracks: int
+    n_labels: int
+    sha256: str
+    size_bytes: int
+
+
+def write_predictions(path: Path, probabilities: npt.NDArray[Any]) -> StoredPredictions:
+    """Write probabilities (n_tracks, n_labels), in [0, 1], as the file `path`.
+
+    The file appears whole or not at all and replaces an earlier one; what a killed process
+    leaves beside it begins with a dot.
+
+    Raises
+    ------
+    ParameterError : not two-dimensional, or a value is outside [0, 1] or not a number.
+    """
+    if probabilities.ndim != 2:
+        raise ParameterError(f"probabilities are {probabilities.shape}, not (tracks, labels)")
+    n_tracks, n_labels = probabilities.shape
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_name(f".{path.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}.new")
+    header = {"descr": "<f2", "fortran_order": False, "shape": (n_labels, n_tracks)}
+    try:
+        with fresh.open("xb") as file:
+            np.lib.format.write_array_header_1_0(file, header)
+            for start in range(0, n_labels, _LABELS_A_BLOCK):
+                block = probabilities[:, start : start + _LABELS_A_BLOCK].T
+                file.write(_checked(block).tobytes())
+            file.flush()
+            os.fsync(file.fileno())
+        sha256 = _file_sha256(fresh)
+        size_bytes = fresh.stat().st_size
+        os.replace(fresh, path)
+    finally:
+        fresh.unlink(missing_ok=True)
+    _sync_folder(path.parent)
+    return StoredPredictions(path, n_tracks, n_labels, sha256, size_bytes)
+
+
+def _checked(block: npt.NDArray[Any]) -> npt.NDArray[np.float16]:
+    if block.size and not (block.min() >= 0 and block.max() <= 1):
+        raise ParameterError("probabilities must be numbers in [0, 1]")
+    return np.ascontiguousarray(block, dtype="<f2")
+
+
+@dataclass(frozen=True)
+class PredictionArray:
+    """A predictions file, open for reading; nothing is in memory until it is asked for.
+
+    Attributes
+    ----------
+    values : float16 (n_labels, n_tracks), read-only memory map.
+    """
+
+    values: npt.NDArray[np.float16]
+
+    @classmethod
+    def open(cls, path: Path, expected_sha256: str | None = None) -> Self:
+        """Map the file; with `expected_sha256` its whole content is compared first.
+
+        Raises
+        ------
+        PredictionFileError : missing, damaged, not a float16 array, or another checksum.
+        """
+        try:
+            if expected_sha256 is not None and _file_sha256(path) != expected_sha256:
+                raise PredictionFileError(f"{path.name} is not the file that was registered")
+            if path.stat().st_size == _empty_size(path):
+                values = np.load(path, allow_pickle=False)
+            else:
+                values = np.load(path, mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError, EOFError) as error:
+            raise PredictionFileError(f"{path.name} cannot be read: {error}") from error
+        if values.dtype != np.dtype("<f2") or values.ndim != 2:
+            raise PredictionFileError(f"{path.name} does not hold predictions")
+        return cls(values)
+
+    @property
+    def n_labels(self) -> int:
+        """Number of labels."""
+        return int(self.values.shape[0])
+
+    @property
+    def n_tracks(self) -> int:
+        """Number of tracks."""
+        return int(self.values.shape[1])
+
+    def label(self, label: int) -> npt.NDArray[np.float32]:
+        """Return one label of all tracks, float32 (n_tracks,)."""
+        return self.values[label].astype(np.float32)
+
+    def tracks(self, index: npt.NDArray[np.intp]) -> npt.NDArray[np.float32]:
+        """Return all labels of some tracks, float32 (len(index), n_labels)."""
+        return np.ascontiguousarray(self.values[:, index].T, dtype=np.float32)
+
+
+def _empty_size(path: Path) -> int:
+    """Size of the file's header alone: an array without elements cannot be mapped."""
+    with path.open("rb") as file:
+        np.lib.format.read_magic(file)
+        np.lib.format.read_array_header_1_0(file)
+        return file.tell()
+
+
+def _file_sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_HASH_BLOCK_BYTES):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

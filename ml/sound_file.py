@@ -1,0 +1,313 @@
+"""An open sound file that gives what is really in it, block by block.
+
+Only the decoding child imports this module: libsndfile and what it calls can crash on a
+hostile file. Lengths stated by headers are never believed without a look at what came back:
+an MP3 without a tag, with a tag that lies, cut short, or with junk between its frames is
+mended first (`ml.mp3_frames`); of any other damaged file, what comes before the damage is
+used.
+
+Conventions
+-----------
+Positions and counts are in frames (one sample of every channel) at the rate of the file.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import mmap
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import soundfile as sf
+
+from ml import mp3_frames
+from ml.audio_types import DecodeLimits
+from ml.errors import AudioError
+from ml.sniffing import sniff
+
+Floats = npt.NDArray[np.float32]
+
+_PLAIN = ("PCM_S8", "PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ULAW", "ALAW")
+_PACKED = ("VORBIS", "OPUS", "MPEG_LAYER_I", "MPEG_LAYER_II", "MPEG_LAYER_III")
+#: Samples (frames times channels) decoded at once.
+_BLOCK_SAMPLES = 1 << 18
+#: MPEG frames decoded before a position that was sought, besides the decoder's own four.
+_WARM_UP_FRAMES = 8
+#: Frames decoded at once next to a damaged place.
+_SALVAGE_FRAMES = 1024
+#: Stated and real length may differ by this much before a curator hears of it.
+_LENGTH_TOLERANCE_S = 0.25
+
+
+class _Stream(sf.SoundFile):
+    """A SoundFile that reads on where it is.
+
+    The base class seeks to the position it has after every read of a seekable file. For
+    mpg123 that is a real seek: it forgets the bit reservoir, and the first frames of every
+    block of a low rate come out silent.
+    """
+
+    def seekable(self) -> bool:
+        """Say no, so that reading never seeks; `seek` works all the same."""
+        return False
+
+
+class Sound:
+    """An open file, its format checked against the limits. Use it as a context manager.
+
+    Attributes
+    ----------
+    stated_frames : the length to believe until decoding says otherwise; None where the
+        header gives none, or one beyond the limit, which may be true or a lie.
+    damaged_at : position of the first damage met while reading, None if none.
+    notes : what a curator should know, one clause each.
+    """
+
+    def __init__(self, path: str, limits: DecodeLimits) -> None:
+        self.limits = limits
+        self.notes: list[str] = []
+        self.damaged_at: int | None = None
+        self._is_mended = self._is_counted = self._has_failed = False
+        self._lead = 0
+        self.fd = _open_regular(path)
+        try:
+            self.status = os.fstat(self.fd)
+            if self.status.st_size > limits.max_bytes:
+                raise AudioError(f"larger than {limits.max_bytes // 1_000_000} MB")
+            self._map: bytes | mmap.mmap = b""
+            if self.status.st_size:
+                self._map = mmap.mmap(self.fd, 0, access=mmap.ACCESS_READ)
+            self.sniffed = sniff(self._map)
+            self.audio_bytes = self.status.st_size - self.sniffed.offset
+            self._stream: bytes | None = None
+            self._file = self._opened()
+            self._start()
+        except BaseException:
+            os.close(self.fd)
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._file.close()
+        os.close(self.fd)
+
+    def _start(self) -> None:
+        self._check_format()
+        self.stated_frames = self._plausible(self._file.frames)
+        start = self.sniffed.mp3
+        if start and not mp3_frames.is_tag_plausible(start, self.status.st_size):
+            self.mend()
+
+    def _opened(self) -> _Stream:
+        """Open what there is to decode, from its beginning."""
+        try:
+            if self._stream is not None:
+                return _Stream(io.BytesIO(self._stream))
+            os.lseek(self.fd, self.sniffed.offset, os.SEEK_SET)
+            return _Stream(os.dup(self.fd), closefd=True)
+        except sf.LibsndfileError as error:
+            name = self.sniffed.container
+            raise AudioError(f"damaged: its {name} data cannot be decoded") from error
+
+    def _check_format(self) -> None:
+        sound, limits = self._file, self.limits
+        if sound.subtype not in _PLAIN + _PACKED:
+            raise AudioError(
+                f"a format that audiotag does not read: {sound.format} with {sound.subtype}"
+            )
+        if not 1 <= sound.channels <= limits.max_channels:
+            raise AudioError(
+                f"it has {sound.channels} channels; audiotag reads up to {limits.max_channels}"
+            )
+        if not limits.min_rate_hz <= sound.samplerate <= limits.max_rate_hz:
+            raise AudioError(
+                f"a sample rate of {sound.samplerate} Hz; audiotag reads {limits.min_rate_hz} "
+                f"to {limits.max_rate_hz} Hz"
+            )
+
+    @property
+    def rate_hz(self) -> int:
+        """Sample rate in Hz."""
+        return int(self._file.samplerate)
+
+    @property
+    def max_frames(self) -> int:
+        """Length limit in frames."""
+        return int(self.limits.max_length_s * self.rate_hz)
+
+    def format_fields(self) -> dict[str, Any]:
+        """Return channels, container and subtype, as `Excerpt` and `Probe` name them."""
+        return {
+            "channels": self._file.channels,
+            "container": self.sniffed.container,
+            "subtype": self._file.subtype,
+        }
+
+    def bit_rate(self, frames: int) -> int:
+        """Return bits a second of a track of that many frames."""
+        return round(self.audio_bytes * 8 * self.rate_hz / frames) if frames else 0
+
+    def _plausible(self, frames: int) -> int | None:
+        return frames if 0 <= frames <= self.max_frames else None
+
+    def mend(self) -> None:
+        """Count the frames of an MP3; where its header is wrong, decode a mended stream."""
+        self._is_mended, self.damaged_at = True, None
+        start = self.sniffed.mp3
+        if start is None or start.header.layer != 1:
+            return
+        per_frame = start.header.samples_per_frame
+        there = mp3_frames.walk(self._map, start, self.max_frames // per_frame + 2)
+        if not there.is_complete:
+            raise self.too_long()
+        stated = start.tag.frames if start.tag and start.tag.kind != "VBRI" else None
+        if stated == there.frames and not there.junk_bytes:
+            return
+        self._note_mended(there, per_frame, stated)
+        result = mp3_frames.mended(self._map, start, there)
+        self._stream, self._lead = result.stream, result.lead_frames
+        self.audio_bytes = sum(end - begin for begin, end in there.spans)
+        self.reopen()
+        self.stated_frames = max(0, self._file.frames - self._lead)
+
+    def _note_mended(
+        self, there: mp3_frames.Mp3Walk, per_frame: int, stated: int | None
+    ) -> None:
+        if there.junk_bytes:
+            self.notes.append(
+                f"damaged: {there.junk_bytes:,} bytes in the middle are not sound and were "
+                "left out"
+            )
+        if stated is not None:
+            self.note_length(stated * per_frame, there.frames * per_frame)
+
+    def note_length(self, stated: int, real: int) -> None:
+        """Note a header that is wrong by more than a curator would overlook."""
+        if abs(stated - real) > _LENGTH_TOLERANCE_S * self.rate_hz:
+            self.notes.append(
+                f"the file states a length of {stated / self.rate_hz:.1f} s, but "
+                f"{real / self.rate_hz:.1f} s are there"
+            )
+
+    def too_long(self) -> AudioError:
+        """Return the error of a track beyond the length limit."""
+        return AudioError(f"longer than {self.limits.max_length_s / 60:g} minutes")
+
+    def reopen(self) -> None:
+        """Start over at the first frame, also after the decoder has failed."""
+        self._file.close()
+        self._file = self._opened()
+        self._has_failed = False
+
+    def measure(self) -> bool:
+        """Find the real length one way further; False where all ways have been gone.
+
+        An MP3 is mended first; then, or of any other file, all frames are decoded and counted.
+        """
+        if not self._is_mended and self.sniffed.mp3 is not None:
+            self.mend()
+            return True
+        if self._is_counted:
+            return False
+        self._is_counted = True
+        stated = self.stated_frames
+        self.stated_frames = self.count()
+        if stated is not None and self.damaged_at is None:
+            self.note_length(stated, self.stated_frames)
+        return True
+
+    def count(self) -> int:
+        """Decode everything and return the frames that came out."""
+        total = sum(len(block) for block in self.blocks(0, self.max_frames + 1))
+        if total > self.max_frames:
+            raise self.too_long()
+        return total
+
+    def blocks(self, start: int, count: int) -> Iterator[Floats]:
+        """Yield up to `count` frames from `start` on, float32, shape (n, channels).
+
+        Ends early where the file ends or is damaged. The array is reused for the next block.
+        """
+        if self._has_failed:
+            self.reopen()
+        if not self._seek(start + self._lead):
+            return
+        channels = self._file.channels
+        buffer = np.empty((_BLOCK_SAMPLES // channels, channels), np.float32)
+        done = 0
+        while done < count:
+            part = buffer[: min(len(buffer), count - done)]
+            try:
+                block = self._file.read(out=part)
+            except sf.LibsndfileError:
+                yield from self._salvaged(start + done, part)
+                return
+            if not len(block):
+                return
+            yield block
+            done += len(block)
+
+    def _salvaged(self, position: int, buffer: Floats) -> Iterator[Floats]:
+        """Read the block before a damaged place again, in small steps, as far as it goes."""
+        self.reopen()
+        with suppress(sf.LibsndfileError):
+            if self._seek(position + self._lead):
+                for at in range(0, len(buffer), _SALVAGE_FRAMES):
+                    block = self._file.read(out=buffer[at : at + _SALVAGE_FRAMES])
+                    if not len(block):
+                        break
+                    yield block
+                    position += len(block)
+        self.damaged_at = position
+        self._has_failed = True
+
+    def _seek(self, frames: int) -> bool:
+        """Go to a position; where the file cannot seek there, by decoding up to it.
+
+        Into an MP3 it goes a little early: mpg123 warms up for four frames, but the first
+        ones of a low rate need bits of up to nine frames before them and come out silent.
+        """
+        warm_up = 0
+        if self.sniffed.mp3 is not None:
+            warm_up = min(frames, _WARM_UP_FRAMES * self.sniffed.mp3.header.samples_per_frame)
+        with suppress(sf.LibsndfileError):
+            if self._file.seek(frames - warm_up) == frames - warm_up:
+                return self._skip(warm_up)
+        self.reopen()
+        return self._skip(frames)
+
+    def _skip(self, frames: int) -> bool:
+        """Decode so many frames and forget them; False where the file ends or fails first."""
+        channels = self._file.channels
+        skipped = np.empty((min(frames, _BLOCK_SAMPLES // channels), channels), np.float32)
+        with suppress(sf.LibsndfileError):
+            while frames > 0:
+                got = len(self._file.read(out=skipped[:frames]))
+                if not got:
+                    break
+                frames -= got
+        return frames == 0
+
+
+def _open_regular(path: str) -> int:
+    """Open a file for reading; never waits, never opens a device or a pipe."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except (OSError, ValueError) as error:
+        code = getattr(error, "errno", None)
+        if code in (errno.ENOENT, errno.ENOTDIR):
+            raise AudioError("the file is not there", kind="missing") from error
+        reason = os.strerror(code) if code else "not a possible file name"
+        raise AudioError(f"the file cannot be opened: {reason}") from error
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise AudioError("not a file: a folder, a device or a pipe")
+    return fd

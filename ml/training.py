@@ -1,0 +1,306 @@
+"""From judged tracks to a calibrated model.
+
+Stage: train, after a snapshot froze who is learnt from and before evaluation on audit tracks.
+
+1. Scale the inputs by statistics of the tracks learnt from.
+2. Fit the network on a masked, weighted binary cross-entropy; stop by validation loss.
+3. Calibrate (Platt), then tune thresholds, both on tracks the scores were not learnt from.
+
+What was not judged has no part in any of it. Cheap networks are cross-fitted: up to five
+grouped folds give the number of epochs and the out-of-fold scores for step 3, then the network
+is fitted once more on every track. For the others one part of the groups is held out for both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ml.calibration import PlattScaling, fit_platt, tune_thresholds
+from ml.errors import NothingToLearnError, ParameterError
+from ml.losses import element_weights, log_odds, prevalence
+from ml.metrics import scorable_labels
+from ml.networks import load_network
+from ml.networks.base import (
+    EpochReport,
+    FitData,
+    Fitted,
+    Network,
+    OnEpoch,
+    Plan,
+    Predictor,
+    ShouldStop,
+    Watch,
+    plan_of,
+)
+from ml.networks.inputs import Scaler, fit_scaler, scaled_inputs
+from ml.networks.loop import score_tracks
+from ml.splits import grouped_folds
+from ml.track_features import TrackFeatures
+from ml.trained_model import TrainedModel
+from ml.types import LabelMatrix, TrainingConfig
+
+__all__ = ["EpochReport", "TrainedModel", "train"]
+
+FloatArray = npt.NDArray[np.float32]
+IndexArray = npt.NDArray[np.intp]
+
+INNER_FOLDS = 5
+#: With this many tracks scored out of fold calibration has enough; no further fold is fitted.
+ENOUGH_UNSEEN = 2_000
+
+
+@dataclass(frozen=True)
+class _Work:
+    """One training: what is learnt from, by what, and who looks on."""
+
+    network: Network
+    plan: Plan
+    loss: str
+    validation_share: float
+    features: TrackFeatures
+    labels: LabelMatrix
+    groups: npt.NDArray[Any]
+    on_epoch: OnEpoch | None
+    should_stop: ShouldStop | None
+
+    @property
+    def usable(self) -> IndexArray:
+        """Tracks with any judged element."""
+        return np.flatnonzero(self.labels.label_mask.any(axis=1))
+
+    @property
+    def n_groups(self) -> int:
+        """Number of groups among the usable tracks."""
+        return len(np.unique(self.groups[self.usable]))
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """A fitted network and scores of tracks it had not seen: rows and their raw logits."""
+
+    fitted: Fitted
+    scaler: Scaler
+    unseen: IndexArray
+    logits: FloatArray
+    history: tuple[EpochReport, ...]
+
+
+def train(
+    features: TrackFeatures,
+    labels: LabelMatrix,
+    groups: npt.NDArray[Any],
+    config: TrainingConfig,
+    *,
+    label_uids: Sequence[str] = (),
+    on_epoch: OnEpoch | None = None,
+    should_stop: ShouldStop | None = None,
+) -> TrainedModel:
+    """Train one model on all the given tracks.
+
+    Parameters
+    ----------
+    features, labels : of the same tracks in the same order; no audit track among them.
+    groups : (n_tracks,) split group of each track, of any sortable type.
+    config : network, loss, seed; zeros mean the network's own defaults.
+    label_uids : names of the columns, kept with the model; their numbers where left out.
+    on_epoch : told after every epoch. should_stop : polled every few batches.
+
+    Returns
+    -------
+    TrainedModel. Labels without a judged positive, or without a judged negative, stay in its
+    outputs as the constant prior. With a single group nothing can be held out: the network
+    then runs all its epochs and its probabilities are not calibrated.
+
+    Raises
+    ------
+    NothingToLearnError : no label has both a positive and a negative.
+    ParameterError : shapes differ, a parameter is out of range, a feature is not finite.
+    NetworkDivergedError : a loss or output became NaN or infinite.
+    CancelledError : `should_stop` said so; nothing is kept.
+    """
+    uids = tuple(label_uids) or tuple(str(index) for index in range(labels.n_labels))
+    _validate(features, labels, groups, config, uids)
+    network = load_network(config.network)
+    judged = _judged(network, features, labels)
+    is_learnt = scorable_labels(judged)
+    if not is_learnt.any():
+        raise NothingToLearnError(
+            "no label has both a track with it and a track without it to learn from "
+            f"({judged.n_tracks} tracks, {judged.n_labels} labels)"
+        )
+    learnt = LabelMatrix(judged.labels, judged.label_mask & is_learnt)
+    work = _Work(
+        network=network,
+        plan=plan_of(network, config, n_items=int(learnt.label_mask.any(axis=1).sum())),
+        loss=config.loss,
+        validation_share=config.validation_share,
+        features=features,
+        labels=learnt,
+        groups=np.asarray(groups),
+        on_epoch=on_epoch,
+        should_stop=should_stop,
+    )
+    outcome = _cross_fit(work) if network.is_cheap else _hold_out(work)
+    return _calibrated(outcome, work, config, uids, prevalence(judged), is_learnt)
+
+
+def _validate(
+    features: TrackFeatures,
+    labels: LabelMatrix,
+    groups: npt.NDArray[Any],
+    config: TrainingConfig,
+    uids: tuple[str, ...],
+) -> None:
+    if not features.n_tracks == labels.n_tracks == len(groups):
+        raise ParameterError(
+            f"features of {features.n_tracks} tracks, labels of {labels.n_tracks} and groups "
+            f"of {len(groups)} must be of the same tracks"
+        )
+    if len(uids) != labels.n_labels:
+        raise ParameterError(f"{len(uids)} label_uids for {labels.n_labels} labels")
+    if not 0 < config.validation_share <= 0.5:
+        raise ParameterError(
+            f"validation_share is {config.validation_share}; it must be above 0, at most 0.5"
+        )
+
+
+def _judged(network: Network, features: TrackFeatures, labels: LabelMatrix) -> LabelMatrix:
+    """Return the labels with unjudged ones off, and tracks without a window not judged."""
+    mask = labels.label_mask
+    if network.needs == "windows":
+        mask = mask & (features.window_counts() > 0)[:, None]
+    return LabelMatrix(labels.labels & mask, mask)
+
+
+def _fit(
+    work: _Work, training: IndexArray, validation: IndexArray, watch: Watch, plan: Plan
+) -> tuple[Fitted, Scaler, FitData]:
+    scaler = fit_scaler(work.features, training, work.network.needs, plan)
+    data = FitData(
+        inputs=scaled_inputs(work.features, work.network.needs, scaler, plan),
+        targets=work.labels.labels.astype(np.float32),
+        weights=element_weights(work.loss, work.labels, training),
+        mask=work.labels.label_mask,
+        training=training,
+        validation=validation,
+        output_bias=log_odds(prevalence(work.labels.rows(training))),
+    )
+    return work.network.fit(data, plan, watch), scaler, data
+
+
+def _cross_fit(work: _Work) -> _Outcome:
+    """Choose the epoch and score out of fold by inner folds, then fit on every track.
+
+    One epoch is chosen for all folds, by their mean validation loss, so that the scores for
+    the calibration owe their held-out tracks no more than that one choice.
+    """
+    n_folds = min(INNER_FOLDS, work.n_groups)
+    if n_folds < 2:
+        return _fit_all(work, work.plan, first_epoch=0, epochs=work.plan.epochs)
+    usable = work.usable
+    folds = grouped_folds(
+        work.labels.rows(usable), work.groups[usable], n_folds, work.plan.seed
+    )
+    n_fits = min(n_folds, -(-ENOUGH_UNSEEN * n_folds // len(usable)))
+    epochs = (n_fits + 1) * work.plan.epochs
+    fits = []
+    for fold in range(n_fits):
+        watch = Watch(
+            on_epoch=work.on_epoch,
+            should_stop=work.should_stop,
+            first_epoch=fold * work.plan.epochs,
+            epochs=epochs,
+            stage=f"fold {fold + 1} of {n_fits}",
+            keeps_every_epoch=True,
+        )
+        fits.append(_fit(work, usable[folds != fold], usable[folds == fold], watch, work.plan))
+    best = _best_epoch([fitted for fitted, _, _ in fits])
+    logits = np.full(work.labels.labels.shape, np.nan, dtype=np.float32)
+    for fitted, _, data in fits:
+        predictor = work.network.restore(
+            work.plan, data.inputs.item_shape, data.n_labels, fitted.by_epoch[best - 1]
+        )
+        logits[data.validation] = _scores(work, predictor, data)
+    final = _fit_all(work, replace(work.plan, epochs=best), n_fits * work.plan.epochs, epochs)
+    history = tuple(report for fitted, _, _ in fits for report in fitted.history)
+    unseen = np.flatnonzero(np.isfinite(logits).all(axis=1))
+    return replace(final, unseen=unseen, logits=logits[unseen], history=history + final.history)
+
+
+def _best_epoch(fits: list[Fitted]) -> int:
+    """Return the epoch, from 1, of the lowest validation loss, over epochs all folds saw."""
+    shortest = min(len(fitted.history) for fitted in fits)
+    curves = [[r.validation_loss for r in fitted.history[:shortest]] for fitted in fits]
+    known = np.array([curve for curve in curves if np.isfinite(curve).all()])
+    return int(known.mean(axis=0).argmin()) + 1 if len(known) else shortest
+
+
+def _fit_all(work: _Work, plan: Plan, first_epoch: int, epochs: int) -> _Outcome:
+    watch = Watch(
+        on_epoch=work.on_epoch,
+        should_stop=work.should_stop,
+        first_epoch=first_epoch,
+        epochs=epochs,
+        stage="all tracks",
+    )
+    nobody = np.zeros(0, dtype=np.intp)
+    fitted, scaler, data = _fit(work, work.usable, nobody, watch, plan)
+    no_logits = np.zeros((0, data.n_labels), dtype=np.float32)
+    return _Outcome(fitted, scaler, nobody, no_logits, fitted.history)
+
+
+def _hold_out(work: _Work) -> _Outcome:
+    """Fit on most groups; stop, calibrate and tune by the rest."""
+    n_parts = min(work.n_groups, max(2, round(1 / work.validation_share)))
+    if n_parts < 2:
+        return _fit_all(work, work.plan, first_epoch=0, epochs=work.plan.epochs)
+    usable = work.usable
+    parts = grouped_folds(
+        work.labels.rows(usable), work.groups[usable], n_parts, work.plan.seed
+    )
+    watch = Watch(on_epoch=work.on_epoch, should_stop=work.should_stop)
+    fitted, scaler, data = _fit(work, usable[parts != 0], usable[parts == 0], watch, work.plan)
+    logits = _scores(work, fitted.predictor, data)
+    return _Outcome(fitted, scaler, data.validation, logits, fitted.history)
+
+
+def _scores(work: _Work, predictor: Predictor, data: FitData) -> FloatArray:
+    watch = Watch(should_stop=work.should_stop)
+    return score_tracks(
+        predictor, data.inputs, data.validation, data.n_labels, check=watch.check
+    )
+
+
+def _calibrated(
+    outcome: _Outcome,
+    work: _Work,
+    config: TrainingConfig,
+    uids: tuple[str, ...],
+    prior: npt.NDArray[np.float64],
+    is_learnt: npt.NDArray[np.bool_],
+) -> TrainedModel:
+    platt = PlattScaling.identity(len(prior))
+    thresholds: npt.NDArray[Any] = prior
+    if len(outcome.unseen):
+        unseen = work.labels.rows(outcome.unseen)
+        platt = fit_platt(outcome.logits, unseen)
+        thresholds = tune_thresholds(platt.apply(outcome.logits), unseen)
+    return TrainedModel(
+        config=config,
+        label_uids=uids,
+        item_shape=scaled_inputs(
+            work.features, work.network.needs, outcome.scaler, work.plan
+        ).item_shape,
+        predictor=outcome.fitted.predictor,
+        scaler=outcome.scaler,
+        platt=platt,
+        thresholds=np.where(is_learnt, thresholds, 0.5),
+        prior=prior,
+        is_learnt=is_learnt,
+        history=outcome.history,
+    )

@@ -1,0 +1,155 @@
+"""Values that travel through the arithmetic half. Numpy only.
+
+Parameters are frozen dataclasses whose canonical JSON is hashed: the hash names the feature
+shards, the snapshots and the runs that came of them, so two runs with the same hash had the
+same parameters.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from ml.errors import ParameterError
+
+
+class Hashed:
+    """A frozen dataclass with a canonical JSON form and its sha256."""
+
+    def canonical(self) -> dict[str, Any]:
+        """Return the parameters as a JSON-able dict, in the order of the fields."""
+        return asdict(self)  # type: ignore[call-overload]
+
+    def digest(self) -> str:
+        """Return the sha256 of the canonical JSON, 64 hexadecimal characters."""
+        text = json.dumps(self.canonical(), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """Rebuild from `canonical()`; unknown names raise ParameterError."""
+        known = {field.name for field in fields(cls)}  # type: ignore[arg-type]
+        unknown = sorted(set(values) - known)
+        if unknown:
+            raise ParameterError(
+                f"{cls.__name__} has no {', '.join(unknown)}; known: {sorted(known)}"
+            )
+        return cls(**values)
+
+
+@dataclass(frozen=True)
+class FeatureConfig(Hashed):
+    """How MFCC windows are made from an excerpt.
+
+    Attributes
+    ----------
+    sample_rate_hz : rate that audio is brought to before anything else, in Hz.
+    excerpt_s : seconds taken from the exact middle; a shorter track is taken whole.
+    window_s : length of one window ("sample" in the study), in seconds.
+    frame_s, step_s : analysis frame and its step, in seconds.
+    n_fft : FFT length in samples. n_mels : mel filters. n_mfcc : coefficients kept.
+    fmax_hz : top of the mel bank in Hz. preemphasis, lifter : as python_speech_features.
+    semantics : version of the arithmetic; a change of it makes new features.
+    """
+
+    name: str
+    sample_rate_hz: int = 44_100
+    excerpt_s: float = 40.0
+    window_s: float = 1.0
+    frame_s: float = 0.025
+    step_s: float = 0.010
+    n_fft: int = 2_048
+    n_mels: int = 26
+    n_mfcc: int = 13
+    fmin_hz: float = 0.0
+    fmax_hz: float = 22_050.0
+    preemphasis: float = 0.97
+    lifter: int = 22
+    semantics: str = "psf-window-1"
+
+    @property
+    def frame_shape(self) -> tuple[int, int]:
+        """(frames in a window, coefficients): (99, 13) for 1 s, (24, 13) for 0.25 s."""
+        frame = round_half_up(self.frame_s * self.sample_rate_hz)
+        step = round_half_up(self.step_s * self.sample_rate_hz)
+        window = round(self.window_s * self.sample_rate_hz)
+        return 1 + -(-max(0, window - frame) // step), self.n_mfcc
+
+
+def round_half_up(value: float) -> int:
+    """Round as python_speech_features does (half away from zero), not to the even number."""
+    return int(value + 0.5)
+
+
+#: The study's two window lengths, and our default: the same with the top of the mel bank at
+#: 15 kHz, above which a file's bit rate leaks into the features.
+FEATURE_CONFIGS: dict[str, FeatureConfig] = {
+    "seed-1s": FeatureConfig(name="seed-1s"),
+    "seed-025s": FeatureConfig(name="seed-025s", window_s=0.25),
+    "audiotag": FeatureConfig(name="audiotag", fmax_hz=15_000.0),
+}
+
+
+@dataclass(frozen=True)
+class TrainingConfig(Hashed):
+    """What one training does with a label matrix; the network reads the rest of its own.
+
+    `epochs`, `batch_size` and `learning_rate` of 0 mean "the network's own default".
+    `options` are the network's further parameters, by name.
+    """
+
+    network: str = "pooled"
+    features: str = "audiotag"
+    epochs: int = 0
+    batch_size: int = 0
+    learning_rate: float = 0.0
+    seed: int = 0
+    loss: str = "sqrt-weighted-bce"
+    validation_share: float = 0.15
+    options: tuple[tuple[str, float | str | bool], ...] = ()
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """Rebuild from `canonical()`, also after a trip through JSON (lists for tuples)."""
+        options = tuple((name, value) for name, value in values.get("options", ()))
+        return super().from_dict({**values, "options": options})
+
+
+@dataclass(frozen=True)
+class LabelMatrix:
+    """What was judged: `labels` where `label_mask` is True, nothing elsewhere.
+
+    Attributes
+    ----------
+    labels : bool, shape (n_tracks, n_labels); True where the label was given.
+    label_mask : bool, same shape; False means "not asked, or unsure": never a negative.
+    """
+
+    labels: npt.NDArray[np.bool_]
+    label_mask: npt.NDArray[np.bool_]
+
+    def __post_init__(self) -> None:
+        if self.labels.shape != self.label_mask.shape or self.labels.ndim != 2:
+            raise ParameterError(
+                f"labels {self.labels.shape} and label_mask {self.label_mask.shape} must be "
+                "the same two-dimensional shape (tracks, labels)"
+            )
+
+    @property
+    def n_tracks(self) -> int:
+        """Number of tracks (rows)."""
+        return int(self.labels.shape[0])
+
+    @property
+    def n_labels(self) -> int:
+        """Number of labels (columns)."""
+        return int(self.labels.shape[1])
+
+    def rows(self, index: npt.NDArray[np.intp]) -> LabelMatrix:
+        """Return the matrix of the tracks in `index`, in that order."""
+        return LabelMatrix(self.labels[index], self.label_mask[index])

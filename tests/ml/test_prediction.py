@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import pytest
+
+from ml import prediction
+from ml.errors import CancelledError, ParameterError
+from ml.prediction import predict_pool
+from ml.prediction_store import (
+    PredictionArray,
+    PredictionFileError,
+    write_predictions,
+)
+from ml.training import train
+from ml.types import TrainingConfig
+from tests.ml.planted import planted_tracks
+
+FEATURES, LABELS, GROUPS = planted_tracks(90)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return train(FEATURES, LABELS, GROUPS, TrainingConfig(network="pooled-numpy", epochs=3))
+
+
+@pytest.fixture
+def probabilities(rng):
+    return rng.random((50, 11)).astype(np.float32)
+
+
+def test_the_pool_is_scored_as_the_model_says(model):
+    scored = predict_pool(model, FEATURES)
+    assert scored.dtype == np.float16
+    np.testing.assert_allclose(scored, model.probabilities(FEATURES), atol=5e-4)
+
+
+def test_blocks_do_not_show_in_the_result(model, monkeypatch):
+    monkeypatch.setattr(prediction, "_TRACKS_A_BLOCK", 40)
+    seen = []
+    scored = predict_pool(model, FEATURES, lambda *at: seen.append(at), dtype=np.float32)
+    np.testing.assert_allclose(scored, model.probabilities(FEATURES), atol=1e-6)
+    assert seen == [(40, 90), (80, 90), (90, 90)]
+
+
+def test_scoring_can_be_cancelled(model):
+    with pytest.raises(CancelledError):
+        predict_pool(model, FEATURES, should_stop=lambda: True)
+
+
+def test_predictions_come_back_by_label_and_by_track(probabilities, tmp_path):
+    stored = write_predictions(tmp_path / "sets" / "p1.npy", probabilities)
+    opened = PredictionArray.open(stored.path, stored.sha256)
+    assert (opened.n_labels, opened.n_tracks) == (11, 50) == (stored.n_labels, stored.n_tracks)
+    np.testing.assert_allclose(opened.label(10), probabilities[:, 10], atol=5e-4)
+    rows = np.array([49, 0, 7])
+    np.testing.assert_allclose(opened.tracks(rows), probabilities[rows], atol=5e-4)
+    assert opened.tracks(rows).dtype == np.float32
+
+
+def test_the_file_is_a_plain_npy_label_major_and_mapped(probabilities, tmp_path):
+    stored = write_predictions(tmp_path / "p.npy", probabilities)
+    plain = np.load(stored.path, allow_pickle=False)
+    assert plain.shape == (11, 50)
+    assert plain.dtype == np.float16
+    assert isinstance(PredictionArray.open(stored.path).values, np.memmap)
+    assert hashlib.sha256(stored.path.read_bytes()).hexdigest() == stored.sha256
+    assert stored.path.stat().st_size == stored.size_bytes
+
+
+@pytest.mark.parametrize("shape", [(0, 3), (4, 0), (0, 0)])
+def test_an_empty_pool_can_be_stored(tmp_path, shape):
+    stored = write_predictions(tmp_path / "p.npy", np.zeros(shape))
+    opened = PredictionArray.open(stored.path, stored.sha256)
+    assert (opened.n_tracks, opened.n_labels) == shape
+
+
+@pytest.mark.parametrize("bad", [np.nan, -0.1, 1.1])
+def test_what_is_no_probability_is_refused_and_leaves_no_file(probabilities, tmp_path, bad):
+    probabilities[3, 9] = bad
+    with pytest.raises(ParameterError, match=r"\[0, 1\]"):
+        write_predictions(tmp_path / "p.npy", probabilities)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_flipped_byte_is_refused(probabilities, tmp_path):
+    stored = write_predictions(tmp_path / "p.npy", probabilities)
+    content = bytearray(stored.path.read_bytes())
+    content[-1] ^= 1
+    stored.path.write_bytes(content)
+    with pytest.raises(PredictionFileError, match="not the file"):
+        PredictionArray.open(stored.path, stored.sha256)
+
+
+@pytest.mark.parametrize("content", [b"", b"\x93NUMPY", b"not an array at all"])
+def test_a_file_that_holds_no_array_is_refused(tmp_path, content):
+    (tmp_path / "p.npy").write_bytes(content)
+    with pytest.raises(PredictionFileError):
+        PredictionArray.open(tmp_path / "p.npy")
+
+
+def test_a_truncated_missing_or_foreign_file_is_refused(probabilities, tmp_path):
+    stored = write_predictions(tmp_path / "p.npy", probabilities)
+    stored.path.write_bytes(stored.path.read_bytes()[:-100])
+    np.save(tmp_path / "wide.npy", np.zeros((3, 3)))
+    for name in ("p.npy", "wide.npy", "none.npy"):
+        with pytest.raises(PredictionFileError):
+            PredictionArray.open(tmp_path / name)
+
+
+def test_writing_again_replaces_and_an_open_map_keeps_the_old(probabilities, tmp_path):
+    path = tmp_path / "p.npy"
+    write_predictions(path, probabilities)
+    before = PredictionArray.open(path)
+    write_predictions(path, np.ones((50, 11)))
+    np.testing.assert_allclose(before.label(0), probabilities[:, 0], atol=5e-4)
+    assert (PredictionArray.open(path).label(0) == 1).all()
+    assert [entry.name for entry in tmp_path.iterdir()] == ["p.npy"]
