@@ -1,0 +1,226 @@
+"""What each column of a catalogue means."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from labeling.loop.errors import BadInput
+from labeling.names import name_key
+
+#: Columns of a track that have a place of their own, and how long they may be.
+FIELDS = {
+    "title": 300,
+    "album": 300,
+    "artist": 300,
+    "composer": 300,
+    "isrc": 20,
+    "family": 200,
+}
+#: Columns of an answer: whose it is, and when it was given.
+ANSWER_FIELDS = ("annotator", "annotated_at")
+COLUMN_LIMIT = 1_000
+_MEANT = {*FIELDS, *ANSWER_FIELDS}
+
+
+def facet_named(name: str, known: Collection[str]) -> str:
+    """Return the facet whose labels a column of this name key holds; "" when there is none.
+
+    A facet's columns are called like it, with digits or not; of two that fit the longer name
+    is meant. A column that says something of the track or the answer says just that.
+    """
+    if name in _MEANT:
+        return ""
+    while name not in known and name[-1:].isdecimal():
+        name = name[:-1]
+    return name if name in known else ""
+
+
+def facet_column(facet: str, number: int, known: Collection[str]) -> str:
+    """Return the name of a facet's column that no other facet's can be taken for."""
+    digits = str(number)
+    while facet_named(facet + digits, known) != facet:
+        digits = f"0{digits}"
+    return facet + digits
+
+
+@dataclass(frozen=True)
+class ReadingOptions:
+    """How the columns of a catalogue are to be read where their names do not say it.
+
+    Attributes
+    ----------
+    key : the column with the file name, which tells the tracks apart.
+    family : the column that names what must stay together in every split; "" for `family`.
+    facets : column -> facet, beside the columns that are named for one.
+    separators : facet column -> what stands between several values in one cell.
+    fields : column -> `title`, `album`, ... , `annotator` or `annotated_at`.
+    metadata : columns to keep as metadata although their names say more.
+    ignored : columns to leave out altogether.
+    """
+
+    key: str = "filename"
+    family: str = ""
+    facets: Mapping[str, str] = field(default_factory=dict)
+    separators: Mapping[str, str] = field(default_factory=dict)
+    fields: Mapping[str, str] = field(default_factory=dict)
+    metadata: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, stored: Mapping[str, Any]) -> ReadingOptions:
+        """Read options from JSON, as a saved mapping or a batch keeps them."""
+        return cls(
+            key=stored.get("key") or "filename",
+            family=stored.get("family") or "",
+            facets=dict(stored.get("facets") or {}),
+            separators=dict(stored.get("separators") or {}),
+            fields=dict(stored.get("fields") or {}),
+            metadata=tuple(stored.get("metadata") or ()),
+            ignored=tuple(stored.get("ignored") or ()),
+        )
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Places of the columns by what they mean; facet names are name keys."""
+
+    names: list[str]
+    key: int
+    fields: Mapping[str, int]
+    facets: Mapping[int, str]
+    separators: Mapping[int, str]
+    annotator: int | None
+    annotated_at: int | None
+    extra: Mapping[int, str]
+
+
+def pairs(texts: list[str], option: str) -> dict[str, str]:
+    """Read `COLUMN=VALUE` options."""
+    found = {}
+    for text in texts:
+        column, separator, value = text.partition("=")
+        if not separator or not column.strip() or not value:
+            raise BadInput(f"{option} {text!r}: write COLUMN=VALUE")
+        found[column.strip()] = value
+    return found
+
+
+def plan(names: list[str], options: ReadingOptions, known_facets: set[str]) -> Columns:
+    """Say what each column means, or what is wrong with them and how to put it right.
+
+    Parameters
+    ----------
+    names : of the header. known_facets : name keys of the library's facets.
+    """
+    if len(names) > COLUMN_LIMIT:
+        raise BadInput(f"{len(names):,} columns are too many (at most {COLUMN_LIMIT:,})")
+    places = _places(name_key(name) for name in names)
+    by_name = _places(_meanings(names, places, options))
+    key = _place(places, options.key, names, "--key names the column with the file name")
+    facets = _facets(places, by_name, options, names, known_facets)
+    facets.pop(key, None)
+    fields = {name: by_name[name][0] for name in FIELDS if name in by_name}
+    if options.family:
+        fields["family"] = _place(places, options.family, names, "--family")
+    ignored = {place for name in options.ignored for place in places.get(name_key(name), [])}
+    meant = {key, *facets, *fields.values(), *ignored}
+    annotator, annotated_at = (_free(by_name, name, meant) for name in ANSWER_FIELDS)
+    meant |= {place for place in (annotator, annotated_at) if place is not None}
+    return Columns(
+        names=names,
+        key=key,
+        fields={name: place for name, place in fields.items() if place not in facets},
+        facets={place: facet for place, facet in facets.items() if place not in ignored},
+        separators=_separators(places, options, names, facets),
+        annotator=annotator,
+        annotated_at=annotated_at,
+        extra=_extra(names, meant),
+    )
+
+
+def _places(keys: Iterable[str]) -> dict[str, list[int]]:
+    places: dict[str, list[int]] = {}
+    for place, key in enumerate(keys):
+        if key:
+            places.setdefault(key, []).append(place)
+    return places
+
+
+def _meanings(
+    names: list[str], places: dict[str, list[int]], options: ReadingOptions
+) -> list[str]:
+    """Return what each column is taken for by its name, or by what was said about it."""
+    said = set(options.fields.values())
+    meanings = [name_key(name) for name in names]
+    meanings = ["" if meaning in said else meaning for meaning in meanings]
+    for column in options.metadata:
+        meanings[_place(places, column, names, "kept as metadata")] = ""
+    for column, meaning in options.fields.items():
+        if meaning not in (*FIELDS, *ANSWER_FIELDS):
+            raise BadInput(f"a column cannot be read as {meaning!r}")
+        meanings[_place(places, column, names, f"read as {meaning}")] = meaning
+    return meanings
+
+
+def _place(places: dict[str, list[int]], name: str, names: list[str], what: str) -> int:
+    found = places.get(name_key(name), [])
+    if len(found) == 1:
+        return found[0]
+    shown = ", ".join(repr(one) for one in names[:40] if one) or "none"
+    problem = "is there twice" if found else "is not there"
+    raise BadInput(f"the column {name!r} {problem} ({what}); columns found: {shown}")
+
+
+def _facets(
+    places: dict[str, list[int]],
+    by_name: dict[str, list[int]],
+    options: ReadingOptions,
+    names: list[str],
+    known: set[str],
+) -> dict[int, str]:
+    facets = {}
+    for name, found in by_name.items():
+        facet = facet_named(name, known)
+        if facet:
+            facets.update(dict.fromkeys(found, facet))
+    for column, facet in options.facets.items():
+        place = _place(places, column, names, "mapped to a facet")
+        if name_key(facet) not in known:
+            raise BadInput(
+                f"there is no facet {facet!r} (there are: {', '.join(sorted(known))})"
+            )
+        facets[place] = name_key(facet)
+    return facets
+
+
+def _separators(
+    places: dict[str, list[int]],
+    options: ReadingOptions,
+    names: list[str],
+    facets: dict[int, str],
+) -> dict[int, str]:
+    separators = {}
+    for column, separator in options.separators.items():
+        place = _place(places, column, names, "to be split")
+        if place not in facets:
+            raise BadInput(f"{column!r} holds no labels, so it is not split: map it to a facet")
+        separators[place] = separator
+    return separators
+
+
+def _free(places: dict[str, list[int]], name: str, meant: set[int]) -> int | None:
+    found = [place for place in places.get(name, []) if place not in meant]
+    return found[0] if found else None
+
+
+def _extra(names: list[str], meant: set[int]) -> dict[int, str]:
+    """Name the other columns; one of a name that is there already gets its number."""
+    extra: dict[int, str] = {}
+    for place, name in enumerate(names):
+        if place in meant:
+            continue
+        free = name or f"column {place + 1}"
+        extra[place] = f"{free} ({place + 1})" if free in extra.values() else free
+    return extra

@@ -1,0 +1,170 @@
+"""One record of a catalogue as what it says of a track, or as what is wrong with it."""
+
+from __future__ import annotations
+
+import unicodedata
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+
+from labeling.catalogue_csv.cells import plain
+from labeling.catalogue_csv.columns import FIELDS, Columns
+from labeling.catalogue_csv.lines import Unreadable
+from labeling.names import name_key, track_key
+
+KEY_LIMIT = 700
+#: What PostgreSQL puts into one row of an index, less what stands there beside the key.
+KEY_BYTES_LIMIT = 2_600
+NAME_LIMIT = 120
+ANNOTATOR_LIMIT = 150
+ANNOTATOR_IS_LONG = (
+    f"is longer than {ANNOTATOR_LIMIT} characters once width and case are evened out"
+)
+EXTRA_LIMIT = 10_000
+#: A catalogue says the same few hundred things over and over: that many cells are remembered.
+_REMEMBERED = 1_024
+
+
+@dataclass(frozen=True)
+class RowError:
+    """Why a row was rejected: its number, the column, and what to do."""
+
+    row: int
+    column: str
+    message: str
+
+    def as_json(self) -> dict[str, int | str]:
+        return {"row": self.row, "column": self.column, "message": self.message}
+
+
+@dataclass
+class Row:
+    """What a record says: of the track, and of its labels as (facet key, name) in order."""
+
+    number: int
+    key: str
+    fields: dict[str, str] = field(default_factory=dict)
+    extra: dict[str, str] = field(default_factory=dict)
+    labels: list[tuple[str, str]] = field(default_factory=list)
+    annotator: str = ""
+    annotated_at: datetime | None = None
+
+
+@lru_cache(_REMEMBERED)
+def names_in(cell: str, separator: str | None) -> tuple[tuple[str, bool], ...]:
+    """Return (name, whether it is short enough) of each label in a cell.
+
+    A separator that a cell ends (or begins) with is no part of a name, also when blanks around
+    it are missing: of "Calm, Dark," come Calm and Dark.
+    """
+    parts = [cell]
+    if separator:
+        at_the_ends = separator.strip() + " "
+        parts = [part.strip(at_the_ends) for part in cell.split(separator)]
+    names = (" ".join(unicodedata.normalize("NFC", part).split()) for part in parts)
+    keys = ((name, name_key(name)) for name in names if name)
+    return tuple((name, max(len(name), len(key)) <= NAME_LIMIT) for name, key in keys if key)
+
+
+class _Reader:
+    """Reads the cells of one record and collects what is wrong with them."""
+
+    def __init__(self, number: int, cells: list[str], columns: Columns) -> None:
+        self.number, self.cells, self.columns = number, cells, columns
+        self.errors: list[RowError] = []
+
+    def reject(self, place: int | None, message: str) -> None:
+        column = "" if place is None else self.columns.names[place] or f"column {place + 1}"
+        self.errors.append(RowError(self.number, column, message))
+
+    def text(self, place: int | None, limit: int) -> str:
+        """Return the cell, stripped and without a formula guard."""
+        if place is None or place >= len(self.cells):
+            return ""
+        text = plain(self.cells[place].strip()).strip()
+        if "\0" in text:
+            self.reject(place, "holds a NUL character: save the file as CSV in UTF-8")
+        elif "�" in text:
+            self.reject(place, "holds a character that cannot be read: save it as UTF-8")
+        elif len(text) > limit:
+            self.reject(place, f"has {len(text):,} characters, {limit:,} are the most")
+        return text
+
+    def labels(self) -> list[tuple[str, str]]:
+        found = []
+        for place, facet in self.columns.facets.items():
+            separator = self.columns.separators.get(place)
+            cell = self.text(place, EXTRA_LIMIT)
+            for name, is_short in names_in(cell, separator) if cell else ():
+                if not is_short:
+                    self.reject(place, f"{name[:30]!r}… is longer than {NAME_LIMIT} characters")
+                found.append((facet, name))
+        return list(dict.fromkeys(found))
+
+    def moment(self, place: int | None) -> datetime | None:
+        text = self.text(place, 64)
+        if not text:
+            return None
+        try:
+            moment = datetime.fromisoformat(text)
+            moment = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+        except (ValueError, OverflowError):
+            self.reject(
+                place,
+                f"{text[:40]!r} is no date: write 2019-05-01 or 2019-05-01T10:00:00+00:00",
+            )
+            return None
+        # A date of today may be a few hours ahead in another time zone.
+        if moment > datetime.now(UTC) + timedelta(days=1):
+            self.reject(place, f"{text[:40]!r} lies in the future: no answer was given then")
+            return None
+        return moment
+
+    def key(self) -> str:
+        key = track_key(self.text(self.columns.key, KEY_LIMIT))
+        if not key:
+            self.reject(self.columns.key, "is empty: every row names the file of its track")
+        elif ".." in key.split("/"):
+            self.reject(self.columns.key, "leads out of its folder: write it without ..")
+        elif len(key) > KEY_LIMIT and not self.errors:  # composing may lengthen a name
+            self.reject(self.columns.key, f"is longer than {KEY_LIMIT} characters")
+        elif len(key.encode()) > KEY_BYTES_LIMIT:
+            self.reject(self.columns.key, f"is longer than {KEY_BYTES_LIMIT:,} bytes in UTF-8")
+        return key
+
+    def annotator(self) -> str:
+        name = " ".join(self.text(self.columns.annotator, ANNOTATOR_LIMIT).split())
+        if len(name) <= ANNOTATOR_LIMIT < len(name_key(name)):  # folding may lengthen it
+            self.reject(self.columns.annotator, ANNOTATOR_IS_LONG)
+        return name
+
+    def check_width(self) -> None:
+        n_columns = len(self.columns.names)
+        if len(self.cells) > n_columns and any(map(str.strip, self.cells[n_columns:])):
+            self.reject(
+                None,
+                f"has {len(self.cells)} cells, the header {len(self.columns.names)}: put cells "
+                "with a delimiter in them into double quotes",
+            )
+
+
+def parse(
+    number: int, record: list[str] | Unreadable, columns: Columns
+) -> tuple[Row | None, list[RowError]]:
+    """Read a record; a row with anything wrong is rejected whole, with all its errors."""
+    if isinstance(record, Unreadable):
+        return None, [RowError(number, "", record.reason)]
+    reader = _Reader(number, record, columns)
+    reader.check_width()
+    fields = {name: reader.text(place, FIELDS[name]) for name, place in columns.fields.items()}
+    extra = {name: reader.text(place, EXTRA_LIMIT) for place, name in columns.extra.items()}
+    row = Row(
+        number=number,
+        key=reader.key(),
+        fields={name: text for name, text in fields.items() if text},
+        extra={name: text for name, text in extra.items() if text},
+        labels=reader.labels(),
+        annotator=reader.annotator(),
+        annotated_at=reader.moment(columns.annotated_at),
+    )
+    return (None, reader.errors) if reader.errors else (row, [])

@@ -1,0 +1,164 @@
+"""All valid rows of a catalogue, on disk, until the whole of it has been read.
+
+Rows of one track may stand far apart in the file, and a label set must know every value of it
+before the first answer is written. A private SQLite file (deleted by itself) holds the rows, so
+that memory does not grow with the catalogue.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from labeling.catalogue_csv.rows import Row
+from labeling.names import name_key
+
+_SCHEMA = """
+CREATE TABLE track (id INTEGER PRIMARY KEY, key TEXT UNIQUE, fields TEXT, extra TEXT);
+CREATE TABLE said (
+    track_id INTEGER, annotator INTEGER, at TEXT, row INTEGER, labels TEXT,
+    PRIMARY KEY (track_id, annotator, at, row)) WITHOUT ROWID;
+"""
+
+
+@dataclass
+class StagedAnswer:
+    """What one annotator said at one moment: ids of texts, in the order of the file."""
+
+    annotator: int
+    answered_at: datetime | None
+    texts: list[int]
+
+
+@dataclass
+class StagedTrack:
+    """A track of the catalogue with everything that is said of it."""
+
+    key: str
+    fields: dict[str, str]
+    extra: dict[str, str]
+    answers: list[StagedAnswer] = field(default_factory=list)
+
+
+class Staging:
+    """The rows of a catalogue, grouped by track; texts and annotators have small numbers."""
+
+    def __init__(self) -> None:
+        self.texts: dict[tuple[str, str], int] = {}
+        self.annotators: dict[str, int] = {}
+        self.annotator_names: list[str] = []
+        self.n_tracks = 0
+        self._file = sqlite3.connect("", isolation_level=None)
+        self._file.executescript(_SCHEMA)
+        self._file.execute("PRAGMA cache_size = -8192")
+        self._file.execute("BEGIN")
+
+    def __enter__(self) -> Staging:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._file.close()
+
+    def add(self, row: Row, default_annotator: str) -> None:
+        """Keep a row; the first value of a field that is not blank is the track's."""
+        track_id = self._track(row)
+        if not row.labels:
+            return
+        texts = [self.texts.setdefault(one, len(self.texts)) for one in row.labels]
+        at = row.annotated_at.isoformat() if row.annotated_at else ""
+        self._file.execute(
+            "INSERT INTO said VALUES (?, ?, ?, ?, ?)",
+            (
+                track_id,
+                self._annotator(row.annotator or default_annotator),
+                at,
+                row.number,
+                ",".join(map(str, texts)),
+            ),
+        )
+
+    def _annotator(self, name: str) -> int:
+        number = self.annotators.setdefault(name_key(name), len(self.annotator_names))
+        if number == len(self.annotator_names):
+            self.annotator_names.append(name)
+        return number
+
+    def _track(self, row: Row) -> int:
+        added = self._file.execute(
+            "INSERT OR IGNORE INTO track (key, fields, extra) VALUES (?, ?, ?)",
+            (row.key, _packed(row.fields), _packed(row.extra)),
+        )
+        if added.rowcount and added.lastrowid is not None:
+            self.n_tracks += 1
+            return added.lastrowid
+        track_id, fields, extra = self._file.execute(
+            "SELECT id, fields, extra FROM track WHERE key = ?", (row.key,)
+        ).fetchone()
+        self._file.execute(
+            "UPDATE track SET fields = ?, extra = ? WHERE id = ?",
+            (
+                _packed(row.fields | _unpacked(fields)),
+                _packed(row.extra | _unpacked(extra)),
+                track_id,
+            ),
+        )
+        return int(track_id)
+
+    def call(self, keys: Mapping[str, str]) -> None:
+        """Give tracks the keys under which the library keeps them: ours -> the library's."""
+        self._file.executemany(
+            "UPDATE OR IGNORE track SET key = ? WHERE key = ?",
+            [(theirs, ours) for ours, theirs in keys.items()],
+        )
+
+    def groupings(self) -> Iterator[tuple[str, str, str]]:
+        """Yield (key, family, album) of each track."""
+        for key, fields in self._file.execute("SELECT key, fields FROM track ORDER BY id"):
+            stored = _unpacked(fields)
+            yield key, stored.get("family", ""), stored.get("album", "")
+
+    def chunks(self, size: int) -> Iterator[list[StagedTrack]]:
+        """Yield the tracks in the order of the file, each with its united answers."""
+        last = 0
+        while True:
+            rows = self._file.execute(
+                "SELECT id, key, fields, extra FROM track WHERE id > ? ORDER BY id LIMIT ?",
+                (last, size),
+            ).fetchall()
+            if not rows:
+                return
+            tracks = {
+                id_: StagedTrack(key, _unpacked(fields), _unpacked(extra))
+                for id_, key, fields, extra in rows
+            }
+            self._give_answers(tracks, rows[0][0], rows[-1][0])
+            last = rows[-1][0]
+            yield list(tracks.values())
+
+    def _give_answers(self, tracks: dict[int, StagedTrack], first: int, last: int) -> None:
+        rows = self._file.execute(
+            "SELECT track_id, annotator, at, labels FROM said WHERE track_id BETWEEN ? AND ? "
+            "ORDER BY track_id, annotator, at, row",
+            (first, last),
+        )
+        group: tuple[int, int, str] | None = None
+        for track_id, annotator, at, labels in rows:
+            answers = tracks[track_id].answers
+            if group != (track_id, annotator, at):
+                group = (track_id, annotator, at)
+                moment = datetime.fromisoformat(at) if at else None
+                answers.append(StagedAnswer(annotator, moment, []))
+            texts = answers[-1].texts
+            texts += [text for text in map(int, labels.split(",")) if text not in texts]
+
+
+def _packed(cells: dict[str, str]) -> str:
+    """Return text for cells; none at all, as in a catalogue of labels alone, cost nothing."""
+    return json.dumps(cells) if cells else ""
+
+
+def _unpacked(text: str) -> dict[str, str]:
+    return json.loads(text) if text else {}

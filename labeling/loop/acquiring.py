@@ -1,0 +1,300 @@
+"""Ranking what to ask next: the pool, the choice, the reasons, and the switch of the round.
+
+Audit tracks never come in here. A round is built beside the live one and put in its place in
+one step; what is before somebody, or half answered, stays valid.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from django.db import transaction
+from django.db.models import Count, Exists, F, Max, OuterRef, Q, QuerySet
+from django.utils import timezone
+
+from labeling.loop import libraries, reasons, registering, walking
+from labeling.loop.candidates import ASKED_AGAIN
+from labeling.loop.pooling import Warm, candidates, warm_pool
+from labeling.models import (
+    Annotator,
+    CurrentAnswer,
+    Library,
+    Presentation,
+    QueueItem,
+    Round,
+)
+from labeling.models.queue import Stratum
+from ml import acquisition
+from ml.acquisition import Choice, Pool
+
+#: A round ranks this many tracks at most; below them the walk in random order goes on.
+MOST_ITEMS = 2_000
+_ROWS = 500
+_KEPT_ROUNDS = 2
+_ALWAYS_COUNTED = (Stratum.AUDIT, Stratum.EXPLORE, Stratum.ACQUIRE)
+Tell = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """A chosen track, ready to be written."""
+
+    track_id: int
+    score: float | None
+    probability: float | None
+    strategy: str
+    reason: str
+    stratum: str = Stratum.ACQUIRE
+
+
+# --- the choice -----------------------------------------------------------------------------
+
+
+def rank(library: Library, *, strategy: str = "default", seed: int = 0) -> list[Ranked]:
+    """Choose what to ask next, the most wanted first; what is to be explored comes last.
+
+    1. Set aside what is explored: acquisition neither sees nor takes it.
+    2. With a model: by the strategy, over tracks that no person has judged.
+    3. Without one, or where it has scored too little: at random.
+    4. What is left of the places goes to answers under an older guideline.
+    """
+    fresh, older = candidates(library)
+    explored = _set_aside(library, fresh)
+    rest = np.setdiff1d(fresh, [one.track_id for one in explored])
+    most = MOST_ITEMS - len(explored)
+    warm = warm_pool(library, rest, seed)
+    ranked: list[Ranked] = []
+    if warm is not None:
+        choices = acquisition.choose(warm.pool, most, strategy=strategy, seed=seed)
+        names = reasons.label_names(library, warm.predictions.label_uids)
+        ranked = [_ranked(warm, choice, names) for choice in choices]
+    if not ranked:
+        ranked = _at_random(rest, most, seed)
+    left_to_acquire = len(rest) / max(1, len(fresh))
+    ranked = [_with_chance(one, left_to_acquire) for one in ranked]
+    return [*ranked, *_asked_again(library, older, most - len(ranked), seed), *explored]
+
+
+def _set_aside(library: Library, fresh: npt.NDArray[np.int64]) -> list[Ranked]:
+    """Draw what is explored: of what nobody has judged, the first in the order of the walk.
+
+    The order is a hash of the track, so the draw is uniform; and it is the same in the next
+    round but for what was answered, so that it does not wander after what acquisition left.
+    """
+    n = round(library.explore_share * min(len(fresh), MOST_ITEMS))
+    if not n:
+        return []
+    pool, left = set(fresh.tolist()), n
+    explored: list[Ranked] = []
+    walk = library.tracks.filter(is_audit__in=[False]).order_by("random_key")
+    for track_id in walk.values_list("pk", flat=True).iterator():
+        if track_id in pool:
+            explored.append(
+                Ranked(
+                    track_id,
+                    None,
+                    n / len(fresh),
+                    "random-walk",
+                    walking.EXPLORING,
+                    Stratum.EXPLORE,
+                )
+            )
+            left -= 1
+        if not left:
+            break
+    return explored
+
+
+def _with_chance(one: Ranked, left_to_acquire: float) -> Ranked:
+    """Return it with the chance of both draws: not to be explored, and to be chosen."""
+    if one.probability is None:
+        return one
+    return replace(one, probability=one.probability * left_to_acquire)
+
+
+def _ranked(warm: Warm, choice: Choice, names: Sequence[str]) -> Ranked:
+    return Ranked(
+        track_id=int(warm.track_ids[choice.index]),
+        score=choice.score,
+        probability=choice.probability,
+        strategy=str(choice.reason["strategy"]),
+        reason=reasons.in_words(choice.reason, names, warm.pool, choice.index),
+    )
+
+
+def _at_random(fresh: npt.NDArray[np.int64], most: int, seed: int) -> list[Ranked]:
+    pool = Pool(labelled_mask=np.zeros(len(fresh), dtype=bool))
+    choices = acquisition.choose(pool, most, strategy="random", seed=seed)
+    return [
+        Ranked(int(fresh[one.index]), None, one.probability, "random", reasons.AT_RANDOM)
+        for one in choices
+    ]
+
+
+def _asked_again(
+    library: Library, older: npt.NDArray[np.int64], room: int, seed: int
+) -> list[Ranked]:
+    if room <= 0 or not len(older):
+        return []
+    number = libraries.guideline_in_force(library).number
+    drawn = np.random.default_rng(seed + 1).permutation(older)[:room]
+    reason = f"judged before guideline {number} was in force"
+    return [Ranked(int(pk), None, None, ASKED_AGAIN, reason) for pk in drawn.tolist()]
+
+
+# --- the round ------------------------------------------------------------------------------
+
+
+def build(
+    library: Library,
+    *,
+    strategy: str = "default",
+    seed: int | None = None,
+    tell: Tell | None = None,
+) -> Round:
+    """Rank and write a round that is not served yet; `switch` puts it in use.
+
+    What earlier attempts left unfinished is removed first.
+    """
+    _remove(library.rounds.filter(state=Round.State.BUILDING))
+    number = (library.rounds.aggregate(n=Max("number"))["n"] or 0) + 1
+    ranked = rank(library, strategy=strategy, seed=number if seed is None else seed)
+    champion = registering.champion_of(library)
+    model = champion if any(one.score is not None for one in ranked) else None
+    used = next((one.strategy for one in ranked if one.stratum == Stratum.ACQUIRE), "random")
+    round_ = Round.objects.create(
+        library=library, number=number, strategy=used, model_version=model
+    )
+    for start in range(0, len(ranked), _ROWS):
+        part = ranked[start : start + _ROWS]
+        QueueItem.objects.bulk_create(
+            [_item(round_, one, start + place) for place, one in enumerate(part)],
+            batch_size=_ROWS,
+        )
+        if tell is not None:
+            tell(start + len(part), len(ranked))
+    return round_
+
+
+def _item(round_: Round, one: Ranked, rank_: int) -> QueueItem:
+    return QueueItem(
+        round=round_,
+        track_id=one.track_id,
+        stratum=one.stratum,
+        strategy=one.strategy,
+        probability=one.probability,
+        score=one.score,
+        rank=rank_,
+        reason=one.reason[:300],
+        model_version_id=round_.model_version_id if one.score is not None else None,
+    )
+
+
+def switch(round_: Round) -> None:
+    """Put a built round in the place of the live one, in the caller's transaction.
+
+    1. The walks go on where they are: their cursors and what they have laid out move over.
+    2. What was answered while the round was built is not asked again.
+    3. The former round retires; its open presentations stay valid.
+    """
+    library = round_.library
+    former = (
+        Round.objects.select_for_update()
+        .filter(library=library, state=Round.State.LIVE)
+        .first()
+    )
+    n_items = round_.items.count()
+    values: dict[str, Any] = {"next_rank": n_items}
+    if former is not None:
+        _move_what_is_shown(former, round_)
+        _move_over(former, round_)
+        values = {
+            "next_rank": max(n_items, former.next_rank),
+            "audit_cursor": former.audit_cursor,
+            "explore_cursor": former.explore_cursor,
+        }
+        Round.objects.filter(pk=former.pk).update(state=Round.State.RETIRED)
+    _drop_answered(round_)
+    Round.objects.filter(pk=round_.pk).update(
+        state=Round.State.LIVE, live_at=timezone.now(), **values
+    )
+    round_.refresh_from_db()
+
+
+def _move_over(former: Round, round_: Round) -> None:
+    walks = Q(stratum__in=[Stratum.AUDIT, Stratum.OVERLAP, Stratum.EXPLORE])
+    # Also what several people are to judge and some have: the others are still asked.
+    begun = Q(remaining__lt=F("needed"), remaining__gt=0)
+    moving = former.items.filter(walks | begun, is_open=1)
+    moving = moving.exclude(track__in=round_.items.values("track"))
+    moving.update(round=round_)
+
+
+def _move_what_is_shown(former: Round, round_: Round) -> None:
+    """Move what is before somebody instead of offering it anew: given back, it is served."""
+    shown = Presentation.objects.filter(
+        library=former.library, outcome=Presentation.Outcome.OPEN, item__round=former
+    )
+    items = former.items.filter(pk__in=shown.values("item_id"), reserved_for__isnull=True)
+    tracks = list(items.values_list("track_id", flat=True))
+    for start in range(0, len(tracks), _ROWS):
+        part = tracks[start : start + _ROWS]
+        round_.items.filter(track__in=part, presentations__isnull=True).delete()
+        items.filter(track__in=part).update(round=round_)
+
+
+def _drop_answered(round_: Round) -> None:
+    """Close what a person has answered since the pool was read, by what holds now.
+
+    What is asked again was answered before: only an answer under today's guideline closes it.
+    """
+    judged = CurrentAnswer.objects.filter(
+        track=OuterRef("track"), annotator__kind=Annotator.Kind.PERSON, answer__isnull=False
+    )
+    in_force = libraries.guideline_in_force(round_.library)
+    today = judged.filter(answer__annotation__guideline=in_force)
+    items = round_.items.filter(
+        stratum__in=[Stratum.ACQUIRE, Stratum.EXPLORE], is_open=1, presentations__isnull=True
+    )
+    items.filter(~Q(strategy=ASKED_AGAIN), Exists(judged)).update(remaining=0)
+    items.filter(Exists(today), strategy=ASKED_AGAIN).update(remaining=0)
+
+
+def forget_old_rounds(library: Library) -> None:
+    """Remove what was never presented of rounds that nobody can be served from any more."""
+    retired = library.rounds.filter(state=Round.State.RETIRED).order_by("-number")
+    for round_ in retired[_KEPT_ROUNDS:]:
+        never = round_.items.filter(presentations__isnull=True)
+        for _ in range(1_000):
+            ids = list(never.values_list("pk", flat=True)[:_ROWS])
+            if not ids:
+                break
+            QueueItem.objects.filter(pk__in=ids).delete()
+
+
+def _remove(rounds: QuerySet[Round]) -> None:
+    for round_ in rounds:
+        with transaction.atomic():
+            round_.items.all().delete()
+            round_.delete()
+
+
+def counts(library: Library, *, lays_out: bool = False) -> dict[str, int]:
+    """Count the open places of the live round, by stratum.
+
+    With `lays_out` the walks have their first portion written, which otherwise happens when
+    somebody comes to annotate.
+    """
+    counted = dict.fromkeys((str(one) for one in _ALWAYS_COUNTED), 0)
+    live = library.rounds.filter(state=Round.State.LIVE).first()
+    if live is None:
+        return counted
+    for stratum in (Stratum.AUDIT, Stratum.EXPLORE) if lays_out else ():
+        if not live.items.filter(stratum=stratum, is_open=1).exists():
+            walking.extend(live, stratum)
+    rows = live.items.filter(is_open=1).order_by().values_list("stratum")
+    return counted | dict(rows.annotate(n=Count("id")))

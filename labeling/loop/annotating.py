@@ -1,0 +1,366 @@
+"""Recording what a person answers, and taking it back: always a new event.
+
+An answer that was acknowledged is in the database. The same request sent twice makes one
+event; an answer that comes after its lease ran out is kept all the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from labeling.loop import blinding, libraries, presenting, taxonomy
+from labeling.loop.answers import FacetAnswer, Vocabulary, as_names, current_states
+from labeling.loop.errors import BadInput, StaleVersion
+from labeling.loop.projecting import project
+from labeling.loop.replay import Event, live_ids, roots
+from labeling.models import (
+    Annotation,
+    Annotator,
+    Answer,
+    CurrentAnswer,
+    DirtyKey,
+    Judgement,
+    LabelSet,
+    Presentation,
+    Track,
+)
+from labeling.models.queue import Stratum
+from labeling.models.rollups import UNKNOWN_DAY
+from labeling.writing import short_write
+
+Kind = Annotation.Kind
+
+
+@dataclass(frozen=True)
+class Submission:
+    """One answer of one annotator on one track, as it came in.
+
+    `expected_version` is the number of events that were on the track when it was read. 0 with a
+    presentation says: nothing was answered since it was presented. So a blind repeat, which has
+    older answers, is sent as any fresh track is.
+    """
+
+    track: Track
+    annotator: Annotator
+    answers: Sequence[FacetAnswer]
+    idempotency_key: str = field(default_factory=lambda: uuid.uuid4().hex)
+    presentation: Presentation | None = None
+    answered_at: datetime | None = None
+    expected_version: int | None = None
+    decision_time_s: float | None = None
+    note: str = ""
+    recorded_by_id: int | None = None
+
+    def digest(self) -> str:
+        """Return a hash of what is said, to tell a repeated request from a different one."""
+        said = [
+            [answer.facet_id, sorted(answer.values.items()), answer.is_complete]
+            for answer in sorted(self.answers, key=lambda answer: answer.facet_id)
+        ]
+        text = json.dumps([self.track.pk, said, self.note])
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What came of a submission; not new: it had been recorded before."""
+
+    annotation: Annotation
+    is_new: bool
+
+
+def record_annotation(submission: Submission) -> Recorded:
+    """Record an answer.
+
+    1. The same idempotency key again: return what it made, or refuse another content. The
+       constraint finds it out; only where a version is checked it has to be asked before.
+    2. Queue behind the annotator's other requests, and check the version that was edited.
+    3. Write event, answers and judgements; bring the current answers up to date.
+    4. Close the presentation and give its place in the queue up.
+    """
+    if not submission.answers:
+        raise BadInput("an answer needs at least one label, or a facet marked as complete")
+    _check_offer(submission)
+    if submission.expected_version is not None:
+        repeated = _same_key(submission)
+        if repeated is not None:
+            return repeated
+    now = timezone.now()
+    try:
+        with short_write():
+            presenting.queue_behind(submission.annotator)
+            _check_version(submission)
+            annotation = _write(submission, now)
+            project(submission.annotator.pk, [submission.track.pk])
+            if submission.presentation is not None:
+                presenting.close_as_answered(submission.presentation, now)
+            transaction.on_commit(lambda: _after(submission))
+    except IntegrityError:
+        repeated = _same_key(submission)
+        if repeated is None:
+            raise
+        return repeated
+    return Recorded(annotation, is_new=True)
+
+
+def _after(submission: Submission) -> None:
+    from labeling.loop import turning
+
+    turning.after_annotation(submission.annotator.library)
+
+
+def _check_offer(submission: Submission) -> None:
+    if submission.track.library_id != submission.annotator.library_id:
+        raise BadInput("track and annotator belong to different libraries")
+
+
+def _same_key(submission: Submission) -> Recorded | None:
+    stored = Annotation.objects.filter(
+        annotator=submission.annotator, idempotency_key=submission.idempotency_key
+    ).first()
+    if stored is None:
+        return None
+    if stored.request_hash != submission.digest():
+        raise BadInput("this idempotency_key was used for another answer: send a new one")
+    return Recorded(stored, is_new=False)
+
+
+def version_of(annotator: Annotator, track: Track) -> int:
+    """Return how many events of this annotator are on the track: grows with every change."""
+    return Annotation.objects.filter(annotator=annotator, track=track).count()
+
+
+def _check_version(submission: Submission) -> None:
+    if submission.expected_version is None or _is_first_since_shown(submission):
+        return
+    if version_of(submission.annotator, submission.track) == submission.expected_version:
+        return
+    vocabulary = Vocabulary.of(submission.annotator.library)
+    stored, version = known_state(vocabulary, submission.annotator, submission.track)
+    raise StaleVersion(yours=_as_sent(vocabulary, submission), stored=stored, version=version)
+
+
+def _is_first_since_shown(submission: Submission) -> bool:
+    shown = submission.presentation
+    if shown is None or submission.expected_version != 0:
+        return False
+    return not CurrentAnswer.objects.filter(
+        annotator=submission.annotator,
+        track=submission.track,
+        answer__annotation__recorded_at__gte=shown.presented_at,
+    ).exists()
+
+
+def known_state(
+    vocabulary: Vocabulary, annotator: Annotator, track: Track
+) -> tuple[dict[str, Any], int]:
+    """Return what holds of the annotator on the track, and its version, as they may know it.
+
+    While an own old track is before them again to be judged blind, that is: nothing.
+    """
+    if blinding.is_hidden(annotator, track):
+        return as_names(vocabulary, {}), 0
+    return stored_answer(vocabulary, annotator, track), version_of(annotator, track)
+
+
+def stored_answer(vocabulary: Vocabulary, annotator: Annotator, track: Track) -> dict[str, Any]:
+    """Return what holds of this annotator on the track, as names."""
+    states = current_states(
+        vocabulary.library,
+        annotator_id=annotator.pk,
+        track_ids=[track.pk],
+        merged=vocabulary.merged,
+    )
+    return as_names(vocabulary, states.get(track.pk, {}))
+
+
+def _as_sent(vocabulary: Vocabulary, submission: Submission) -> dict[str, Any]:
+    said: dict[str, Any] = {"labels": {}, "unsure": {}, "negative": {}, "completed_facets": []}
+    words = {1: "labels", 0: "unsure", -1: "negative"}
+    for answer in submission.answers:
+        facet_name = vocabulary.facet_names[answer.facet_id]
+        for label_id, value in answer.values.items():
+            said[words[value]].setdefault(facet_name, []).append(vocabulary.names[label_id])
+        if answer.is_complete:
+            said["completed_facets"].append(facet_name)
+    return said
+
+
+def _write(submission: Submission, now: datetime) -> Annotation:
+    shown = submission.presentation
+    kind, revises = _kind(submission)
+    guideline_id = (
+        shown.guideline_id
+        if shown is not None
+        else libraries.guideline_in_force(submission.annotator.library).pk
+    )
+    annotation = Annotation.objects.create(
+        library_id=submission.track.library_id,
+        track=submission.track,
+        annotator=submission.annotator,
+        presentation=shown,
+        kind=kind,
+        revises=revises,
+        guideline_id=guideline_id,
+        stratum=_stratum(kind, revises, shown),
+        answered_at=_answered_at(submission, now),
+        recorded_by_id=submission.recorded_by_id,
+        decision_time_s=submission.decision_time_s,
+        note=submission.note,
+        idempotency_key=submission.idempotency_key,
+        request_hash=submission.digest(),
+    )
+    write_answers(annotation, submission.answers)
+    mark_dirty(annotation)
+    return annotation
+
+
+def _answered_at(submission: Submission, now: datetime) -> datetime:
+    """Believe the client's clock (it may have been offline) within what can be.
+
+    Nobody answers in the future, nor before the track was put before them.
+    """
+    said = submission.answered_at
+    if said is None or said > now:
+        return now
+    shown = submission.presentation
+    return max(said, shown.presented_at) if shown is not None else said
+
+
+def _stratum(kind: str, revises: Annotation | None, shown: Presentation | None) -> str:
+    if kind == Kind.REVISION and revises is not None:
+        return revises.stratum
+    return shown.stratum if shown is not None else Stratum.DIRECT
+
+
+def write_answers(
+    annotation: Annotation,
+    answers: Sequence[FacetAnswer],
+    label_sets: Mapping[int, LabelSet] | None = None,
+) -> None:
+    """Write what an annotation says, each facet under the labels on offer, now if not given."""
+    if label_sets is None:
+        label_sets = taxonomy.label_sets_of(answer.facet_id for answer in answers)
+    rows = [
+        Answer(
+            annotation=annotation,
+            facet_id=answer.facet_id,
+            label_set=label_sets[answer.facet_id],
+            is_complete=answer.is_complete,
+        )
+        for answer in answers
+    ]
+    Answer.objects.bulk_create(rows)
+    Judgement.objects.bulk_create(
+        [
+            Judgement(answer=row, label_id=label_id, value=value)
+            for row, answer in zip(rows, answers, strict=True)
+            for label_id, value in sorted(answer.values.items())
+        ]
+    )
+
+
+def mark_dirty(annotation: Annotation) -> None:
+    """Note what has to be counted again."""
+    root = annotation
+    while root.revises is not None:
+        root = root.revises
+    DirtyKey.objects.create(
+        library_id=annotation.library_id,
+        annotator_id=annotation.annotator_id,
+        track_id=annotation.track_id,
+        day=root.answered_at.date() if root.answered_at else UNKNOWN_DAY,
+    )
+
+
+def _kind(submission: Submission) -> tuple[str, Annotation | None]:
+    """Tell a look of its own from an edit.
+
+    What was presented and not yet answered is a look of its own, also when the annotator has
+    judged the track before (that is a repeat). Anything else edits the answer that holds: a
+    late answer to a track that its annotator has answered since is no second look either.
+    """
+    shown = submission.presentation
+    if shown is not None and shown.outcome == Presentation.Outcome.OPEN:
+        return Kind.JUDGEMENT, None
+    newest = _newest_look(submission.annotator, submission.track)
+    if newest is None:
+        return Kind.JUDGEMENT, None
+    if shown is not None and shown.outcome != Presentation.Outcome.ANSWERED:  # a late answer
+        is_second = newest.recorded_at > shown.presented_at
+        return (Kind.REVISION, newest) if is_second else (Kind.JUDGEMENT, None)
+    return Kind.REVISION, newest
+
+
+def _newest_look(annotator: Annotator, track: Track) -> Annotation | None:
+    """Return the live event of the annotator's own that an edit of the track would edit."""
+    rows = Annotation.objects.filter(annotator=annotator, track=track).in_bulk()
+    events = [
+        Event(row.pk, track.pk, row.kind, row.revises_id, row.derived_from_id, row.answered_at)
+        for row in rows.values()
+    ]
+    live, first = live_ids(events), roots(events)
+    own = [
+        event.id
+        for event in events
+        if event.id in live and first[event.id].kind in Annotation.INDEPENDENT
+    ]
+    if not own:
+        return None
+    oldest = datetime.min.replace(tzinfo=timezone.get_default_timezone())
+    return rows[max(own, key=lambda one: (first[one].answered_at or oldest, one))]
+
+
+def undo(annotation: Annotation, *, recorded_by_id: int | None = None) -> Annotation:
+    """Take an answer back: the state before it returns, and the track is open again.
+
+    1. Undoing twice is undoing once.
+    2. What was presented with it is put before the annotator again, first of all.
+    """
+    with short_write():
+        presenting.queue_behind(annotation.annotator)
+        stored = _live_retraction(annotation)
+        if stored is not None:
+            return stored
+        retraction = Annotation.objects.create(
+            library_id=annotation.library_id,
+            track_id=annotation.track_id,
+            annotator_id=annotation.annotator_id,
+            presentation_id=annotation.presentation_id,
+            kind=Kind.RETRACTION,
+            revises=annotation,
+            guideline_id=annotation.guideline_id,
+            stratum=annotation.stratum,
+            answered_at=timezone.now(),
+            recorded_by_id=recorded_by_id,
+            idempotency_key=f"undo:{annotation.uid}:{uuid.uuid4().hex}",
+            request_hash="",
+        )
+        mark_dirty(retraction)
+        project(annotation.annotator_id, [annotation.track_id])
+        if annotation.kind == Kind.JUDGEMENT and annotation.presentation is not None:
+            presenting.reopen(annotation.presentation)
+        transaction.on_commit(lambda: _after_undo(annotation))
+    return retraction
+
+
+def _after_undo(annotation: Annotation) -> None:
+    from labeling.loop import turning
+
+    turning.after_annotation(annotation.library)
+
+
+def _live_retraction(annotation: Annotation) -> Annotation | None:
+    """Return the retraction that took this answer back already, if one did."""
+    if annotation.kind == Kind.RETRACTION:
+        raise BadInput("this is itself an undo: answer the track again instead")
+    return annotation.revised_by.filter(kind=Kind.RETRACTION).order_by("-id").first()

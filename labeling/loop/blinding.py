@@ -1,0 +1,41 @@
+"""What is kept from an annotator while one of their own old tracks is before them again.
+
+Self-agreement is only worth something when the second look is a look of its own. So from the
+moment a repeat is reserved until it is answered, no page and no interface shows its annotator
+what they said of that track before, nor that they ever said anything. The same holds while a
+track is before them that they judged under an older guideline.
+"""
+
+from __future__ import annotations
+
+from django.db.models import Q
+
+from labeling.loop.candidates import ASKED_AGAIN
+from labeling.models import Annotator, Presentation, QueueItem, Round, Track
+from labeling.models.queue import Stratum
+
+
+def hidden_tracks(annotator: Annotator | None) -> set[int]:
+    """Return the ids of the tracks whose earlier answers their annotator must not see now."""
+    if annotator is None:
+        return set()
+    opened = Presentation.objects.filter(
+        Q(stratum=Stratum.REPEAT) | Q(strategy=ASKED_AGAIN),
+        annotator=annotator,
+        outcome=Presentation.Outcome.OPEN,
+    ).order_by()
+    reserved = QueueItem.objects.filter(
+        reserved_for=annotator,
+        is_open=1,
+        stratum=Stratum.REPEAT,
+        round__state=Round.State.LIVE,
+    ).order_by()
+    both = opened.values_list("track_id", flat=True).union(
+        reserved.values_list("track_id", flat=True)
+    )
+    return set(both)
+
+
+def is_hidden(annotator: Annotator, track: Track) -> bool:
+    """Say whether the annotator must not see now what they said of this track."""
+    return track.pk in hidden_tracks(annotator)

@@ -1,0 +1,141 @@
+"""Answers as matrices, to compare annotators with each other and with themselves."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import groupby
+
+import numpy as np
+import numpy.typing as npt
+from django.db.models import Count
+
+from labeling.loop.counting import Filters, labels_in
+from labeling.loop.independent import FacetAnswer, Offers, independent_answers
+from labeling.loop.taxonomy import resolutions
+from labeling.models import Annotation, Library
+from ml.types import LabelMatrix
+
+Bools = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class FacetAnswers:
+    """The answers to one facet, one a row; rows of a track stand in the order of the looks."""
+
+    facet_id: int
+    label_ids: list[int]
+    annotators: npt.NDArray[np.int_]
+    tracks: npt.NDArray[np.int_]
+    answers: LabelMatrix
+
+    def of(self, annotator_id: int) -> npt.NDArray[np.intp]:
+        """Return the rows of one annotator."""
+        return np.flatnonzero(self.annotators == annotator_id)
+
+
+def shared_answers(library: Library, filters: Filters) -> list[FacetAnswers]:
+    """Return the newest answer of each annotator to the tracks that two or more judged."""
+    looks = Annotation.objects.filter(library=library, kind__in=Annotation.INDEPENDENT)
+    tracks = (
+        looks.order_by()
+        .values("track_id")
+        .annotate(n=Count("annotator_id", distinct=True))
+        .filter(n__gt=1)
+        .values_list("track_id", flat=True)
+    )
+    return _matrices(library, filters, _newest(independent_answers(library, tracks)))
+
+
+def repeated_answers(library: Library, filters: Filters) -> list[FacetAnswers]:
+    """Return all answers to the tracks that someone judged more than once."""
+    looks = Annotation.objects.filter(library=library, kind__in=Annotation.INDEPENDENT)
+    tracks = (
+        looks.order_by()
+        .values("annotator_id", "track_id")
+        .annotate(n=Count("id"))
+        .filter(n__gt=1)
+        .values_list("track_id", flat=True)
+    )
+    return _matrices(library, filters, independent_answers(library, tracks))
+
+
+def _newest(answers: Iterable[FacetAnswer]) -> Iterator[FacetAnswer]:
+    for _, of_track in groupby(answers, key=lambda answer: answer.look.track_id):
+        last = {(one.look.annotator_id, one.facet_id): one for one in of_track}
+        yield from last.values()
+
+
+class _Columns:
+    """The columns of a facet, and what an answer says in them, merged labels resolved."""
+
+    def __init__(self, label_ids: list[int], resolve: dict[int, int], offers: Offers) -> None:
+        self.label_ids = label_ids
+        self.offers = offers
+        place = {label_id: column for column, label_id in enumerate(label_ids)}
+        self.column = place | {
+            label_id: place[target] for label_id, target in resolve.items() if target in place
+        }
+        self.offered: dict[int, Bools] = {}
+
+    def row(self, answer: FacetAnswer) -> tuple[Bools, Bools]:
+        """Return (labels, judged) of an answer; a yes to one of two merged labels is a yes."""
+        labels = judged = self._flags(answer.yes)
+        if answer.no:
+            judged = judged | self._flags(answer.no)
+        if answer.is_complete:
+            judged = judged | self._offered(answer.label_set_id)
+        if answer.unsure:
+            judged = judged & (labels | ~self._flags(answer.unsure))
+        return labels, judged
+
+    def _offered(self, label_set_id: int) -> Bools:
+        if label_set_id not in self.offered:
+            label_ids = self.offers.labels_of.get(label_set_id, frozenset())
+            self.offered[label_set_id] = self._flags(label_ids)
+        return self.offered[label_set_id]
+
+    def _flags(self, label_ids: Iterable[int]) -> Bools:
+        flags = np.zeros(len(self.label_ids), dtype=bool)
+        flags[[self.column[one] for one in label_ids if one in self.column]] = True
+        return flags
+
+
+def _matrices(
+    library: Library, filters: Filters, answers: Iterable[FacetAnswer]
+) -> list[FacetAnswers]:
+    resolve, offers = resolutions(library), Offers(library)
+    columns: dict[int, list[int]] = defaultdict(list)
+    for label in labels_in(library, filters).values():
+        columns[label.facet_id].append(label.pk)
+    readers = {
+        facet_id: _Columns(label_ids, resolve, offers)
+        for facet_id, label_ids in columns.items()
+    }
+    said: dict[int, tuple[list[int], list[int], list[Bools], list[Bools]]] = {
+        facet_id: ([], [], [], []) for facet_id in readers
+    }
+    for answer in answers:
+        if answer.facet_id not in said or not filters.has_annotator(answer.look.annotator_id):
+            continue
+        annotators, tracks, labels, judged = said[answer.facet_id]
+        yes, seen = readers[answer.facet_id].row(answer)
+        annotators.append(answer.look.annotator_id)
+        tracks.append(answer.look.track_id)
+        labels.append(yes)
+        judged.append(seen)
+    return [
+        FacetAnswers(
+            facet_id,
+            readers[facet_id].label_ids,
+            np.array(annotators, dtype=np.int_),
+            np.array(tracks, dtype=np.int_),
+            LabelMatrix(
+                np.array(labels, dtype=bool).reshape(-1, len(readers[facet_id].label_ids)),
+                np.array(judged, dtype=bool).reshape(-1, len(readers[facet_id].label_ids)),
+            ),
+        )
+        for facet_id, (annotators, tracks, labels, judged) in said.items()
+        if annotators
+    ]

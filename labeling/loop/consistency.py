@@ -1,0 +1,261 @@
+"""How consistent the annotators are: with each other, with themselves, and over time.
+
+The figures are those of `ml.agreement` and `ml.drift`; what they count is in
+docs/decisions/0009-what-consistency-counts.md. A figure that cannot be computed is None.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from itertools import combinations
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from django.db.models import Count, Max, Min
+
+from labeling.loop import rollups
+from labeling.loop.comparing import FacetAnswers, repeated_answers, shared_answers
+from labeling.loop.counting import Filters, labels_in
+from labeling.loop.drifting import drift
+from labeling.loop.replay import Event, live_ids
+from labeling.loop.taxonomy import resolutions
+from labeling.models import Annotation, Annotator, Facet, Library, PairCell
+from ml.aggregation import one_coin
+from ml.agreement import PairTable, pair_tables, self_agreement, set_figures
+from ml.types import LabelMatrix
+
+#: The figures of a pair, in the order in which they are shown.
+PAIR_FIGURES = ("n", "agreement", "kappa", "alpha", "ac1", "positive_agreement")
+SELF_FIGURES = ("n", "agreement", "alpha")
+#: With two voices alone nobody can know who is right.
+VOICES = 3
+EVERYTHING = Filters()
+
+
+class Place(NamedTuple):
+    """What a row is about, by ids; label None is the set of a facet."""
+
+    annotator_ids: tuple[int, ...]
+    facet_id: int
+    label_id: int | None
+
+    def is_in(self, filters: Filters) -> bool:
+        """Say whether these filters leave the row standing."""
+        return (
+            all(filters.has_annotator(one) for one in self.annotator_ids)
+            and filters.facet_id in (None, self.facet_id)
+            and filters.label_id in (None, self.label_id)
+        )
+
+
+def report(library: Library, filters: Filters = EVERYTHING) -> dict[str, Any]:
+    """Return all figures of a library as one JSON-able object.
+
+    1. Count what events have made dirty.
+    2. Annotators, pairs, each with themselves, and change over time.
+    """
+    rollups.measure(library)
+    shared = shared_answers(library, filters)
+    return {
+        "annotators": annotators(library, filters, shared),
+        "pairs": pairs(library, filters, shared),
+        "self": with_self(library, filters),
+        "drift": drift(library, filters),
+    }
+
+
+def annotators(
+    library: Library, filters: Filters, shared: list[FacetAnswers]
+) -> list[dict[str, Any]]:
+    """Return who answered how much, from when to when, and how far others bear them out."""
+    return [row for _, row in annotator_rows(library, filters, shared)]
+
+
+def annotator_rows(
+    library: Library, filters: Filters, shared: list[FacetAnswers]
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield the rows of `annotators` with the annotator's id."""
+    looks = Annotation.objects.filter(library=library, kind__in=Annotation.INDEPENDENT)
+    rows = (
+        looks.exclude(pk__in=_dead_looks(library))
+        .order_by()
+        .values("annotator_id")
+        .annotate(
+            looks=Count("id"),
+            tracks=Count("track_id", distinct=True),
+            first_at=Min("answered_at"),
+            last_at=Max("answered_at"),
+        )
+    )
+    found = {row["annotator_id"]: row for row in rows}
+    reliable = reliability(shared)
+    for one in Annotator.objects.filter(library=library):
+        if not filters.has_annotator(one.pk) or one.pk not in found:
+            continue
+        row = found[one.pk]
+        yield (
+            one.pk,
+            {
+                "annotator": one.name,
+                "answers": row["looks"],
+                "tracks": row["tracks"],
+                "first_at": row["first_at"].isoformat() if row["first_at"] else None,
+                "last_at": row["last_at"].isoformat() if row["last_at"] else None,
+                "reliability": reliable.get(one.pk),
+            },
+        )
+
+
+def _dead_looks(library: Library) -> list[int]:
+    """Return the independent events that are taken back; their whole chains are read."""
+    chains = Annotation.objects.filter(library=library, revises__isnull=False)
+    rows = list(chains.values_list("id", "track_id", "kind", "revises_id", "revises__kind"))
+    events = {row[0]: Event(*row[:4]) for row in rows}
+    looks = {
+        row[3]: Event(row[3], row[1], row[4])
+        for row in rows
+        if row[4] in Annotation.INDEPENDENT
+    }
+    live = live_ids([*looks.values(), *events.values()])
+    return sorted(set(looks) - live)
+
+
+def reliability(shared: list[FacetAnswers]) -> dict[int, float]:
+    """Return how well each annotator's yes meets what all who judged a track say together.
+
+    Positive agreement with the one-coin consensus, over the tracks that several judged; only
+    for those who share tracks with at least two others.
+    """
+    met: dict[int, set[int]] = defaultdict(set)
+    hits: dict[int, float] = defaultdict(float)
+    named: dict[int, float] = defaultdict(float)
+    for facet in shared:
+        for a, b in _meeting(facet):
+            met[a].add(b)
+            met[b].add(a)
+    if all(len(others) < VOICES - 1 for others in met.values()):
+        return {}
+    for facet in shared:
+        people, who = np.unique(facet.annotators, return_inverse=True)
+        tracks, which = np.unique(facet.tracks, return_inverse=True)
+        together = one_coin(facet.answers, which, who, len(tracks), len(people))
+        expected = together.probabilities[which] * facet.answers.label_mask
+        said = facet.answers.labels & facet.answers.label_mask
+        for place, annotator_id in enumerate(people.tolist()):
+            mine = who == place
+            hits[annotator_id] += float(expected[mine][said[mine]].sum())
+            named[annotator_id] += float(said[mine].sum() + expected[mine].sum())
+    return {
+        annotator_id: 2 * hits[annotator_id] / named[annotator_id]
+        for annotator_id in hits
+        if len(met[annotator_id]) >= VOICES - 1 and named[annotator_id]
+    }
+
+
+def _meeting(facet: FacetAnswers) -> Iterator[tuple[int, int]]:
+    """Yield the pairs of annotators who judged a track in common, the smaller id first."""
+    tracks = {one: facet.tracks[facet.of(one)] for one in np.unique(facet.annotators).tolist()}
+    for a, b in combinations(sorted(tracks), 2):
+        if np.isin(tracks[a], tracks[b]).any():
+            yield a, b
+
+
+def pairs(
+    library: Library, filters: Filters, shared: list[FacetAnswers]
+) -> list[dict[str, Any]]:
+    """Return how far each two annotators agree: on the set of a facet, then label by label."""
+    return [row for _, row, _ in pair_rows(library, filters, shared)]
+
+
+def pair_rows(
+    library: Library, filters: Filters, shared: list[FacetAnswers]
+) -> Iterator[tuple[Place, dict[str, Any], PairTable | None]]:
+    """Yield the rows of `pairs` with their place, those of a label with the 2 x 2 behind."""
+    names, labels = _names(library), labels_in(library, filters)
+    facets = {facet.pk: facet.name for facet in Facet.objects.filter(library=library)}
+    tables = label_tables(library, filters, shared)
+    for facet in shared:
+        for a, b in _meeting(facet):
+            head = {"a": names[a], "b": names[b], "facet": facets[facet.facet_id]}
+            if filters.label_id is None:
+                figures = set_figures(*_side_by_side(facet, a, b))
+                place = Place((a, b), facet.facet_id, None)
+                yield place, head | {"label": None} | _only(figures, PAIR_FIGURES), None
+            for label_id in facet.label_ids:
+                table = tables.get((a, b, label_id))
+                if table is not None and table.n:
+                    row = head | {"label": labels[label_id].name} | table.figures()
+                    yield Place((a, b), facet.facet_id, label_id), row, table
+
+
+def label_tables(
+    library: Library, filters: Filters, shared: list[FacetAnswers]
+) -> dict[tuple[int, int, int], PairTable]:
+    """Return the 2 x 2 of each pair and label: from the roll-up, merged labels from events."""
+    labels, resolve = labels_in(library, filters), resolutions(library)
+    merged = set(resolve.values())
+    tables: dict[tuple[int, int, int], PairTable] = {}
+    cells = PairCell.objects.filter(label_id__in=labels.keys() - merged)
+    for a, b, label_id, *cell in cells.values_list(
+        "a_id", "b_id", "label_id", "both", "only_a", "only_b", "neither"
+    ):
+        if filters.has_annotator(a) and filters.has_annotator(b):
+            tables[(a, b, label_id)] = PairTable(*cell)
+    for facet in shared:
+        columns = {one: n for n, one in enumerate(facet.label_ids) if one in merged}
+        for a, b in _meeting(facet) if columns else ():
+            by_label = pair_tables(*_side_by_side(facet, a, b))
+            tables |= {(a, b, label_id): by_label[n] for label_id, n in columns.items()}
+    return tables
+
+
+def _side_by_side(facet: FacetAnswers, a: int, b: int) -> tuple[LabelMatrix, LabelMatrix]:
+    """Return the answers of two annotators to the tracks of both, in one order."""
+    of_a, of_b = facet.of(a), facet.of(b)
+    _, in_a, in_b = np.intersect1d(
+        facet.tracks[of_a], facet.tracks[of_b], assume_unique=True, return_indices=True
+    )
+    return facet.answers.rows(of_a[in_a]), facet.answers.rows(of_b[in_b])
+
+
+def with_self(library: Library, filters: Filters) -> list[dict[str, Any]]:
+    """Return how far each annotator agrees with their own earlier answer to the same track."""
+    return [row for _, row in self_rows(library, filters)]
+
+
+def self_rows(library: Library, filters: Filters) -> Iterator[tuple[Place, dict[str, Any]]]:
+    """Yield the rows of `with_self` with their place."""
+    names, labels = _names(library), labels_in(library, filters)
+    facets = {facet.pk: facet.name for facet in Facet.objects.filter(library=library)}
+    for facet in repeated_answers(library, filters):
+        for annotator_id in np.unique(facet.annotators).tolist():
+            mine = _repeated_rows(facet, annotator_id)
+            if not len(mine):
+                continue
+            by_label, by_set = self_agreement(
+                facet.answers.rows(mine), facet.tracks[mine].tolist(), np.arange(len(mine))
+            )
+            head = {"annotator": names[annotator_id], "facet": facets[facet.facet_id]}
+            if filters.label_id is None and by_set["n"]:
+                place = Place((annotator_id,), facet.facet_id, None)
+                yield place, head | {"label": None} | _only(by_set, SELF_FIGURES)
+            for label_id, figures in zip(facet.label_ids, by_label, strict=True):
+                if figures["n"]:
+                    row = head | {"label": labels[label_id].name} | _only(figures, SELF_FIGURES)
+                    yield Place((annotator_id,), facet.facet_id, label_id), row
+
+
+def _repeated_rows(facet: FacetAnswers, annotator_id: int) -> npt.NDArray[np.intp]:
+    mine = facet.of(annotator_id)
+    tracks, counts = np.unique(facet.tracks[mine], return_counts=True)
+    return mine[np.isin(facet.tracks[mine], tracks[counts > 1])]
+
+
+def _names(library: Library) -> dict[int, str]:
+    return dict(Annotator.objects.filter(library=library).values_list("id", "name"))
+
+
+def _only(figures: dict[str, Any], wanted: tuple[str, ...]) -> dict[str, Any]:
+    return {name: figures[name] for name in wanted}

@@ -1,0 +1,178 @@
+"""Answers leave as CSV: line by line, as a catalogue that can come in again, or united.
+
+Stage: export. Rows are read and written in chunks, so memory does not grow with the library.
+Reads resolve merged labels; a label that two judgements meet in is written once.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TextIO
+
+from django.db.models import Q
+
+from labeling.catalogue_csv.cells import guarded
+from labeling.loop import taxonomy
+from labeling.loop.errors import BadInput
+from labeling.loop.exporting_tables import cell_of, consensus_rows, wide_rows
+from labeling.models import Annotation, CurrentAnswer, Label, Library
+
+FORMATS = ("long", "wide", "consensus")
+LONG_COLUMNS = (
+    "filename",
+    "annotator",
+    "answered_at",
+    "recorded_at",
+    "facet",
+    "label",
+    "value",
+    "guideline",
+    "kind",
+    "stratum",
+    "annotation",
+)
+#: What a history has beside these: the event that this one changes or takes back.
+HISTORY_COLUMNS = ("revises",)
+CHUNK = 2_000
+Rows = Iterator[list[str]]
+_VALUES = (
+    "track__key",
+    "annotator__name",
+    "answered_at",
+    "recorded_at",
+    "answers__facet__name",
+    "answers__judgements__label_id",
+    "answers__judgements__value",
+    "guideline__number",
+    "kind",
+    "stratum",
+    "uid",
+)
+
+
+def export_annotations(
+    library: Library,
+    form: str,
+    out: Path,
+    *,
+    has_history: bool = False,
+    is_raw: bool = False,
+) -> dict[str, Any]:
+    """Write the answers of a library to `out`; return the number of rows and the sha256.
+
+    1. Write beside the file, then put it in its place: nobody reads half an export.
+    2. Guard every cell that a spreadsheet would run as a formula, unless `is_raw`.
+    """
+    if form not in FORMATS:
+        raise BadInput(f"there is no format {form!r}; use one of {', '.join(FORMATS)}")
+    if has_history and form != "long":
+        raise BadInput("--history goes with --format long: the others say what holds now")
+    rows = _rows(library, form, has_history)
+    return _write_beside(out, lambda file: _write(file, rows, is_raw))
+
+
+def write_export(library: Library, form: str, file: TextIO, *, is_raw: bool = False) -> int:
+    """Write an export to an open text file; return the number of rows."""
+    return _write(file, _rows(library, form, False), is_raw)
+
+
+def _rows(library: Library, form: str, has_history: bool) -> Rows:
+    if form == "long":
+        return long_rows(library, has_history=has_history)
+    return wide_rows(library) if form == "wide" else consensus_rows(library)
+
+
+def _write(file: TextIO, rows: Rows, is_raw: bool) -> int:
+    writer = csv.writer(file, lineterminator="\r\n")
+    n_rows = -1
+    for row in rows:
+        writer.writerow(row if is_raw else [_cell(cell) for cell in row])
+        n_rows += 1
+    return n_rows
+
+
+def _cell(cell: str) -> str:
+    """Guard a cell; the value -1 of a judgement is a number that we wrote ourselves."""
+    return cell if cell == "-1" else guarded(cell)
+
+
+def _write_beside(out: Path, write: Callable[[TextIO], int]) -> dict[str, Any]:
+    folder = out.parent
+    if out.is_dir():
+        raise BadInput(f"{str(out)!r} is a folder: give the name of a file in it")
+    if not folder.is_dir():
+        raise BadInput(f"there is no folder {str(folder)!r} to write to")
+    try:
+        descriptor, name = tempfile.mkstemp(dir=folder, prefix=f".{out.name[:100]}.")
+    except OSError as error:
+        raise BadInput(f"cannot write to {str(folder)!r}: {error.strerror}") from error
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
+            n_rows = write(file)
+        digest = _sha256(Path(name))
+        os.chmod(name, 0o644)
+        os.replace(name, out)
+    except BaseException:
+        os.unlink(name)
+        raise
+    return {"rows": n_rows, "sha256": digest, "file": str(out)}
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def long_rows(library: Library, *, has_history: bool = False) -> Rows:
+    """Yield a row for each stored judgement: of what holds now, or of all events ever.
+
+    A history says what was taken back, too: such an event has one row, without a label.
+    """
+    names: dict[int | None, str]
+    names = dict(Label.objects.filter(facet__library=library).values_list("id", "name"))
+    names[None] = ""
+    merged = taxonomy.resolutions(library)
+    yield [*LONG_COLUMNS, *HISTORY_COLUMNS] if has_history else list(LONG_COLUMNS)
+    answer: tuple[Any, ...] = ()
+    seen: set[int] = set()
+    for row in _history(library) if has_history else _current(library):
+        if (row[10], row[4]) != answer:
+            answer, seen = (row[10], row[4]), set()
+        label_id = merged.get(row[5], row[5])
+        if label_id not in seen:
+            seen.add(label_id)
+            yield [cell_of(value) for value in (*row[:5], names[label_id], *row[6:])]
+
+
+def _history(library: Library) -> Iterator[tuple[Any, ...]]:
+    events = Annotation.objects.filter(
+        Q(answers__judgements__isnull=False) | Q(kind=Annotation.Kind.RETRACTION),
+        library=library,
+    ).order_by("id", "answers__facet_id", "-answers__judgements__value", "answers__judgements")
+    return events.values_list(*_VALUES, "revises__uid").iterator(chunk_size=CHUNK)
+
+
+def _current(library: Library) -> Iterator[tuple[Any, ...]]:
+    paths = [_from_current(name) for name in _VALUES]
+    rows = CurrentAnswer.objects.filter(
+        track__library=library, answer__judgements__isnull=False
+    ).order_by(
+        "track_id",
+        "annotator_id",
+        "facet_id",
+        "-answer__judgements__value",
+        "answer__judgements",
+    )
+    return rows.values_list(*paths).iterator(chunk_size=CHUNK)
+
+
+def _from_current(name: str) -> str:
+    """Return the path of a value of an event, as seen from the current answer."""
+    if name.startswith("answers__"):
+        return name.replace("answers__", "answer__", 1)
+    return f"answer__annotation__{name}"

@@ -1,0 +1,119 @@
+"""The figures of agreement, kept with what they were computed from.
+
+Comparing label sets reads every answer that two people gave, which takes seconds in a large
+library: a worker does it after it has counted, and pages show what is kept and of when it is.
+Kept figures hold while nothing was counted since and while names, merges and cuts are the same.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import Q
+from django.utils import timezone
+
+from labeling.loop import consistency, rollups
+from labeling.loop.comparing import shared_answers
+from labeling.loop.consistency import EVERYTHING, Place
+from labeling.loop.counting import Filters, labels_in
+from labeling.loop.drifting import cuts_of, drift
+from labeling.loop.taxonomy import resolutions
+from labeling.models import AgreementFigures, Annotator, DirtyKey, Facet, Library
+from labeling.writing import short_write
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What is kept of a library, and whether it is of what stands now."""
+
+    computed_at: datetime.datetime | None
+    is_current: bool
+    figures: dict[str, Any]
+
+    def people(self, filters: Filters) -> list[dict[str, Any]]:
+        """Return who answered how much."""
+        rows = self.figures.get("people", [])
+        return [row for annotator_id, row in rows if filters.has_annotator(annotator_id)]
+
+    def pairs(self, filters: Filters) -> list[dict[str, Any]]:
+        """Return how far each two agree; rows of a label have `both`, their joint yeses."""
+        return list(_in(self.figures.get("pairs", []), filters))
+
+    def with_self(self, filters: Filters) -> list[dict[str, Any]]:
+        """Return how far each agrees with their own earlier answers."""
+        return list(_in(self.figures.get("self", []), filters))
+
+    def drift(self, library: Library, filters: Filters) -> list[dict[str, Any]]:
+        """Return changes over time; how they are corrected depends on what is asked for."""
+        if filters == EVERYTHING and "drift" in self.figures:
+            return list(self.figures["drift"])
+        return drift(library, filters)
+
+
+def _in(rows: list[Any], filters: Filters) -> Iterator[dict[str, Any]]:
+    for (annotator_ids, facet_id, label_id), row in rows:
+        if Place(tuple(annotator_ids), facet_id, label_id).is_in(filters):
+            yield row
+
+
+def kept(library: Library) -> Kept:
+    """Return what is kept; nothing, and that is current, where nobody has answered."""
+    row = AgreementFigures.objects.filter(library=library).first()
+    is_waiting = DirtyKey.objects.filter(library=library).exists()
+    if row is None:
+        return Kept(None, not is_waiting, {})
+    is_same = row.figures_of == row.counted and row.made_of == made_of(library)
+    return Kept(row.computed_at, is_same and not is_waiting, row.figures)
+
+
+def made_of(library: Library) -> str:
+    """Return a hash of what figures depend on besides the answers: names, merges, cuts."""
+    parts = (
+        sorted(resolutions(library).items()),
+        [(one.pk, one.name, one.facet_id) for one in labels_in(library, EVERYTHING).values()],
+        list(Facet.objects.filter(library=library).values_list("id", "name")),
+        list(Annotator.objects.filter(library=library).values_list("id", "name")),
+        [vars(cut) for cut in cuts_of(library)],
+    )
+    return hashlib.sha256(json.dumps(parts, default=str).encode()).hexdigest()
+
+
+def refresh(library: Library) -> dict[str, int]:
+    """Count what is new, then compute what follows from it and keep that.
+
+    1. Count what events have made dirty.
+    2. Note of which count the figures will be; whoever counts meanwhile outdates them.
+    3. Compute without a transaction; keep, unless figures of a later count are there already.
+    """
+    counted = rollups.measure(library)
+    row, _ = AgreementFigures.objects.get_or_create(library=library)
+    parts = made_of(library)
+    if (row.figures_of, row.made_of) != (row.counted, parts):
+        figures = _figures(library)
+        newer = Q(figures_of__isnull=True) | Q(figures_of__lte=row.counted)
+        with short_write():
+            AgreementFigures.objects.filter(newer, pk=row.pk).update(
+                figures=figures,
+                figures_of=row.counted,
+                made_of=parts,
+                computed_at=timezone.now(),
+            )
+    return counted
+
+
+def _figures(library: Library) -> dict[str, Any]:
+    shared = shared_answers(library, EVERYTHING)
+    return {
+        "people": list(consistency.annotator_rows(library, EVERYTHING, shared)),
+        "pairs": [
+            (place, row | {"both": table.both} if table else row)
+            for place, row, table in consistency.pair_rows(library, EVERYTHING, shared)
+        ],
+        "self": list(consistency.self_rows(library, EVERYTHING)),
+        "drift": drift(library, EVERYTHING),
+    }

@@ -1,0 +1,232 @@
+"""A catalogue comes in: tracks, labels, and the legacy answers as somebody's work.
+
+Stage: import. First the whole file is read and staged, then it is applied in short
+transactions, each of which leaves the library in order; an import that was cut off is simply
+run again. What a file has said before changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.utils.text import slugify
+
+from labeling import jobs
+from labeling.catalogue_csv import lines
+from labeling.catalogue_csv.columns import Columns, ReadingOptions, plan
+from labeling.catalogue_csv.lines import Dialect, Unreadable
+from labeling.catalogue_csv.rows import ANNOTATOR_LIMIT, RowError, parse
+from labeling.catalogue_csv.staging import Staging
+from labeling.loop import importing_audio, libraries, walking
+from labeling.loop.errors import BadInput
+from labeling.loop.importing_run import ImportRun, Progress, ShouldStop
+from labeling.models import Facet, ImportBatch, Job, Library, Track
+from labeling.models.jobs import JobKind
+from labeling.names import name_key
+
+ERRORS_KEPT = 1_000
+DEFAULT_ANNOTATOR = "legacy"
+
+
+class RowsRefused(BadInput):
+    """A strict import met rows that cannot be read; carries all of the report."""
+
+    def __init__(self, report: dict[str, Any]) -> None:
+        first = "; ".join(
+            f"row {one['row']}, {one['column'] or 'the whole row'}: {one['message']}"
+            for one in report["errors"][:3]
+        )
+        super().__init__(
+            f"nothing was imported, {report['rows_rejected']} rows are off: {first}"
+        )
+        self.report = report
+
+
+@dataclass(frozen=True)
+class ImportOptions:
+    """What to do with a catalogue.
+
+    Attributes
+    ----------
+    reading : what the columns mean.
+    annotator : whose work rows without an annotator are; "" for `legacy`.
+    audio_folder : where the files are; "" leaves the audio of all tracks as it is.
+    is_dry_run : count what would happen, write nothing.
+    is_strict : refuse the whole catalogue when a row is off.
+    """
+
+    reading: ReadingOptions = field(default_factory=ReadingOptions)
+    annotator: str = ""
+    audio_folder: str = ""
+    is_dry_run: bool = False
+    is_strict: bool = False
+
+    @classmethod
+    def of(cls, stored: Mapping[str, Any], *, is_dry_run: bool = False) -> ImportOptions:
+        """Read options from JSON, as a batch keeps them."""
+        return cls(
+            reading=ReadingOptions.of(stored),
+            annotator=stored.get("annotator") or "",
+            audio_folder=stored.get("audio_folder") or "",
+            is_dry_run=is_dry_run,
+            is_strict=bool(stored.get("is_strict")),
+        )
+
+
+@dataclass
+class _Errors:
+    """What was wrong with rows, the first of them in full."""
+
+    kept: list[RowError] = field(default_factory=list)
+    n_errors: int = 0
+    n_rows: int = 0
+
+    def add(self, errors: list[RowError]) -> None:
+        self.n_rows += 1
+        self.n_errors += len(errors)
+        self.kept += errors[: ERRORS_KEPT - len(self.kept)]
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "rows_rejected": self.n_rows,
+            "errors": [one.as_json() for one in self.kept],
+            "errors_omitted": self.n_errors - len(self.kept),
+        }
+
+
+def import_catalogue(
+    slug: str,
+    path: Path,
+    options: ImportOptions,
+    *,
+    by_id: int | None = None,
+    progress: Progress | None = None,
+    should_stop: ShouldStop | None = None,
+) -> dict[str, Any]:
+    """Import a catalogue into the library `slug` and report what became of it.
+
+    1. Read all rows and stage them; a column that is missing refuses the file.
+    2. Make the library, its labels and annotators where they are new.
+    3. Place new tracks into groups and sides, then write the tracks and the answers.
+    """
+    library, facets = _library(slug)
+    folder = None
+    if options.audio_folder:
+        folder = importing_audio.AudioFolder.at(options.audio_folder)
+    columns, dialect = read_columns(path, options.reading, set(facets))
+    with Staging() as staging:
+        report = _stage(path, dialect, columns, staging, options)
+        if options.is_strict and report["rows_rejected"]:
+            raise RowsRefused(report)
+        if library.pk is None and not options.is_dry_run:
+            libraries.get_or_create_library(slug)
+            library, facets = _library(slug)
+        run = ImportRun(library, facets, staging, folder, options.is_dry_run, by_id)
+        report |= run.apply(progress, should_stop)
+    if report["tracks_created"] and not options.is_dry_run:
+        walking.restart([library.pk])
+    return report
+
+
+def _library(slug: str) -> tuple[Library, dict[str, Facet]]:
+    """Return the library and its facets by key; not saved when there is no such library."""
+    library = Library.objects.filter(slug=slug).first()
+    if library is not None:
+        return library, {facet.name_key: facet for facet in library.facets.all()}
+    if slug != slugify(slug) or not slug:
+        raise BadInput(f"{slug!r} is no library name: use small letters, digits and hyphens")
+    names = [name_key(name) for name, _, _ in libraries.FACETS]
+    return Library(slug=slug), {name: Facet(name=name, name_key=name) for name in names}
+
+
+def read_columns(
+    path: Path, reading: ReadingOptions, facets: set[str]
+) -> tuple[Columns, Dialect]:
+    """Say how a file is written and what its columns mean."""
+    if not path.is_file():
+        raise BadInput(f"there is no file {str(path)!r}")
+    dialect = lines.dialect_of(path)
+    return plan(lines.header(path, dialect), reading, facets), dialect
+
+
+def preview(path: Path, n_rows: int = 8) -> dict[str, Any]:
+    """Return the columns and first rows of a file as it stands, for a person to map."""
+    dialect = lines.dialect_of(path)
+    names = lines.header(path, dialect)
+    rows = [
+        [cell[:200] for cell in (record + [""] * len(names))[: len(names)]]
+        for _, record in islice(lines.records(path, dialect), 1, n_rows + 1)
+        if not isinstance(record, Unreadable)
+    ]
+    return {
+        "columns": names,
+        "rows": rows,
+        "encoding": dialect.encoding,
+        "delimiter": dialect.delimiter,
+    }
+
+
+def _stage(
+    path: Path, dialect: Dialect, columns: Columns, staging: Staging, options: ImportOptions
+) -> dict[str, Any]:
+    errors, n_rows = _Errors(), 0
+    annotator = " ".join(options.annotator.split()) or DEFAULT_ANNOTATOR
+    if max(len(annotator), len(name_key(annotator))) > ANNOTATOR_LIMIT:
+        raise BadInput(f"the annotator's name is longer than {ANNOTATOR_LIMIT} characters")
+    for number, record in islice(lines.records(path, dialect), 1, None):
+        n_rows += 1
+        row, found = parse(number, record, columns)
+        if row is None:
+            errors.add(found)
+        else:
+            staging.add(row, annotator)
+    return {"rows_read": n_rows} | errors.as_json()
+
+
+def probe_if_pending(library: Library, by_id: int | None = None) -> Job | None:
+    """Ask for the probe of files that came in; one request that is open already is enough."""
+    if not Track.objects.filter(library=library, state=Track.State.PENDING).exists():
+        return None
+    there = Job.objects.filter(library=library, kind=JobKind.PROBE, state=Job.State.QUEUED)
+    return there.first() or jobs.enqueue(JobKind.PROBE, library=library, by_id=by_id)
+
+
+def stored_path(batch: ImportBatch) -> Path:
+    """Return where the file of a batch is kept."""
+    return Path(settings.UPLOAD_ROOT) / batch.stored_as
+
+
+def run_batch(
+    batch_id: int,
+    progress: Progress | None = None,
+    should_stop: ShouldStop | None = None,
+) -> dict[str, Any]:
+    """Import what was uploaded through the page and keep the report with it.
+
+    1. A file that cannot be read as asked is no failure of the worker: the report says why.
+    2. A file that has come in is deleted; after a dry run it stays, to be imported.
+    """
+    batch = ImportBatch.objects.select_related("library").get(pk=batch_id)
+    path = stored_path(batch)
+    options = ImportOptions.of(batch.options, is_dry_run=batch.is_dry_run)
+    try:
+        report = import_catalogue(
+            batch.library.slug,
+            path,
+            options,
+            by_id=batch.by_id,
+            progress=progress,
+            should_stop=should_stop,
+        )
+    except BadInput as error:
+        report = getattr(error, "report", {}) | {"refused": str(error)}
+    ImportBatch.objects.filter(pk=batch.pk).update(report=report)
+    if not batch.is_dry_run and "refused" not in report and not report["is_stopped"]:
+        probe_if_pending(batch.library, batch.by_id)
+        path.unlink(missing_ok=True)
+    return report

@@ -1,0 +1,110 @@
+"""The names in a catalogue as labels: found under any spelling, made where they are new."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from labeling.loop import taxonomy
+from labeling.models import Annotator, Facet, Label, LabelSet, Library
+from labeling.names import name_key
+
+
+@dataclass
+class LabelPlan:
+    """What the names of a catalogue stand for, before anything is written.
+
+    Attributes
+    ----------
+    texts : (facet key, name) -> name key, in the order of the file.
+    known : facet key -> name key -> label id.
+    new : facet key -> name key -> the first spelling.
+    merged : spellings that are read as a label of another spelling.
+    """
+
+    texts: dict[tuple[str, str], str] = field(default_factory=dict)
+    known: dict[str, dict[str, int]] = field(default_factory=dict)
+    new: dict[str, dict[str, str]] = field(default_factory=dict)
+    merged: list[dict[str, str]] = field(default_factory=list)
+
+    @property
+    def n_new(self) -> int:
+        return sum(len(names) for names in self.new.values())
+
+
+def plan(texts: Iterable[tuple[str, str]], facets: dict[str, Facet]) -> LabelPlan:
+    """Find what is there and what is new.
+
+    Parameters
+    ----------
+    texts : (facet key, name) in the order of the file. facets : by key; of a library that is
+        not made yet they have no id, and nothing is known.
+    """
+    made = LabelPlan()
+    names: dict[int, str] = {}
+    for key, facet in facets.items():
+        made.known[key] = taxonomy.index(facet) if facet.pk else {}
+        if facet.pk:
+            names |= dict(Label.objects.filter(facet=facet).values_list("id", "name"))
+    for facet_key, text in texts:
+        key = made.texts[(facet_key, text)] = name_key(text)
+        label_id = made.known[facet_key].get(key)
+        stands = names[label_id] if label_id else _first(made, facet_key, key, text)
+        if stands != text:
+            made.merged.append({"facet": facet_key, "label": stands, "spelling": text})
+    return made
+
+
+def _first(made: LabelPlan, facet_key: str, key: str, text: str) -> str:
+    return made.new.setdefault(facet_key, {}).setdefault(key, text)
+
+
+def make(planned: LabelPlan, facets: dict[str, Facet]) -> None:
+    """Make the new labels inside the caller's transaction, and keep the other spellings.
+
+    Somebody may have made one of them since the plan: it is looked for again behind the lock.
+    """
+    for facet_key in sorted(planned.new):
+        facet, names = facets[facet_key], planned.new[facet_key]
+        taxonomy.lock(facet)
+        there = taxonomy.index(facet)
+        planned.known[facet_key] |= {key: there[key] for key in names.keys() & there.keys()}
+        planned.new[facet_key] = {key: names[key] for key in names if key not in there}
+        for label in taxonomy.create_labels(facet, planned.new[facet_key].values()):
+            planned.known[facet_key][label.name_key] = label.pk
+    labels = Label.objects.in_bulk(
+        {planned.known[one["facet"]][name_key(one["spelling"])] for one in planned.merged}
+    )
+    for one in planned.merged:
+        label_id = planned.known[one["facet"]][name_key(one["spelling"])]
+        taxonomy.add_alias(labels[label_id], one["spelling"])
+
+
+class LabelSets:
+    """The label sets of an import: one a facet, made when the first answer needs it."""
+
+    def __init__(self, facets: dict[str, Facet], used: dict[int, set[int]]) -> None:
+        self.facets = {facet.pk: facet for facet in facets.values()}
+        self.used = used
+        self.made: dict[int, LabelSet] = {}
+
+    def of(self, facet_id: int) -> int:
+        """Return the id of the set of all values of the file and the active labels."""
+        if facet_id not in self.made:
+            self.made[facet_id] = taxonomy.label_set_of(
+                self.facets[facet_id], also=self.used.get(facet_id, ())
+            )
+        return self.made[facet_id].pk
+
+
+def annotators(library: Library, names: Iterable[str]) -> list[int]:
+    """Return the annotator of each name; a name nobody has yet is a legacy source."""
+    ids = []
+    for name in names:
+        annotator, _ = Annotator.objects.get_or_create(
+            library=library,
+            name_key=name_key(name),
+            defaults={"name": name, "kind": Annotator.Kind.LEGACY},
+        )
+        ids.append(annotator.pk)
+    return ids

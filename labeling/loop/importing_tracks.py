@@ -1,0 +1,208 @@
+"""The tracks of a catalogue: made, brought up to date, given their files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db.models import Q
+
+from labeling.catalogue_csv.columns import FIELDS
+from labeling.catalogue_csv.staging import StagedTrack
+from labeling.loop.bulk_rows import insert_rows
+from labeling.loop.grouping import Place
+from labeling.loop.importing_audio import FoundFile, file_rows
+from labeling.models import AudioRoot, Library, Track
+from labeling.names import track_key
+from ml.splits import track_random_key
+
+State = Track.State
+
+
+_TRACK = (
+    "library_id",
+    "key",
+    "extra",
+    "split_group",
+    "is_audit",
+    "random_key",
+    "audio_id",
+    "state",
+    "state_reason",
+    *FIELDS,
+)
+
+
+def untidy_keys(library: Library) -> dict[str, str]:
+    """Return tidy key -> key of tracks that came in before keys were tidied."""
+    if library.pk is None:
+        return {}
+    untidy = Q(key__contains="//") | Q(key__contains="/./") | Q(key__startswith="./")
+    rows = Track.objects.filter(
+        untidy | Q(key__endswith="/") | Q(key__endswith="/."), library=library
+    )
+    found: dict[str, str] = {}
+    for key in rows.order_by("id").values_list("key", flat=True):
+        if track_key(key) != key:
+            found.setdefault(track_key(key), key)
+    names = list(found)
+    for start in range(0, len(names), 900):
+        tidy = Track.objects.filter(library=library, key__in=names[start : start + 900])
+        for key in tidy.values_list("key", flat=True):
+            del found[key]
+    return found
+
+
+def _says_more(staged: StagedTrack, row: dict[str, Any]) -> bool:
+    """Say whether the catalogue says of a track what is not known of it."""
+    is_news = any(row[name] != text for name, text in staged.fields.items())
+    return is_news or bool(staged.extra.items() - row["extra"].items())
+
+
+def _attached(found: FoundFile | None, files: dict[str, int]) -> tuple[int | None, str, str]:
+    """Return audio, state and its reason of a track that comes in."""
+    if found is None:
+        return None, State.NO_AUDIO.value, ""
+    if found.reason:
+        return None, State.MISSING.value, found.reason
+    return files[found.relative_path], State.PENDING.value, ""
+
+
+@dataclass
+class TrackCounts:
+    """What became of the tracks of a catalogue."""
+
+    created: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    audio_missing: int = 0
+
+
+@dataclass
+class TrackWriter:
+    """Writes the tracks of a catalogue, chunk by chunk; in a dry run it only counts."""
+
+    library: Library
+    places: dict[str, Place]
+    root: AudioRoot | None
+    is_dry_run: bool
+    counts: TrackCounts = field(default_factory=TrackCounts)
+
+    def write(
+        self, staged: list[StagedTrack], found: dict[str, FoundFile]
+    ) -> tuple[dict[str, int], set[int]]:
+        """Make or update tracks inside the caller's transaction; return ids and new ids.
+
+        1. Files first: a track refers to one.
+        2. A cell that is blank says nothing, so it changes nothing.
+        """
+        known = self._known(staged)
+        files, changed_files = self._files(found)
+        new = [one for one in staged if one.key not in known]
+        there = [one for one in staged if one.key in known]
+        news = [one for one in there if one.key in found or _says_more(one, known[one.key])]
+        rows = Track.objects.in_bulk([known[one.key]["id"] for one in news])
+        for one in news:
+            track = rows[known[one.key]["id"]]
+            self._update(track, one, found.get(one.key), files, changed_files)
+        self.counts.unchanged += len(there) - len(news)
+        self.counts.created += len(new)
+        # In a dry run nothing has an id: numbers below zero tell the tracks apart.
+        new_ids = [-1 - number for number in range(len(new))]
+        if not self.is_dry_run:
+            new_ids = insert_rows(
+                Track, _TRACK, [self._new(one, found.get(one.key), files) for one in new]
+            )
+        ids = {key: row["id"] for key, row in known.items()}
+        ids |= {one.key: id_ for one, id_ in zip(new, new_ids, strict=True)}
+        return ids, set(new_ids)
+
+    def _known(self, staged: list[StagedTrack]) -> dict[str, dict[str, Any]]:
+        """Return what is known of the tracks that are there, by key."""
+        rows = Track.objects.filter(
+            library_id=self.library.pk, key__in=[one.key for one in staged]
+        )
+        return {row["key"]: row for row in rows.values("id", "key", "extra", *FIELDS)}
+
+    def _files(self, found: dict[str, FoundFile]) -> tuple[dict[str, int], set[int]]:
+        self.counts.audio_missing += sum(bool(one.reason) for one in found.values())
+        if self.root is None or self.is_dry_run:
+            return {}, set()
+        return file_rows(self.root, found.values())
+
+    def _new(
+        self, staged: StagedTrack, found: FoundFile | None, files: dict[str, int]
+    ) -> tuple[Any, ...]:
+        place = self.places.get(staged.key, Place("", False))
+        return (
+            self.library.pk,
+            staged.key,
+            staged.extra,
+            place.split_group,
+            place.is_audit,
+            track_random_key(str(self.library.uid), staged.key),
+            *_attached(found, files),
+            *(staged.fields.get(name, "") for name in FIELDS),
+        )
+
+    def _update(
+        self,
+        track: Track,
+        staged: StagedTrack,
+        found: FoundFile | None,
+        files: dict[str, int],
+        changed_files: set[int],
+    ) -> None:
+        changed = [
+            name
+            for name in FIELDS
+            if name in staged.fields and getattr(track, name) != staged.fields[name]
+        ]
+        for name in changed:
+            setattr(track, name, staged.fields[name])
+        if staged.extra.items() - track.extra.items():
+            track.extra = track.extra | staged.extra
+            changed.append("extra")
+        changed += self._give_file(track, found, files, changed_files)
+        if changed and not self.is_dry_run:
+            track.save(update_fields=changed)
+        self.counts.updated += bool(changed)
+        self.counts.unchanged += not changed
+
+    def _give_file(
+        self,
+        track: Track,
+        found: FoundFile | None,
+        files: dict[str, int],
+        changed_files: set[int],
+    ) -> list[str]:
+        """Attach what was found; return the names of the fields that this changes."""
+        if found is None:
+            return []
+        before = (track.audio_id, track.state, track.state_reason)
+        audio_id = files.get(found.relative_path)
+        if found.reason:
+            track.state, track.state_reason = State.MISSING, found.reason
+        elif self.is_dry_run:
+            return self._would_change(track, found)
+        elif (
+            audio_id != track.audio_id
+            or audio_id in changed_files
+            or track.state in (State.MISSING, State.NO_AUDIO)
+        ):
+            track.audio_id, track.state, track.state_reason = audio_id, State.PENDING, ""
+        after = (track.audio_id, track.state, track.state_reason)
+        names = ["audio", "state", "state_reason"] if after != before else []
+        return names or (["state"] if audio_id in changed_files else [])
+
+    def _would_change(self, track: Track, found: FoundFile) -> list[str]:
+        """Tell, without writing, whether the file of the track is another one than before."""
+        audio = track.audio
+        if audio is None or track.state in (State.MISSING, State.NO_AUDIO):
+            return ["audio"]
+        is_same = (audio.relative_path, audio.size_bytes, audio.modified_at) == (
+            found.relative_path,
+            found.size_bytes,
+            found.modified_at,
+        )
+        return [] if is_same else ["audio"]

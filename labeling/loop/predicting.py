@@ -1,0 +1,236 @@
+"""What the model in use says of every track, and of one that is before an annotator.
+
+The array is on disk and mapped once in each process; a suggestion costs a few reads of memory
+and three small queries, so that it can be made while a page is served.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import threading
+import time
+import uuid
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from django.conf import settings
+
+from labeling.files import put
+from labeling.loop import featuring, registering
+from labeling.loop.featuring import Located
+from labeling.loop.taxonomy import resolutions
+from labeling.models import Label, Library, ModelVersion, PredictionSet
+from ml.errors import MlError
+from ml.prediction_store import PredictionArray, StoredPredictions, write_predictions
+
+logger = logging.getLogger(__name__)
+
+#: Labels shown although the model would not say yes: the likeliest of each facet.
+NEAREST_A_FACET = 3
+LEAST_PROBABILITY = 0.10
+#: Under this nothing is shown, whatever its threshold: a hint of 2 % helps nobody to decide.
+LEAST_SHOWN = 0.05
+_OPEN_AT_ONCE = 4
+_FORGOTTEN_AFTER_S = 3_600.0
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """An open set: probabilities by label and track, `track_ids` sorted."""
+
+    version: ModelVersion
+    label_uids: list[str]
+    track_ids: npt.NDArray[np.int64]
+    array: PredictionArray
+
+    def rows(self, track_ids: Sequence[int] | npt.NDArray[np.int64]) -> npt.NDArray[np.intp]:
+        """Return the column of each track, -1 where it has no prediction."""
+        wanted = np.asarray(track_ids, dtype=np.int64)
+        if not len(self.track_ids):
+            return np.full(len(wanted), -1, dtype=np.intp)
+        place = np.minimum(np.searchsorted(self.track_ids, wanted), len(self.track_ids) - 1)
+        return np.where(self.track_ids[place] == wanted, place, -1)
+
+
+# --- writing --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Written:
+    """The files of a prediction set, on the disk and not yet registered."""
+
+    file: str
+    index_file: str
+    stored: StoredPredictions
+    features_hash: str
+
+
+def write(version: ModelVersion, found: Located, probabilities: npt.NDArray[Any]) -> Written:
+    """Write the probabilities (n_tracks, n_labels) under names that were never used.
+
+    `found` says of which tracks they are and what they were computed from.
+    """
+    name = f"{version.library.slug}/{version.number}-{uuid.uuid4().hex[:12]}"
+    root = Path(settings.PREDICTION_ROOT)
+    buffer = io.BytesIO()
+    np.save(buffer, found.track_ids.astype(np.int64), allow_pickle=False)
+    put(root / f"{name}.tracks.npy", buffer.getvalue())
+    stored = write_predictions(root / f"{name}.npy", probabilities)
+    return Written(f"{name}.npy", f"{name}.tracks.npy", stored, found.digest())
+
+
+def record(version: ModelVersion, written: Written) -> PredictionSet:
+    """Register the files as what this model says, in the caller's transaction."""
+    row, _ = PredictionSet.objects.update_or_create(
+        model_version=version,
+        defaults={
+            "file": written.file,
+            "index_file": written.index_file,
+            "sha256": written.stored.sha256,
+            "label_uids": version.label_uids,
+            "tracks": written.stored.n_tracks,
+            "features_hash": written.features_hash,
+        },
+    )
+    return row
+
+
+def sweep(library: Library) -> None:
+    """Remove old files of predictions that no row names; young ones may be about to be."""
+    sets = PredictionSet.objects.filter(model_version__library=library)
+    known = {name for pair in sets.values_list("file", "index_file") for name in pair}
+    home = Path(settings.PREDICTION_ROOT) / library.slug
+    for path in sorted(home.glob("*")) if home.is_dir() else []:
+        is_old = time.time() - path.stat().st_mtime > _FORGOTTEN_AFTER_S
+        if is_old and f"{library.slug}/{path.name}" not in known:
+            path.unlink(missing_ok=True)
+
+
+def is_stale(library: Library) -> bool:
+    """Say whether the model in use has not scored the tracks by the features they have now.
+
+    Another number of tracks says so at once; where it is the same, what was read is compared:
+    a file may have been replaced.
+    """
+    champion = registering.champion_of(library)
+    if champion is None:
+        return False
+    row = PredictionSet.objects.filter(model_version=champion).first()
+    feature_set = champion.run.feature_set
+    if row is None or row.tracks != featuring.tracks_done(library, feature_set):
+        return True
+    return row.features_hash != featuring.located(library, feature_set).digest()
+
+
+# --- reading --------------------------------------------------------------------------------
+
+_open: OrderedDict[str, tuple[PredictionArray, npt.NDArray[np.int64]]] = OrderedDict()
+_lock = threading.Lock()
+
+
+def current(library: Library) -> Predictions | None:
+    """Return what the model in use says, or None while there is nothing to read."""
+    row = (
+        PredictionSet.objects.filter(
+            model_version__library=library, model_version__state=ModelVersion.State.CHAMPION
+        )
+        .select_related("model_version")
+        .first()
+    )
+    if row is None:
+        return None
+    try:
+        array, track_ids = _mapped(row)
+    except (MlError, OSError, ValueError) as error:
+        logger.error("predictions of %s cannot be read: %s", row.model_version, error)
+        return None
+    return Predictions(row.model_version, row.label_uids, track_ids, array)
+
+
+def _mapped(row: PredictionSet) -> tuple[PredictionArray, npt.NDArray[np.int64]]:
+    """Return the open files; each is compared with its checksum once a process."""
+    key = f"{row.file} {row.sha256}"
+    with _lock:
+        if key in _open:
+            _open.move_to_end(key)
+            return _open[key]
+        root = Path(settings.PREDICTION_ROOT)
+        array = PredictionArray.open(root / row.file, row.sha256)
+        track_ids = np.load(root / row.index_file, allow_pickle=False)
+        if len(track_ids) != array.n_tracks or array.n_labels != len(row.label_uids):
+            raise ValueError(f"{row.file} and its index do not fit together")
+        _open[key] = (array, track_ids)
+        while len(_open) > _OPEN_AT_ONCE:
+            _open.popitem(last=False)
+        return _open[key]
+
+
+def suggestions_for(
+    library: Library, track_ids: Iterable[int]
+) -> dict[int, list[dict[str, Any]]]:
+    """Return, per track, the labels that the model hears, the likeliest first.
+
+    Those above their threshold, and the likeliest few of each facet. A merged label is
+    suggested as what it became, an inactive one not at all.
+    """
+    ids = list(track_ids)
+    predictions = current(library)
+    if predictions is None or not ids:
+        return {}
+    names = _names(library)
+    rows = predictions.rows(ids)
+    found: dict[int, list[dict[str, Any]]] = {}
+    known = [(pk, row) for pk, row in zip(ids, rows.tolist(), strict=True) if row >= 0]
+    values = predictions.array.tracks(np.array([row for _, row in known], dtype=np.intp))
+    for (track_id, _), probabilities in zip(known, values, strict=True):
+        found[track_id] = _suggested(predictions, probabilities, names)
+    return found
+
+
+def _names(library: Library) -> dict[str, tuple[str, str, str]]:
+    """Return uid of a label -> (facet, label, uid) under which it is suggested today."""
+    merged = resolutions(library)
+    rows = {
+        row.pk: row
+        for row in Label.objects.filter(facet__library=library).select_related("facet")
+    }
+    names = {}
+    for pk, label in rows.items():
+        today = rows[merged.get(pk, pk)]
+        if today.is_active:
+            names[label.uid.hex] = (today.facet.name, today.name, str(today.uid))
+    return names
+
+
+def _suggested(
+    predictions: Predictions,
+    probabilities: npt.NDArray[np.float32],
+    names: dict[str, tuple[str, str, str]],
+) -> list[dict[str, Any]]:
+    chosen: dict[str, dict[str, Any]] = {}
+    shown: dict[str, int] = {}
+    thresholds = predictions.version.thresholds
+    for column in np.argsort(-probabilities, kind="stable").tolist():
+        if predictions.label_uids[column] not in names:
+            continue
+        facet, label, uid = names[predictions.label_uids[column]]
+        probability = float(probabilities[column])
+        is_above = probability >= max(thresholds[column], LEAST_SHOWN)
+        is_near = shown.get(facet, 0) < NEAREST_A_FACET and probability >= LEAST_PROBABILITY
+        if uid in chosen or not (is_above or is_near):
+            continue
+        shown[facet] = shown.get(facet, 0) + 1
+        chosen[uid] = {
+            "facet": facet,
+            "label": label,
+            "label_uid": uid,
+            "probability": round(probability, 4),
+            "above_threshold": bool(is_above),
+        }
+    return list(chosen.values())

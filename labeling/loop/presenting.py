@@ -1,0 +1,328 @@
+"""Putting tracks before annotators: which one next, for how long, and why.
+
+A round's items are taken by a conditional update (`remaining > 0`) inside a short
+transaction; the constraints of Presentation forbid the rest, so a track is never given to one
+more annotator than was wanted. The measuring strata (audit, overlap) and the exploring one are
+drawn from walks in the order of `random_key`, laid out in portions when they are needed: the
+first comer lays out the next portion, the others use it.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+
+from django.db import IntegrityError
+from django.db.models import F, QuerySet
+from django.utils import timezone
+
+from labeling.loop import candidates, libraries, repeating, walking
+from labeling.loop.closing import (
+    close_as_answered,
+    expire_leases,
+    queue_behind,
+    release,
+    reopen,
+    skip,
+    undo_skip,
+)
+from labeling.loop.errors import BadInput, QueueEmpty
+from labeling.loop.strata import FALLBACK, MEASURING, pattern_of
+from labeling.models import (
+    Annotator,
+    Library,
+    Presentation,
+    QueueItem,
+    Round,
+    Track,
+)
+from labeling.models.queue import Stratum
+from labeling.writing import short_write
+
+__all__ = [
+    "close_as_answered",
+    "expire_leases",
+    "find",
+    "heartbeat",
+    "live_round",
+    "open_presentations",
+    "present",
+    "preview",
+    "queue_behind",
+    "release",
+    "reopen",
+    "skip",
+    "undo_skip",
+]
+
+Outcome = Presentation.Outcome
+#: Claims that a crowd may snatch away before we look for another stratum.
+TRIES = 20
+MAX_AHEAD = 3
+#: Seconds between two looks of a process for leases that ran out.
+LOOK_EVERY_S = 2.0
+
+
+def present(annotator: Annotator, *, ahead: int = 0) -> list[Presentation]:
+    """Return what is before the annotator: open presentations first, then new ones.
+
+    1. Give back what others left lying, if nobody looked a moment ago.
+    2. Keep the caller's open presentations, with a new lease.
+    3. Lease more until there are 1 + `ahead`.
+    4. Before saying that nothing is left, look for what others left lying in any case.
+    """
+    wanted = 1 + max(0, min(ahead, MAX_AHEAD))
+    library = annotator.library
+    if _is_time_to_look(library):
+        expire_leases(library, limit=20)
+    shown = _keep_and_lease(annotator, wanted)
+    if not shown and expire_leases(library, limit=20):
+        shown = _keep_and_lease(annotator, wanted)
+    if not shown:
+        raise QueueEmpty("nothing is left to label for you here at the moment")
+    for presentation in shown:
+        presentation.library = presentation.track.library = library  # known: not read again
+    return shown
+
+
+def _keep_and_lease(annotator: Annotator, wanted: int) -> list[Presentation]:
+    shown = list(open_presentations(annotator))
+    if shown:
+        until = heartbeat(annotator)
+        for presentation in shown:
+            presentation.lease_until = until
+    while len(shown) < wanted:
+        leased = _lease_one(annotator, wanted)
+        if leased is None:  # nothing is left, or another window of the annotator was quicker
+            shown = list(open_presentations(annotator))
+            break
+        shown.append(leased)
+    return shown[:wanted]
+
+
+def open_presentations(annotator: Annotator) -> QuerySet[Presentation]:
+    """Return the annotator's open presentations, the oldest first.
+
+    By time, not by id: for the sake of an order by id SQLite would read all of theirs.
+    """
+    return (
+        Presentation.objects.filter(annotator=annotator, outcome=Outcome.OPEN)
+        .select_related("track__audio", "item")
+        .order_by("presented_at", "id")
+    )
+
+
+def heartbeat(annotator: Annotator) -> datetime:
+    """Push the leases of what is open before the annotator; return until when."""
+    until = timezone.now() + timedelta(minutes=annotator.library.lease_minutes)
+    with short_write():
+        Presentation.objects.filter(annotator=annotator, outcome=Outcome.OPEN).update(
+            lease_until=until
+        )
+    return until
+
+
+def _lease_one(annotator: Annotator, wanted: int) -> Presentation | None:
+    """Lease one more track, or None when nothing is left, or another window was quicker."""
+    round_ = live_round(annotator.library)
+    for stratum in _strata(annotator):
+        presentation = _lease_from(round_, stratum, annotator, wanted)
+        if presentation is not None:
+            return _with_suggestions(presentation, annotator.library)
+    return None
+
+
+def _strata(annotator: Annotator) -> Iterator[str]:
+    """Yield the stratum whose turn it is, then what else may be served."""
+    pattern = pattern_of(annotator.library)
+    drawn = pattern[annotator.served % len(pattern)]
+    yield drawn
+    yield from (stratum for stratum in FALLBACK if stratum != drawn)
+
+
+def live_round(library: Library) -> Round:
+    """Return the round that is served; the first one, in random order, is made here."""
+    live = Round.objects.filter(library=library, state=Round.State.LIVE).first()
+    if live is not None:
+        live.library = library  # known: not read again
+        return live
+    try:
+        with short_write():
+            last = library.rounds.order_by("-number").first()
+            return Round.objects.create(
+                library=library,
+                number=last.number + 1 if last else 1,
+                state=Round.State.LIVE,
+                strategy="random",
+                live_at=timezone.now(),
+            )
+    except IntegrityError:
+        return Round.objects.get(library=library, state=Round.State.LIVE)
+
+
+def _lease_from(
+    round_: Round, stratum: str, annotator: Annotator, wanted: int
+) -> Presentation | None:
+    if stratum == Stratum.REPEAT:
+        repeating.lay_out(round_, annotator)
+    for _ in range(TRIES):
+        presentation, was_there = _claim(round_, stratum, annotator, wanted)
+        if presentation is not None:
+            return presentation
+        if not was_there and not walking.extend(round_, stratum):
+            # At the end of the walk look once more: another client may just have laid it out.
+            return _claim(round_, stratum, annotator, wanted)[0]
+    return None
+
+
+def _claim(
+    round_: Round, stratum: str, annotator: Annotator, wanted: int
+) -> tuple[Presentation | None, bool]:
+    """Try to take the best item; return (presentation or None, whether an item was there)."""
+    try:
+        with short_write():
+            queue_behind(annotator)
+            if open_presentations(annotator).count() >= wanted:
+                return None, False  # the annotator's other window took one meanwhile
+            item = (
+                candidates.claimable(round_, stratum, annotator)
+                .select_related("track__audio")
+                .first()
+            )
+            if item is None:
+                return None, False
+            if not _may_be_served(item, annotator.library):
+                _withdraw(item)
+                return None, True
+            taken = QueueItem.objects.filter(pk=item.pk, remaining__gt=0).update(
+                remaining=F("remaining") - 1
+            )
+            return (_open(item, annotator), True) if taken else (None, True)
+    except IntegrityError:
+        return None, True
+
+
+def _may_be_served(item: QueueItem, library: Library) -> bool:
+    """Say whether a laid out track still may be served for what it was laid out for.
+
+    Meanwhile an import may have moved it to the audit side, or its file turned out unreadable.
+    """
+    track = item.track
+    if item.stratum in (Stratum.ACQUIRE, Stratum.EXPLORE) and track.is_audit:
+        return False
+    return track.state == Track.State.READY or not walking.library_has_audio(library)
+
+
+def _withdraw(item: QueueItem) -> None:
+    """Take an item out of the round; what was ever presented of it stays."""
+    if Presentation.objects.filter(item=item).exists():
+        QueueItem.objects.filter(pk=item.pk).update(needed=0, remaining=0)
+    else:
+        QueueItem.objects.filter(pk=item.pk).delete()
+
+
+def _open(item: QueueItem, annotator: Annotator) -> Presentation:
+    now = timezone.now()
+    Annotator.objects.filter(pk=annotator.pk).update(served=F("served") + 1)
+    annotator.served += 1
+    return Presentation.objects.create(
+        library_id=annotator.library_id,
+        track=item.track,
+        annotator=annotator,
+        item=item,
+        stratum=item.stratum,
+        strategy=item.strategy,
+        probability=item.probability,
+        reason=item.reason,
+        model_version_id=item.model_version_id,
+        guideline=libraries.guideline_in_force(annotator.library),
+        presented_at=now,
+        lease_until=now + timedelta(minutes=annotator.library.lease_minutes),
+    )
+
+
+def _with_suggestions(presentation: Presentation, library: Library) -> Presentation:
+    """Add what the model suggests, outside of the transaction that took the track.
+
+    What is stored is what is shown: the interface answers with the stored suggestions only.
+    """
+    from labeling.loop import predicting
+
+    if presentation.stratum in MEASURING or not library.shows_suggestions:
+        return presentation
+    suggestions = predicting.suggestions_for(library, [presentation.track_id])
+    presentation.suggestions = suggestions.get(presentation.track_id, [])
+    if presentation.suggestions:
+        presentation.save(update_fields=["suggestions"])
+    return presentation
+
+
+# --- closing -------------------------------------------------------------------------------
+
+
+def find(annotator: Annotator, token: str) -> Presentation:
+    """Return the annotator's presentation of this token."""
+    rows = Presentation.objects.filter(annotator=annotator, token=token)
+    found = rows.select_related("track").first()
+    if found is None:
+        raise BadInput("no presentation of yours has this token: ask for the next track")
+    return found
+
+
+_looked_at: dict[int, float] = {}
+_looking = threading.Lock()
+
+
+def _is_time_to_look(library: Library) -> bool:
+    """Say whether this process has not looked for late leases of the library a moment ago."""
+    now = time.monotonic()
+    with _looking:
+        if now - _looked_at.get(library.pk, -LOOK_EVERY_S) < LOOK_EVERY_S:
+            return False
+        _looked_at[library.pk] = now
+        return True
+
+
+def preview(
+    library: Library, *, annotator: Annotator | None = None, count: int
+) -> list[QueueItem]:
+    """Return what would be served next, leasing nothing; walks are laid out as needed."""
+    round_ = live_round(library)
+    served = annotator.served if annotator else 0
+    pattern = pattern_of(library)
+    looked_at: dict[str, Sequence[QueueItem]] = {}
+    items: list[QueueItem] = []
+    for turn in range(served, served + count):
+        drawn = pattern[turn % len(pattern)]
+        for stratum in (drawn, *FALLBACK):
+            if stratum not in looked_at:
+                looked_at[stratum] = _look(round_, stratum, annotator, count)
+            rest = [item for item in looked_at[stratum] if item not in items]
+            if rest:
+                items.append(rest[0])
+                break
+    return items
+
+
+def _look(
+    round_: Round, stratum: str, annotator: Annotator | None, count: int
+) -> Sequence[QueueItem]:
+    """Return the best open items of a stratum, the walk laid out as far as needed."""
+    items = _open_items(round_, stratum, annotator, count)
+    while len(items) < count and walking.extend(round_, stratum):
+        items = _open_items(round_, stratum, annotator, count)
+    return items
+
+
+def _open_items(
+    round_: Round, stratum: str, annotator: Annotator | None, count: int
+) -> list[QueueItem]:
+    if annotator is None:
+        items = QueueItem.objects.filter(
+            round=round_, stratum=stratum, is_open=1, reserved_for__isnull=True
+        ).order_by("rank")
+    else:
+        items = candidates.not_had(round_, stratum, annotator)
+    return list(items.select_related("track")[:count])

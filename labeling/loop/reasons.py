@@ -1,0 +1,165 @@
+"""Why a track is asked about, in words for the person who is asked."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from labeling.loop.taxonomy import resolutions
+from labeling.models import Label, Library
+from ml.acquisition import Pool
+
+AT_RANDOM = "drawn at random: there is no model to choose by yet"
+SPREAD = "chosen to spread over the catalogue"
+OTHERS = "Others"
+#: A track is "unlike" the known ones from this share of nearer candidates on.
+_NOVEL = 0.8
+_NAMED = 2
+_UNSURE = (0.2, 0.8)
+_LONGEST = 110
+_LONGEST_NAME = 28
+
+
+class LabelName(str):
+    """A label's name as a reason says it, which knows its facet."""
+
+    facet: str = ""
+
+    @classmethod
+    def of(cls, name: str, facet: str) -> LabelName:
+        """Return the name of a label of this facet."""
+        made = cls(name)
+        made.facet = facet
+        return made
+
+
+def label_names(library: Library, label_uids: Sequence[str]) -> list[str]:
+    """Return today's name of each label of a model; a folded or lost one is called Others.
+
+    A label that was merged since goes by the name of what it became. Where a name stands in two
+    facets, the facet is named with it.
+    """
+    rows = Label.objects.filter(facet__library=library)
+    labels = {
+        pk: (uid.hex, name, facet, merged_into)
+        for pk, uid, name, facet, merged_into in rows.values_list(
+            "pk", "uid", "name", "facet__name", "merged_into"
+        )
+    }
+    merged = resolutions(library)
+    standing = Counter(name for _, name, _, merged_into in labels.values() if not merged_into)
+    names: dict[str, str] = {}
+    for pk, (uid, _, _, _) in labels.items():
+        _, name, facet, _ = labels[merged.get(pk, pk)]
+        names[uid] = LabelName.of(f"{name} ({facet})" if standing[name] > 1 else name, facet)
+    return [names.get(uid, OTHERS) for uid in label_uids]
+
+
+def in_words(reason: dict[str, Any], names: Sequence[str], pool: Pool, index: int) -> str:
+    """Return the reason of a choice in one short line, the strongest part first.
+
+    1. A track unlike all that is labelled has no neighbour worth naming.
+    2. What was said of a label is not said of it once more.
+    """
+    is_novel = reason.get("novelty", 0.0) >= _NOVEL
+    named: set[str] = set()
+    first = "" if is_novel else _mismatch(reason, names, pool, index, named)
+    parts = [first, "nothing like it labelled yet" if is_novel else ""]
+    parts.append(_uncertain(reason, names, named))
+    line = ""
+    for part in filter(None, parts):
+        longer = f"{line} · {part}" if line else part
+        line = longer if len(longer) <= _LONGEST else line
+    return line or SPREAD
+
+
+def _uncertain(reason: dict[str, Any], names: Sequence[str], named: set[str]) -> str:
+    """Name the most uncertain label, and a second one of its facet."""
+    low, high = _UNSURE
+    facet: str | None = None
+    unsure: list[str] = []
+    for one in reason.get("uncertain", []):
+        name = names[one["label"]]
+        if name in named or name == OTHERS or not low <= one["probability"] <= high:
+            continue
+        if facet not in (None, _facet(name)) or len(unsure) == _NAMED:
+            continue
+        facet = _facet(name)
+        named.add(name)  # two labels of the model may have become one since
+        unsure.append(f"{_short(name)} {_percent(one['probability'])}")
+    if not unsure:
+        return ""
+    return f"uncertain {'between ' if len(unsure) > 1 else 'about '}" + " and ".join(unsure)
+
+
+def _mismatch(
+    reason: dict[str, Any], names: Sequence[str], pool: Pool, index: int, named: set[str]
+) -> str:
+    """Say where the model and the nearest labelled track differ, within one facet."""
+    columns = [column for column in reason.get("mismatch", []) if names[column] != OTHERS]
+    if not columns or pool.labels is None:
+        return ""
+    given = pool.labels.labels[reason["neighbour"]]
+    has = list(dict.fromkeys(names[column] for column in columns if given[column]))
+    heard = [
+        column
+        for column in columns
+        if not given[column]
+        and names[column] not in has
+        and _is_heard(column, names, pool, index)
+    ]
+    facets = [_facet(names[column]) for column in heard]
+    both = [facet for facet in facets if facet in {_facet(name) for name in has}]
+    if heard:
+        facet = (both or facets)[0]
+        column = heard[facets.index(facet)]
+        hears = f"the model hears {_short(names[column])}{_share(column, pool, index)}"
+        named.add(names[column])
+        if not both:
+            return f"{hears}, unlike the most similar labelled track"
+        nearest = _of_facet(has, facet)
+        named.update(nearest)
+        return f"{hears}, the most similar labelled track is {_and(nearest)}"
+    if not has:
+        return ""
+    nearest = _of_facet(has, _facet(has[0]))
+    named.update(nearest)
+    return f"the most similar labelled track is {_and(nearest)}, the model does not hear it"
+
+
+def _is_heard(column: int, names: Sequence[str], pool: Pool, index: int) -> bool:
+    """Say whether the model gives this label: over its cut, the top of its facet."""
+    if pool.probabilities is None:
+        return True
+    row = pool.probabilities[index]
+    if row[column] < pool.cuts()[column]:
+        return False
+    facet = _facet(names[column])
+    return all(row[n] <= row[column] for n, name in enumerate(names) if _facet(name) == facet)
+
+
+def _of_facet(names: Iterable[str], facet: str) -> list[str]:
+    return [name for name in names if _facet(name) == facet][:1]
+
+
+def _facet(name: str) -> str:
+    return name.facet if isinstance(name, LabelName) else ""
+
+
+def _and(names: Sequence[str]) -> str:
+    return " and ".join(_short(name) for name in names)
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
+
+
+def _share(column: int, pool: Pool, index: int) -> str:
+    if pool.probabilities is None:
+        return ""
+    return f" {_percent(float(pool.probabilities[index][column]))}"
+
+
+def _percent(probability: float) -> str:
+    return f"{round(100 * probability)} %"

@@ -1,0 +1,341 @@
+"""Runs, the models that come of them, and which one is in use.
+
+A new model is put in use unless it is plainly worse than the present one on audit tracks that
+neither was trained on. Every decision is an event with the figures that made it.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.db.models import Max
+from django.utils import timezone
+
+from labeling.loop.errors import BadInput
+from labeling.models import (
+    FeatureSet,
+    Job,
+    Library,
+    ModelVersion,
+    PromotionEvent,
+    Snapshot,
+    TrainingRun,
+)
+from ml import metrics as figures_of
+from ml.types import LabelMatrix, TrainingConfig
+
+Kind = PromotionEvent.Kind
+_FORGOTTEN_AFTER_S = 3_600.0
+#: Figures that `metrics` and `baseline` share.
+SHARED = (
+    "n",
+    "labels_scored",
+    "macro_ap",
+    "lwlrap",
+    "bce",
+    "bce_skill",
+    "macro_f1",
+    "micro_f1",
+    "binary_accuracy",
+)
+NOT_JUDGED = (
+    "no audit track with features was judged yet, so nothing can be measured: label tracks of "
+    "the audit stratum, they come up in everybody's queue"
+)
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Whether a model is put in use, why in plain words, and the figures behind it."""
+
+    is_promoted: bool
+    reason: str
+    figures: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What is registered of a model: where its files are and what it is worth."""
+
+    folder: str
+    sha256: str
+    label_uids: Sequence[str]
+    thresholds: Sequence[float]
+    calibration: dict[str, Any]
+    metrics: dict[str, Any]
+    baseline: dict[str, Any]
+    epochs: Sequence[dict[str, Any]] = ()
+
+
+# --- runs -----------------------------------------------------------------------------------
+
+
+def start_run(
+    snapshot: Snapshot,
+    feature_set: FeatureSet,
+    config: TrainingConfig,
+    *,
+    digest: str,
+    facts: dict[str, Any],
+    versions: dict[str, str],
+    job: Job | None = None,
+) -> TrainingRun:
+    """Write down that a training begins; what a dead attempt of the job left is closed."""
+    if job is not None:
+        end_runs_of(job, "its worker stopped before the end; it was tried again")
+    return TrainingRun.objects.create(
+        library=snapshot.library,
+        snapshot=snapshot,
+        feature_set=feature_set,
+        job=job,
+        network=config.network,
+        config={"training": config.canonical(), **facts},
+        config_hash=digest,
+        seed=config.seed,
+        versions=versions,
+        started_at=timezone.now(),
+    )
+
+
+class EpochLog:
+    """Keeps the course of a run visible while it trains: written once a second at most."""
+
+    def __init__(self, run: TrainingRun, every_s: float = 1.0) -> None:
+        self.epochs: list[dict[str, Any]] = []
+        self._run = run
+        self._every_s = every_s
+        self._written_at = -float("inf")
+
+    def add(self, epoch: dict[str, Any]) -> None:
+        """Note an epoch."""
+        self.epochs.append(epoch)
+        if time.monotonic() - self._written_at >= self._every_s:
+            self._written_at = time.monotonic()
+            TrainingRun.objects.filter(pk=self._run.pk, state=TrainingRun.State.RUNNING).update(
+                epochs=self.epochs
+            )
+
+
+def end_runs_of(job: Job, reason: str) -> None:
+    """Close the runs that dead attempts of a job left open."""
+    for run in TrainingRun.objects.filter(job=job, state=TrainingRun.State.RUNNING):
+        end_without_model(run, TrainingRun.State.FAILED, reason)
+
+
+def end_without_model(run: TrainingRun, state: str, reason: str) -> None:
+    """Close a run that gave no model."""
+    TrainingRun.objects.filter(pk=run.pk, state=TrainingRun.State.RUNNING).update(
+        state=state, reason=reason, finished_at=timezone.now()
+    )
+
+
+def same_run(snapshot: Snapshot, digest: str) -> TrainingRun | None:
+    """Return the finished run that had the same snapshot and configuration, if any."""
+    done = snapshot.runs.filter(config_hash=digest, state=TrainingRun.State.DONE)
+    return done.select_related("model").order_by("-id").first()
+
+
+# --- models ---------------------------------------------------------------------------------
+
+
+def champion_of(library: Library) -> ModelVersion | None:
+    """Return the model in use."""
+    return library.models.filter(state=ModelVersion.State.CHAMPION).first()
+
+
+def version_of(library: Library, number: int | None = None) -> ModelVersion:
+    """Return the model of this number, or the one in use."""
+    if number is None:
+        champion = champion_of(library)
+        if champion is None:
+            raise BadInput(f"{library.slug} has no model in use yet: train one first")
+        return champion
+    found = library.models.filter(number=number).first()
+    if found is None:
+        raise BadInput(f"{library.slug} has no model {number}")
+    return found
+
+
+def decide_first(trained: Trained, n_learnt: int) -> Decision:
+    """Decide on the first model of a library: anything usable is better than none."""
+    interval = (trained.metrics.get("interval") or {}).get("macro_ap")
+    constant = trained.baseline.get("macro_ap")
+    figures = {"macro_ap": trained.metrics.get("macro_ap"), "constant": constant}
+    if n_learnt == 0:
+        return Decision(False, "it learnt no label", figures)
+    if interval and constant is not None and interval[1] < constant:
+        return Decision(
+            False,
+            f"it ranks worse than guessing: macro AP {figures['macro_ap']:.3f}, a constant has "
+            f"{constant:.3f}",
+            figures,
+        )
+    return Decision(True, "the first usable model of this library", figures)
+
+
+def decide_against(
+    champion: ModelVersion,
+    candidate: npt.NDArray[Any],
+    in_use: npt.NDArray[Any],
+    labels: LabelMatrix,
+    groups: npt.NDArray[Any],
+) -> Decision:
+    """Compare two models on the tracks and labels that both can be judged on.
+
+    Refused only when the whole 95 % interval of the difference lies below zero.
+    """
+    n = int(labels.label_mask.any(axis=1).sum())
+    verdict = figures_of.is_plainly_worse(candidate, in_use, labels, groups=groups)
+    compared = figures_of.paired_bootstrap(candidate, in_use, labels, groups=groups)
+    figures = {"n": n, "against": champion.number, **compared}
+    if verdict is None or compared["difference"] is None:
+        return Decision(
+            True,
+            f"{n} audit tracks can be compared, too few to tell it from model "
+            f"{champion.number}: the newer answers decide",
+            figures,
+        )
+    span = (
+        f"macro AP {compared['difference']:+.3f} against model {champion.number} on {n} audit "
+        f"tracks (95 % between {compared['lo']:+.3f} and {compared['hi']:+.3f})"
+    )
+    if verdict:
+        return Decision(False, f"plainly worse: {span}", figures)
+    return Decision(True, f"not plainly worse: {span}", figures)
+
+
+def register(run: TrainingRun, trained: Trained, decision: Decision) -> ModelVersion:
+    """Write the model of a run and put it in use or not, in the caller's transaction."""
+    library = run.library
+    last = library.models.aggregate(n=Max("number"))["n"] or 0
+    version = ModelVersion.objects.create(
+        library=library,
+        number=last + 1,
+        run=run,
+        folder=trained.folder,
+        sha256=trained.sha256,
+        label_uids=list(trained.label_uids),
+        thresholds=list(trained.thresholds),
+        calibration=trained.calibration,
+        metrics=trained.metrics,
+        baseline=trained.baseline,
+    )
+    TrainingRun.objects.filter(pk=run.pk).update(
+        state=TrainingRun.State.DONE,
+        metrics=trained.metrics,
+        baseline=trained.baseline,
+        epochs=list(trained.epochs),
+        reason=decision.reason,
+        finished_at=timezone.now(),
+    )
+    if decision.is_promoted:
+        _switch(version, Kind.PROMOTED, decision.reason, decision.figures, by_id=None)
+    else:
+        PromotionEvent.objects.create(
+            library=library,
+            model_version=version,
+            previous=champion_of(library),
+            kind=Kind.REFUSED,
+            reason=decision.reason,
+            figures=decision.figures,
+        )
+    return version
+
+
+def _switch(
+    version: ModelVersion, kind: str, reason: str, figures: dict[str, Any], by_id: int | None
+) -> None:
+    """Make a model the one in use; the constraint of one champion ends a race."""
+    states = ModelVersion.State
+    previous = champion_of(version.library)
+    with transaction.atomic():
+        if previous is not None:
+            ModelVersion.objects.filter(pk=previous.pk).update(state=states.RETIRED)
+        ModelVersion.objects.filter(pk=version.pk).update(state=states.CHAMPION)
+        PromotionEvent.objects.create(
+            library=version.library,
+            model_version=version,
+            previous=previous,
+            kind=kind,
+            reason=reason,
+            figures=figures,
+            by_id=by_id,
+        )
+    version.state = states.CHAMPION
+
+
+def put_in_use(version: ModelVersion, *, by_id: int | None = None) -> None:
+    """Put another model of the library in use by hand, in the caller's transaction."""
+    if version.state == ModelVersion.State.CHAMPION:
+        raise BadInput(f"model {version.number} is in use already")
+    present = champion_of(version.library)
+    instead = f" instead of model {present.number}" if present else ""
+    try:
+        _switch(version, Kind.ROLLED_BACK, f"put in use by hand{instead}", {}, by_id)
+    except IntegrityError:
+        raise BadInput("another model was put in use at this moment: look again") from None
+
+
+def outcome(run: TrainingRun) -> dict[str, Any]:
+    """Return what a finished run is worth, as commands print it."""
+    version = ModelVersion.objects.select_related("run__snapshot").get(run=run)
+    return {
+        "run": run.pk,
+        "snapshot": version.run.snapshot.number,
+        "model_version": version.number,
+        "promoted": version.state == ModelVersion.State.CHAMPION,
+        "reason": version.run.reason,
+        "network": version.run.network,
+        "metrics": plain(version.metrics),
+        "baseline": plain(version.baseline),
+    }
+
+
+def in_common(
+    champion: ModelVersion, candidate_uids: Sequence[str]
+) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """Return the columns of the candidate, and those of the champion, of the same labels."""
+    place = {uid: number for number, uid in enumerate(champion.label_uids)}
+    pairs = [(n, place[uid]) for n, uid in enumerate(candidate_uids) if uid in place]
+    mine, its = zip(*pairs, strict=True) if pairs else ((), ())
+    return np.array(mine, dtype=np.intp), np.array(its, dtype=np.intp)
+
+
+def folder_of(version: ModelVersion) -> Path:
+    """Return where the files of a model are."""
+    return Path(settings.MODEL_ROOT) / version.folder
+
+
+def folder_name(run: TrainingRun) -> str:
+    """Return where the files of a run's model go, below the folder of models."""
+    return f"{run.library.slug}/{run.uid.hex}"
+
+
+def sweep_models(library: Library) -> list[str]:
+    """Remove folders that no model names and no running run is about to fill."""
+    home = Path(settings.MODEL_ROOT) / library.slug
+    known = set(library.models.values_list("folder", flat=True))
+    running = library.runs.filter(state=TrainingRun.State.RUNNING)
+    known |= {folder_name(run) for run in running.select_related("library")}
+    removed = []
+    for folder in sorted(home.glob("*")) if home.is_dir() else []:
+        name = f"{library.slug}/{folder.name}"
+        if name in known or time.time() - folder.stat().st_mtime < _FORGOTTEN_AFTER_S:
+            continue
+        shutil.rmtree(folder, ignore_errors=True)
+        removed.append(name)
+    return removed
+
+
+def plain(figures: dict[str, Any]) -> dict[str, Any]:
+    """Return the figures without the row of each label, as commands print them."""
+    return {name: value for name, value in figures.items() if name != "labels"}

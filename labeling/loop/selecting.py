@@ -1,0 +1,318 @@
+"""Which answers a snapshot reads, and the matrix they make.
+
+Every answer says yes, no or nothing about each label that was on offer. "Nothing" is never a
+no: what a legacy catalogue left blank counts by the rule that the selection names.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from django.db.models import Q, QuerySet
+
+from labeling.loop.replay import Event, live_ids, roots
+from labeling.loop.selection import Selection, period
+from labeling.loop.taxonomy import resolutions
+from labeling.models import (
+    Annotation,
+    Answer,
+    CurrentAnswer,
+    Facet,
+    Judgement,
+    Label,
+    LabelSetMember,
+    Library,
+)
+from labeling.names import name_key
+from ml.types import LabelMatrix
+
+
+class Held(NamedTuple):
+    """An answer that the selection takes."""
+
+    answer_id: int
+    annotation_id: int
+    annotator_id: int
+    track_id: int
+    label_set_id: int
+    is_complete: bool
+    is_imported: bool
+    answered_s: float
+
+
+class Column(NamedTuple):
+    """A label of the matrix."""
+
+    label_id: int | None
+    uid: str
+    name: str
+    facet_id: int
+
+
+@dataclass(frozen=True)
+class AnswerTable:
+    """One row an annotator and track, one column an active label.
+
+    `annotators` and `tracks` are ids (n_rows,), `annotations` the ids of the events read.
+    """
+
+    columns: tuple[Column, ...]
+    annotators: npt.NDArray[np.int64]
+    tracks: npt.NDArray[np.int64]
+    matrix: LabelMatrix
+    annotations: npt.NDArray[np.int64]
+
+
+def read_answers(library: Library, selection: Selection) -> AnswerTable:
+    """Return the answers of the selection as of now.
+
+    1. The answers that hold: the current ones, or the newest within a period or guideline.
+    2. The labels: active ones of the facets; what was merged counts as what it became.
+    3. Blanks become negatives where the rule allows, then what was said is written over.
+    """
+    held = _within(library, selection) if selection.looks_back else _current(library, selection)
+    columns, column_of = _columns(library, selection)
+    pairs = sorted({(row.track_id, row.annotator_id) for row in held})
+    row_of = {pair: number for number, pair in enumerate(pairs)}
+    shape = (len(pairs), len(columns))
+    labels, mask = np.zeros(shape, dtype=bool), np.zeros(shape, dtype=bool)
+    rows = {row.answer_id: row_of[row.track_id, row.annotator_id] for row in held}
+    _write_blanks(mask, held, rows, column_of, _first_uses(library, selection, column_of))
+    _write_judgements(labels, mask, library, rows, column_of)
+    tracks, annotators = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
+    annotations = np.unique(np.array([row.annotation_id for row in held], dtype=np.int64))
+    return AnswerTable(columns, annotators, tracks, LabelMatrix(labels, mask), annotations)
+
+
+def _who(selection: Selection, prefix: str) -> Q:
+    """Return the filter on annotators and facets, below `prefix`."""
+    wanted = Q(**{f"{prefix}annotator__kind__in": selection.sources})
+    if selection.annotators:
+        keys = [name_key(name) for name in selection.annotators]
+        wanted &= Q(**{f"{prefix}annotator__name_key__in": keys})
+    return wanted
+
+
+def _facets(library: Library, selection: Selection) -> QuerySet[Facet]:
+    facets = library.facets.all()
+    if selection.facets:
+        facets = facets.filter(name_key__in=[name_key(name) for name in selection.facets])
+    return facets
+
+
+def _held(values: tuple[Any, ...]) -> Held:
+    answer, annotation, annotator, track, label_set, is_complete, kind, answered_at = values
+    is_imported = kind == Annotation.Kind.IMPORTED
+    seconds = _seconds(answered_at)
+    return Held(
+        answer, annotation, annotator, track, label_set, is_complete, is_imported, seconds
+    )
+
+
+def _current(library: Library, selection: Selection) -> list[Held]:
+    rows = CurrentAnswer.objects.filter(
+        _who(selection, ""),
+        track__library=library,
+        facet__in=_facets(library, selection),
+        answer__isnull=False,
+    ).values_list(
+        "answer_id",
+        "answer__annotation_id",
+        "annotator_id",
+        "track_id",
+        "answer__label_set_id",
+        "answer__is_complete",
+        "answer__annotation__kind",
+        "answer__annotation__answered_at",
+    )
+    return [_held(row) for row in rows.iterator(chunk_size=5_000)]
+
+
+def _within(library: Library, selection: Selection) -> list[Held]:
+    """Return, per annotator, track and facet, the newest live answer inside the filter."""
+    start, end = period(selection)
+    events = _live_events(library)
+    rows = Answer.objects.filter(
+        _who(selection, "annotation__"),
+        annotation__library=library,
+        facet__in=_facets(library, selection),
+    )
+    if start:
+        rows = rows.filter(annotation__answered_at__gte=start)
+    if end:
+        rows = rows.filter(
+            Q(annotation__answered_at__lt=end) | Q(annotation__answered_at__isnull=True)
+        )
+    if selection.guideline is not None:
+        rows = rows.filter(annotation__guideline__number=selection.guideline)
+    newest: dict[tuple[int, int, int], tuple[tuple[bool, float, int], Held]] = {}
+    parts = (
+        "facet_id",
+        "id",
+        "annotation_id",
+        "annotation__annotator_id",
+        "annotation__track_id",
+        "label_set_id",
+        "is_complete",
+        "annotation__kind",
+        "annotation__answered_at",
+    )
+    for facet_id, *values in rows.values_list(*parts).iterator(chunk_size=5_000):
+        held = _held(tuple(values))
+        order = events.get(held.annotation_id)
+        if order is None:
+            continue
+        key = (held.annotator_id, held.track_id, facet_id)
+        if key not in newest or newest[key][0] < order:
+            newest[key] = (order, held)
+    return [held for _, held in newest.values()]
+
+
+def _live_events(library: Library) -> dict[int, tuple[bool, float, int]]:
+    """Return the order of every live event, as `replay` orders them."""
+    rows = library.annotations.order_by("id").values_list(
+        "id", "track_id", "kind", "revises_id", "derived_from_id", "answered_at"
+    )
+    events = [Event(*row) for row in rows.iterator(chunk_size=5_000)]
+    live, first = live_ids(events), roots(events)
+    return {
+        event.id: (
+            first[event.id].kind != Annotation.Kind.PROPAGATED,
+            _seconds(first[event.id].answered_at),
+            event.id,
+        )
+        for event in events
+        if event.id in live
+    }
+
+
+def _seconds(moment: datetime | None) -> float:
+    return moment.timestamp() if moment else -math.inf
+
+
+def _columns(
+    library: Library, selection: Selection
+) -> tuple[tuple[Column, ...], dict[int, int]]:
+    """Return the labels of the matrix and, for every label id, the column it counts in."""
+    labels = {
+        label.pk: label for label in Label.objects.filter(facet__in=_facets(library, selection))
+    }
+    active = [
+        label for label in labels.values() if label.is_active and not label.merged_into_id
+    ]
+    active.sort(key=lambda label: (label.facet_id, label.position, label.name_key))
+    columns = tuple(
+        Column(label.pk, label.uid.hex, label.name, label.facet_id) for label in active
+    )
+    place = {label.pk: number for number, label in enumerate(active)}
+    column_of: dict[int, int] = {}
+    resolve = resolutions(library)
+    for label_id in labels:
+        target = resolve.get(label_id, label_id)
+        if target in place:
+            column_of[label_id] = place[target]
+    return columns, column_of
+
+
+FirstUses = dict[int, npt.NDArray[np.float64]] | None
+
+
+def _first_uses(library: Library, selection: Selection, column_of: dict[int, int]) -> FirstUses:
+    """Return, per annotator, when each column was first ticked (inf: never), or None: closed.
+
+    A tick without a date counts as the oldest, as it does in the order of answers; one that
+    was retracted or revised away sets off nothing.
+    """
+    if selection.negatives == "closed":
+        return None
+    width = max(column_of.values(), default=-1) + 1
+    uses: dict[int, npt.NDArray[np.float64]] = defaultdict(lambda: np.full(width, np.inf))
+    if selection.negatives == "open":
+        return uses
+    ticks = Judgement.objects.filter(
+        value=Judgement.YES, answer__annotation__library=library
+    ).values_list(
+        "answer_id", "answer__annotation__annotator_id", "label_id",
+        "answer__annotation__answered_at",
+    )  # fmt: skip
+    gone = _answers_gone(library)
+    for answer_id, annotator_id, label_id, at in ticks.order_by().iterator(chunk_size=5_000):
+        if label_id in column_of and answer_id not in gone:
+            first, column = uses[annotator_id], column_of[label_id]
+            first[column] = min(first[column], _seconds(at))
+    return uses
+
+
+def _answers_gone(library: Library) -> set[int]:
+    """Return the answers that hold no more: retracted, or replaced by a live revision."""
+    undoing = (Annotation.Kind.RETRACTION, Annotation.Kind.REVISION)
+    if not library.annotations.filter(kind__in=undoing).exists():
+        return set()
+    live = _live_events(library)
+    answers = Answer.objects.filter(annotation__library=library)
+    revising = answers.filter(annotation__kind=Annotation.Kind.REVISION)
+    edits = revising.values_list("annotation_id", "annotation__revises_id", "facet_id")
+    replaced = {(revised, facet) for event, revised, facet in edits if event in live}
+    rows = answers.values_list("id", "annotation_id", "facet_id").iterator(chunk_size=5_000)
+    return {pk for pk, event, facet in rows if event not in live or (event, facet) in replaced}
+
+
+def _write_blanks(
+    mask: npt.NDArray[np.bool_],
+    held: list[Held],
+    rows: dict[int, int],
+    column_of: dict[int, int],
+    first_uses: FirstUses,
+) -> None:
+    offered = _offered({row.label_set_id for row in held}, column_of)
+    together: dict[tuple[int, int | None], list[Held]] = defaultdict(list)
+    for row in held:
+        if row.is_complete:
+            rule = row.annotator_id if row.is_imported and first_uses is not None else None
+            together[row.label_set_id, rule].append(row)
+    for (label_set_id, annotator_id), members in together.items():
+        columns = offered[label_set_id]
+        places = np.array([rows[row.answer_id] for row in members])
+        judged = np.ones((len(members), len(columns)), dtype=bool)
+        if annotator_id is not None and first_uses is not None:
+            times = np.array([row.answered_s for row in members])
+            judged = times[:, None] >= first_uses[annotator_id][columns]
+        mask[np.ix_(places, columns)] |= judged
+
+
+def _offered(
+    label_sets: set[int], column_of: dict[int, int]
+) -> dict[int, npt.NDArray[np.intp]]:
+    members: dict[int, set[int]] = {number: set() for number in label_sets}
+    rows = LabelSetMember.objects.values_list("label_set_id", "label_id")
+    for label_set_id, label_id in rows.iterator(chunk_size=5_000):
+        if label_set_id in members and label_id in column_of:
+            members[label_set_id].add(column_of[label_id])
+    return {number: np.array(sorted(those), dtype=np.intp) for number, those in members.items()}
+
+
+def _write_judgements(
+    labels: npt.NDArray[np.bool_],
+    mask: npt.NDArray[np.bool_],
+    library: Library,
+    rows: dict[int, int],
+    column_of: dict[int, int],
+) -> None:
+    """Write no, then unsure, then yes: of merged labels one tick is enough."""
+    said: dict[int, list[tuple[int, int]]] = defaultdict(list)
+    judgements = Judgement.objects.filter(answer__annotation__library=library)
+    values = judgements.values_list("answer_id", "label_id", "value")
+    for answer_id, label_id, value in values.iterator(chunk_size=5_000):
+        if answer_id in rows and label_id in column_of:
+            said[value].append((rows[answer_id], column_of[label_id]))
+    for value in (Judgement.NO, Judgement.UNSURE, Judgement.YES):
+        if said[value]:
+            row, column = np.array(said[value]).T
+            mask[row, column] = value != Judgement.UNSURE
+            labels[row, column] = value == Judgement.YES

@@ -1,0 +1,317 @@
+"""Freezing what is learnt from: which answers, of whom, from when, under which guideline.
+
+A snapshot is a file of arrays and a row that says how it came about. The same selection of the
+same answers is the same snapshot. Audit tracks are in it to measure with, never to train on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.db.models import Max
+from django.utils import timezone
+
+from labeling.files import put
+from labeling.loop import selecting, uniting
+from labeling.loop.errors import BadInput, EmptySelection
+from labeling.loop.selecting import AnswerTable
+from labeling.loop.selection import Selection, check
+from labeling.loop.uniting import kept_labels, recast, support_of, united
+from labeling.models import Annotation, Library, Snapshot, Track
+from ml.errors import ParameterError
+from ml.splits import grouped_folds
+from ml.types import LabelMatrix, TrainingConfig
+
+_TEXT = "S36"
+
+
+@dataclass(frozen=True)
+class Frozen:
+    """The arrays of a snapshot; rows are tracks in the order of their ids.
+
+    Attributes
+    ----------
+    track_ids : int64 (n,). track_uids : bytes (n,). groups : int64 (n,), codes of split groups.
+    is_audit : bool (n,).
+    matrix : what the selected answers say together, (n, n_labels).
+    reference : the same on audit tracks by the answers that measure; nothing on the others.
+    label_uids : bytes (n_labels,). annotation_uids : bytes, sorted.
+    judged_by : whose answers the reference is, in words.
+    """
+
+    track_ids: npt.NDArray[np.int64]
+    track_uids: npt.NDArray[np.bytes_]
+    groups: npt.NDArray[np.int64]
+    is_audit: npt.NDArray[np.bool_]
+    matrix: LabelMatrix
+    reference: LabelMatrix
+    label_uids: npt.NDArray[np.bytes_]
+    annotation_uids: npt.NDArray[np.bytes_]
+    judged_by: str
+
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """Return everything as named arrays without objects."""
+        return {
+            "track_ids": self.track_ids,
+            "track_uids": self.track_uids,
+            "groups": self.groups,
+            "is_audit": self.is_audit,
+            "labels": self.matrix.labels,
+            "label_mask": self.matrix.label_mask,
+            "reference_labels": self.reference.labels,
+            "reference_mask": self.reference.label_mask,
+            "label_uids": self.label_uids,
+            "annotation_uids": self.annotation_uids,
+            "judged_by": np.frombuffer(self.judged_by.encode(), dtype=np.uint8),
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, npt.NDArray[Any]]) -> Self:
+        """Rebuild from `arrays()`."""
+        return cls(
+            track_ids=arrays["track_ids"],
+            track_uids=arrays["track_uids"],
+            groups=arrays["groups"],
+            is_audit=arrays["is_audit"],
+            matrix=LabelMatrix(arrays["labels"], arrays["label_mask"]),
+            reference=LabelMatrix(arrays["reference_labels"], arrays["reference_mask"]),
+            label_uids=arrays["label_uids"],
+            annotation_uids=arrays["annotation_uids"],
+            judged_by=arrays["judged_by"].tobytes().decode(),
+        )
+
+    def digest(self, selection: Selection) -> str:
+        """Return the sha256 of the selection and of every array, name by name."""
+        text = json.dumps(selection.canonical(), sort_keys=True)
+        whole = hashlib.sha256(text.encode())
+        for name, array in sorted(self.arrays().items()):
+            whole.update(f"{name} {array.dtype.str} {array.shape}".encode())
+            whole.update(np.ascontiguousarray(array).tobytes())
+        return whole.hexdigest()
+
+
+def take_snapshot(
+    library: Library, selection: Selection | None = None, *, by_id: int | None = None
+) -> Snapshot:
+    """Freeze the answers of the selection as they are now.
+
+    1. Read the answers and unite those of several annotators, label by label.
+    2. Keep the labels with enough positives on the training side, so that audit answers do
+       not decide what is learnt, and the tracks on which one of them was judged.
+    3. Write the arrays; the row comes after the file, so that no row lacks one.
+    """
+    selection = selection or Selection()
+    check(library, selection)
+    taken_at = timezone.now()
+    frozen = freeze(library, selection)
+    digest = frozen.digest(selection)
+    same = library.snapshots.filter(hash=digest).first()
+    if same is not None:
+        # Seen anew at this time: nothing recorded before it is missing from it.
+        Snapshot.objects.filter(pk=same.pk).update(taken_at=taken_at)
+        same.taken_at = taken_at
+        return same
+    file = f"{library.slug}/{digest}.npz"
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, allow_pickle=False, **frozen.arrays())
+    sha256 = put(Path(settings.SNAPSHOT_ROOT) / file, buffer.getvalue())
+    values = {
+        "selection": selection.canonical(),
+        "file": file,
+        "sha256": sha256,
+        "tracks": len(frozen.track_ids),
+        "annotations": len(frozen.annotation_uids),
+        "label_uids": _texts(frozen.label_uids),
+        "split": split_of(frozen),
+        "taken_at": taken_at,
+        "by_id": by_id,
+    }
+    return _store(library, digest, values)
+
+
+def _store(library: Library, digest: str, values: dict[str, Any]) -> Snapshot:
+    """Insert under the next number; who loses a race for it takes the one after."""
+    for _ in range(20):
+        same = library.snapshots.filter(hash=digest).first()
+        if same is not None:
+            return same
+        number = (library.snapshots.aggregate(n=Max("number"))["n"] or 0) + 1
+        try:
+            with transaction.atomic():
+                return Snapshot.objects.create(
+                    library=library, number=number, hash=digest, **values
+                )
+        except IntegrityError:
+            continue
+    raise BadInput("too many snapshots were taken at the same moment: try again")
+
+
+def freeze(library: Library, selection: Selection) -> Frozen:
+    """Return the arrays of the selection, or refuse when there is nothing to learn from."""
+    table = selecting.read_answers(library, selection)
+    track_ids = np.unique(table.tracks)
+    tracks = _track_facts(library, track_ids)
+    matrix = united(table, track_ids, selection)
+    columns, matrix, weights = kept_labels(
+        library, table.columns, matrix, selection, ~tracks[2]
+    )
+    judged_by, reference = uniting.reference(library, table, track_ids, tracks[2], selection)
+    reference = recast(reference, weights)
+    if matrix.n_labels == 0 or not matrix.label_mask.any():
+        raise EmptySelection(_nothing(table, selection))
+    is_kept = matrix.label_mask.any(axis=1)
+    rows = np.flatnonzero(is_kept)
+    uids = Annotation.objects.filter(library=library).values_list("id", "uid")
+    used = set(table.annotations.tolist())
+    named = sorted(uid.hex for pk, uid in uids.iterator(chunk_size=5_000) if pk in used)
+    return Frozen(
+        track_ids=track_ids[rows],
+        track_uids=tracks[0][rows],
+        groups=np.unique(tracks[1][rows], return_inverse=True)[1].astype(np.int64),
+        is_audit=tracks[2][rows],
+        matrix=matrix.rows(rows),
+        reference=reference.rows(rows),
+        label_uids=np.array([column.uid for column in columns], dtype=_TEXT),
+        annotation_uids=np.array(named, dtype=_TEXT),
+        judged_by=judged_by,
+    )
+
+
+def _nothing(table: AnswerTable, selection: Selection) -> str:
+    if not len(table.tracks):
+        return (
+            "no answer matches this selection: choose other annotators, a longer period or "
+            "another guideline, or label some tracks first"
+        )
+    return (
+        f"no label has {selection.min_support} positive answers outside of the audit tracks "
+        f"in this selection ({len(np.unique(table.tracks))} tracks): label more tracks or ask "
+        "for a lower --min-support"
+    )
+
+
+def _track_facts(
+    library: Library, track_ids: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.bytes_], npt.NDArray[np.str_], npt.NDArray[np.bool_]]:
+    """Return uid, split group and audit side of the tracks, in the order of their ids."""
+    wanted = set(track_ids.tolist())
+    rows = Track.objects.filter(library=library).order_by("id")
+    facts = [
+        (uid.hex, group or f"track:{pk}", is_audit)
+        for pk, uid, group, is_audit in rows.values_list(
+            "id", "uid", "split_group", "is_audit"
+        ).iterator(chunk_size=5_000)
+        if pk in wanted
+    ]
+    uids, groups, audit = zip(*facts, strict=True) if facts else ((), (), ())
+    return (
+        np.array(uids, dtype=_TEXT),
+        np.array(groups, dtype=str),
+        np.array(audit, dtype=bool),
+    )
+
+
+def split_of(frozen: Frozen) -> dict[str, int]:
+    """Count the tracks trained on, held out to stop and calibrate by, and audited."""
+    training = np.flatnonzero(~frozen.is_audit)
+    validation = 0
+    n_groups = len(np.unique(frozen.groups[training]))
+    parts = min(n_groups, max(2, round(1 / TrainingConfig().validation_share)))
+    if parts >= 2:
+        try:
+            folds = grouped_folds(
+                frozen.matrix.rows(training), frozen.groups[training], parts, 0
+            )
+            validation = int((folds == 0).sum())
+        except ParameterError:
+            validation = 0
+    audit = int(frozen.is_audit.sum())
+    return {
+        "train": len(training) - validation,
+        "validation": validation,
+        "audit": audit,
+        "audit_judged": int(frozen.reference.label_mask.any(axis=1).sum()),
+    }
+
+
+def load(snapshot: Snapshot) -> Frozen:
+    """Read the arrays of a snapshot back, after its checksum was compared."""
+    path = Path(settings.SNAPSHOT_ROOT) / snapshot.file
+    try:
+        content = path.read_bytes()
+    except OSError:
+        raise BadInput(f"the file of {snapshot} is missing: take the snapshot again") from None
+    if hashlib.sha256(content).hexdigest() != snapshot.sha256:
+        raise BadInput(f"the file of {snapshot} is not the one that was written")
+    with np.load(io.BytesIO(content), allow_pickle=False) as archive:
+        return Frozen.from_arrays({name: archive[name] for name in archive.files})
+
+
+def lowest_support(library: Library, selection: Selection, at_least: int = 2) -> Selection:
+    """Return the selection with the support that gives two labels: its own, else `at_least`.
+
+    Raises BadInput when no facet has two labels with `at_least` positives: a model that can
+    only say one thing is worth nothing.
+    """
+    check(library, selection)
+    table = selecting.read_answers(library, selection)
+    track_ids = np.unique(table.tracks)
+    is_training = ~_track_facts(library, track_ids)[2]
+    support = support_of(united(table, track_ids, selection), is_training)
+    for wanted in sorted({selection.min_support, at_least}, reverse=True):
+        facets = [
+            column.facet_id
+            for column, n in zip(table.columns, support, strict=True)
+            if n >= wanted
+        ]
+        if any(facets.count(facet) >= 2 for facet in set(facets)):
+            return replace(selection, min_support=wanted)
+    best = int(support.max(initial=0))
+    raise BadInput(
+        f"a round needs a facet with two labels that {at_least} tracks have each, "
+        f"audit tracks aside; "
+        f"{library.slug} has {int((support >= at_least).sum())} such labels "
+        f"(most positives of a label: {best}): label more tracks first"
+    )
+
+
+def supported_labels(library: Library) -> set[str]:
+    """Return the uids of the labels that a training on all answers would learn today."""
+    selection = Selection()
+    try:
+        return set(label_uids(freeze(library, lowest_support(library, selection))))
+    except BadInput:  # no facet has two such labels; one label alone may still have support
+        pass
+    try:
+        return set(label_uids(freeze(library, selection)))
+    except EmptySelection:
+        return set()
+
+
+def answer(snapshot: Snapshot) -> dict[str, Any]:
+    """Return what `take_snapshot --json` prints."""
+    return {
+        "snapshot": snapshot.number,
+        "hash": snapshot.hash,
+        "tracks": snapshot.tracks,
+        "labels": len(snapshot.label_uids),
+        "split": snapshot.split,
+    }
+
+
+def _texts(values: npt.NDArray[np.bytes_]) -> list[str]:
+    return [value.decode() for value in values.tolist()]
+
+
+def label_uids(frozen: Frozen) -> list[str]:
+    """Return the uids of the columns as text."""
+    return _texts(frozen.label_uids)

@@ -1,0 +1,34 @@
+"""Whose turn it is: the strata in the shares that a library wants."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from labeling.models import Library
+from labeling.models.queue import Stratum
+from ml import acquisition
+
+#: Strata that measure: no suggestion is shown there, it would anchor the answer.
+MEASURING = (Stratum.AUDIT, Stratum.OVERLAP, Stratum.REPEAT)
+#: What is tried when the stratum whose turn it is has nothing, in this order.
+FALLBACK = (Stratum.ACQUIRE, Stratum.EXPLORE, Stratum.AUDIT, Stratum.OVERLAP)
+PATTERN_TURNS = 1_000
+
+
+def pattern_of(library: Library) -> tuple[str, ...]:
+    """Return the strata of the turns of an annotator."""
+    return _pattern(
+        library.serve_audit_share,
+        library.overlap_share,
+        library.repeat_share,
+        library.explore_share,
+    )
+
+
+@lru_cache(maxsize=64)
+def _pattern(audit: float, overlap: float, repeat: float, explore: float) -> tuple[str, ...]:
+    """Return the strata of the turns in their shares, evenly spread; it repeats."""
+    turns = acquisition.shares(
+        PATTERN_TURNS, audit=audit, overlap=overlap, repeat=repeat, explore=explore
+    )
+    return tuple(turns)

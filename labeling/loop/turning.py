@@ -1,0 +1,296 @@
+"""What the loop does next, and when it turns by itself.
+
+A chain of jobs is one job whose arguments name what follows it; each job asks for the next in
+the transaction that commits it, so that no step is lost and none is done twice.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from django.db import DatabaseError, transaction
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from labeling import jobs
+from labeling.loop import featuring, predicting, registering
+from labeling.models import (
+    Annotation,
+    FeatureSet,
+    Job,
+    Library,
+    ModelVersion,
+    PredictionSet,
+    PromotionEvent,
+)
+from labeling.models.jobs import JobKind
+
+logger = logging.getLogger(__name__)
+
+#: The steps of a round in their order.
+STEPS = (JobKind.PROBE, JobKind.FEATURES, JobKind.TRAIN, JobKind.PREDICT, JobKind.RANK)
+Arguments = dict[str, Any]
+#: Among this many ended jobs the last failed turn is looked for.
+_LOOKED_AT = 20
+
+
+def next_missing(library: Library, feature_set: FeatureSet | None = None) -> str | None:
+    """Return the first step whose work is not done, or None where the queue is up to date."""
+    feature_set = feature_set or featuring.feature_set_of(library.features)
+    if featuring.has_pending_probe(library):
+        return JobKind.PROBE
+    if featuring.has_missing_features(library, feature_set):
+        return JobKind.FEATURES
+    champion = registering.champion_of(library)
+    if champion is None or new_annotations(library):
+        return JobKind.TRAIN
+    if predicting.is_stale(library):
+        return JobKind.PREDICT
+    return None if _is_ranked_by(champion) else JobKind.RANK
+
+
+def _is_ranked_by(champion: ModelVersion) -> bool:
+    """Say whether the queue was ranked by this model, or with nothing left for it to rank.
+
+    A round for which the model has scored no candidate names no model: what counts then is
+    that it was made after the model came into use and had scored the tracks.
+    """
+    live = champion.library.rounds.filter(state="live").first()
+    if live is None or live.model_version_id == champion.pk:
+        return live is not None
+    in_use = champion.promotions.exclude(kind=PromotionEvent.Kind.REFUSED).first()
+    scored = PredictionSet.objects.filter(model_version=champion).first()
+    since = [one for one in (in_use and in_use.at, scored and scored.created_at) if one]
+    return live.model_version_id is None and live.created_at > max(
+        since, default=live.created_at
+    )
+
+
+def steps_from(library: Library, feature_set: FeatureSet) -> list[str]:
+    """Return the steps of a round: probe and features where they are missing, and the rest."""
+    steps: list[str] = []
+    if featuring.has_pending_probe(library):
+        steps.append(JobKind.PROBE)
+    if steps or featuring.has_missing_features(library, feature_set):
+        steps.append(JobKind.FEATURES)
+    return [*steps, JobKind.TRAIN, JobKind.PREDICT, JobKind.RANK]
+
+
+def ask(
+    library: Library,
+    steps: Sequence[str],
+    *,
+    arguments: Arguments | None = None,
+    key: str = "",
+    by_id: int | None = None,
+    is_announced: bool = True,
+) -> Job:
+    """Ask for the first of these steps, which will ask for the others."""
+    first, *rest = steps
+    return jobs.enqueue(
+        first,
+        library=library,
+        key=key,
+        arguments={**(arguments or {}), "then": rest},
+        by_id=by_id,
+        is_announced=is_announced,
+    )
+
+
+def follow_up(job: Job, result: Arguments, *, skip: Sequence[str] = ()) -> Job | None:
+    """Ask for what follows a job, in the transaction that commits it; note it in its result.
+
+    `skip` names steps that turned out to be needless. The key makes it one job however often
+    the commit is tried. Who does a chain in its own process announces nothing.
+    """
+    if job.library is None:
+        return None
+    rest = [kind for kind in _then(job, job.library) if kind not in skip]
+    if not rest:
+        return None
+    following = ask(
+        job.library,
+        rest,
+        arguments={name: value for name, value in job.arguments.items() if name != "then"},
+        key=f"after:{job.uid.hex}",
+        by_id=job.by_id,
+        is_announced=job.arguments.get("is_announced", True),
+    )
+    result["next_job"] = following.pk
+    return following
+
+
+def _then(job: Job, library: Library) -> list[str]:
+    """Return the steps after a job; new files that nobody planned for go all the way."""
+    if "then" in job.arguments or job.kind != JobKind.PROBE:
+        return list(job.arguments.get("then", []))
+    has_model = registering.champion_of(library) is not None
+    return [JobKind.FEATURES, *([JobKind.PREDICT, JobKind.RANK] if has_model else [])]
+
+
+def waiting_for(library: Library, steps: Sequence[str]) -> list[Job]:
+    """Return the queued jobs whose own work, and all that follows it, is among these steps.
+
+    Such as the probe that an import asked for, which has nothing left to do after a round.
+    """
+    early = (JobKind.PROBE, JobKind.FEATURES)
+    covered = {*early, *steps}
+    found = [
+        job
+        for job in library.jobs.filter(kind__in=early, state=Job.State.QUEUED)
+        if not job.arguments.get("features") and covered.issuperset(_then(job, library))
+    ]
+    return sorted(found, key=lambda job: (early.index(job.kind), job.pk))
+
+
+def take_over(job: Job) -> bool:
+    """Let a queued job end with its own work: who does so will do what follows it."""
+    arguments = {**job.arguments, "then": []}
+    queued = Job.objects.filter(pk=job.pk, state=Job.State.QUEUED)
+    return bool(queued.update(arguments=arguments))
+
+
+# --- when it turns by itself ----------------------------------------------------------------
+
+
+def looked_last_at(library: Library) -> datetime | None:
+    """Return when answers were last learnt from, or found to hold nothing new.
+
+    That is the begin of the newest training that ended well and took all answers: not one of a
+    snapshot or facets that somebody chose, and no cross-validation. A training that failed or
+    was cancelled has learnt nothing, so the answers that it read still count as new.
+    """
+    done = _of_all_answers(library).filter(kind=JobKind.TRAIN, state=Job.State.DONE)
+    return done.order_by("-id").values_list("started_at", flat=True).first()
+
+
+def _tried_last_at(library: Library) -> datetime | None:
+    """Return when a turn last ended without a training, in failure or cancelled."""
+    ended = _of_all_answers(library).filter(
+        kind__in=[JobKind.PROBE, JobKind.FEATURES, JobKind.TRAIN],
+        state__in=[Job.State.FAILED, Job.State.CANCELLED],
+    )
+    for job in ended.order_by("-id")[:_LOOKED_AT]:
+        if _leads_to_training(job):
+            return job.finished_at or job.queued_at
+    return None
+
+
+def _of_all_answers(library: Library) -> QuerySet[Job]:
+    return library.jobs.filter(arguments__snapshot__isnull=True, arguments__facets__isnull=True)
+
+
+def _leads_to_training(job: Job) -> bool:
+    return job.kind == JobKind.TRAIN or JobKind.TRAIN in job.arguments.get("then", [])
+
+
+def new_annotations(library: Library, at_most: int = 1) -> int:
+    """Count annotations recorded since answers were last learnt from, up to `at_most`."""
+    return _recorded_since(library, looked_last_at(library), at_most)
+
+
+def _recorded_since(library: Library, since: datetime | None, at_most: int) -> int:
+    rows = Annotation.objects.filter(library=library)
+    if since is not None:
+        rows = rows.filter(recorded_at__gt=since)
+    return len(rows.order_by().values_list("pk")[:at_most])
+
+
+def until_next(library: Library) -> int:
+    """Count the annotations that lead to the next training by itself, up to what it takes.
+
+    After a training that failed or was cancelled they are counted from its end, so that what
+    fails is not tried again with every answer; the night tries it again in any case.
+    """
+    times = [looked_last_at(library), _tried_last_at(library)]
+    since = max((time for time in times if time is not None), default=None)
+    return _recorded_since(library, since, max(library.retrain_after, 1))
+
+
+def after_annotation(library: Library) -> None:
+    """Ask for a training when enough answers are new. Called after each answer's commit.
+
+    Cheap (a few indexed look-ups), and its failure never disturbs the answer.
+    """
+    try:
+        _ask_if_enough(library)
+    except DatabaseError:
+        logger.exception("whether to train %s was not found out", library.slug)
+
+
+def after_training(library: Library) -> None:
+    """Look again when a training ends: while it was open, no answer could ask for the next.
+
+    Called in the transaction that ends it; its failure never disturbs the model.
+    """
+    try:
+        with transaction.atomic():
+            _ask_if_enough(library)
+    except DatabaseError:
+        logger.exception("whether to train %s again was not found out", library.slug)
+
+
+def _ask_if_enough(library: Library) -> None:
+    if not library.retrain_after or open_training(library) is not None:
+        return
+    if until_next(library) >= library.retrain_after:
+        request_training(library, f"{library.retrain_after} new or changed answers")
+
+
+def open_training(library: Library) -> Job | None:
+    """Return the job that trains, or that a training will follow."""
+    for job in library.jobs.filter(state__in=Job.OPEN).order_by("id"):
+        if _leads_to_training(job):
+            return job
+    return None
+
+
+def request_training(
+    library: Library, reason: str, *, by_id: int | None = None, network: str = ""
+) -> Job | None:
+    """Ask for a whole turn of the loop, unless one is under way.
+
+    None where there is nothing to learn from: no track of the library has audio.
+    """
+    under_way = open_training(library)
+    if under_way is not None:
+        return under_way
+    feature_set = featuring.feature_set_of(library.features)
+    if not featuring.has_audio(library):
+        return None
+    last = Job.objects.filter(library=library, kind=JobKind.TRAIN).order_by("-id").first()
+    arguments: Arguments = {"reason": reason}
+    if network:
+        arguments["network"] = network
+    # Two answers that arrive together ask for one turn.
+    key = f"turn:{library.slug}:{last.pk if last else 0}:{_minute()}"
+    steps = steps_from(library, feature_set)
+    job = ask(library, steps, arguments=arguments, key=key, by_id=by_id)
+    if job.state not in Job.OPEN:  # one of this minute was cancelled or has failed
+        job = ask(library, steps, arguments=arguments, by_id=by_id)
+    return job
+
+
+def _minute() -> str:
+    return f"{timezone.now():%Y%m%d%H%M}"
+
+
+def request_nightly(library: Library) -> Job | None:
+    """Ask for a turn if anything is new since the last; for the schedule."""
+    if next_missing(library) is None:
+        return None
+    return request_training(library, "nightly")
+
+
+def roll_back(version: ModelVersion, *, by_id: int | None = None) -> Job:
+    """Put another model in use by hand; its predictions and the queue follow."""
+    with transaction.atomic():
+        registering.put_in_use(version, by_id=by_id)
+        steps: list[str] = [JobKind.RANK]
+        if predicting.is_stale(version.library):
+            steps.insert(0, JobKind.PREDICT)
+        reason = {"reason": f"model {version.number} was put in use by hand"}
+        return ask(version.library, steps, arguments=reason, by_id=by_id)

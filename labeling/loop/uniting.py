@@ -1,0 +1,168 @@
+"""From the answers of several annotators to what a snapshot says of each track and label."""
+
+from __future__ import annotations
+
+import uuid
+
+import numpy as np
+import numpy.typing as npt
+
+from labeling.loop.selecting import AnswerTable, Column
+from labeling.loop.selection import CATCH_ALL, Selection
+from labeling.models import Annotator, Facet, Library
+from labeling.names import name_key
+from ml.aggregation import majority, one_coin
+from ml.types import LabelMatrix
+
+#: With fewer audit tracks judged by persons, the answers of all who were selected are the
+#: reference there (legacy ones too), and the figures say so.
+ENOUGH_PERSON_TRACKS = 30
+#: Kinds of annotator; a later one's judgement of a label replaces an earlier one's.
+STANDING = ("model", "legacy", "partner", "person", "reference")
+
+
+def united(
+    table: AnswerTable,
+    track_ids: npt.NDArray[np.int64],
+    selection: Selection,
+    rows: npt.NDArray[np.bool_] | None = None,
+) -> LabelMatrix:
+    """Return what the answers say together of each track and label.
+
+    1. Where a person judged a label of a track, what a catalogue said of it gives way: two
+       equal voices would cancel out and the person's work would be lost.
+    2. Several voices of one standing are united; a single one stays as it is.
+    """
+    kept = np.flatnonzero(np.ones(len(table.tracks), dtype=bool) if rows is None else rows)
+    places = np.searchsorted(track_ids, table.tracks[kept])
+    answers = _of_best_standing(table, kept, places, len(track_ids))
+    if selection.aggregation == "majority":
+        return majority(answers, places, len(track_ids))
+    names, annotators = np.unique(table.annotators[kept], return_inverse=True)
+    consensus = one_coin(answers, places, annotators.reshape(-1), len(track_ids), len(names))
+    return consensus.hard()
+
+
+def _of_best_standing(
+    table: AnswerTable,
+    kept: npt.NDArray[np.intp],
+    places: npt.NDArray[np.intp],
+    n_tracks: int,
+) -> LabelMatrix:
+    kinds = dict(Annotator.objects.values_list("pk", "kind"))
+    standing = np.array(
+        [STANDING.index(kinds[pk]) for pk in table.annotators[kept].tolist()], dtype=np.int8
+    )
+    answers = table.matrix.rows(kept)
+    if len(np.unique(standing)) < 2:
+        return answers
+    given = np.where(answers.label_mask, standing[:, None], -1).astype(np.int8)
+    best = np.full((n_tracks, answers.n_labels), -1, dtype=np.int8)
+    np.maximum.at(best, places, given)
+    return LabelMatrix(answers.labels, answers.label_mask & (given == best[places]))
+
+
+Columns = npt.NDArray[np.intp]
+
+
+def support_of(
+    matrix: LabelMatrix, is_training: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.int64]:
+    """Return on how many tracks of the training side each label is given."""
+    given = matrix.labels & matrix.label_mask & is_training[:, None]
+    return given.sum(axis=0, dtype=np.int64)
+
+
+def kept_labels(
+    library: Library,
+    columns: tuple[Column, ...],
+    matrix: LabelMatrix,
+    selection: Selection,
+    is_training: npt.NDArray[np.bool_],
+) -> tuple[list[Column], LabelMatrix, list[Columns]]:
+    """Return the labels with enough positives: each as the columns that it is made of.
+
+    Only what may be learnt from counts.
+    """
+    support = support_of(matrix, is_training)
+    is_catch_all = np.array([name_key(column.name) in CATCH_ALL for column in columns])
+    enough = support >= selection.min_support
+    if selection.others == "drop" and len(columns):
+        enough &= ~is_catch_all
+    parts = [
+        (column, np.array([number]))
+        for number, column in enumerate(columns)
+        if enough[number] and not (selection.others == "fold" and is_catch_all[number])
+    ]
+    if selection.others == "fold":
+        parts += _folded(library, columns, enough, is_catch_all)
+    folded = recast(matrix, [part for _, part in parts])
+    has_enough = support_of(folded, is_training) >= selection.min_support
+    kept = [part for part, fits in zip(parts, has_enough, strict=True) if fits]
+    weights = [part for _, part in kept]
+    return [column for column, _ in kept], recast(matrix, weights), weights
+
+
+def _folded(
+    library: Library,
+    columns: tuple[Column, ...],
+    enough: npt.NDArray[np.bool_],
+    is_catch_all: npt.NDArray[np.bool_],
+) -> list[tuple[Column, Columns]]:
+    """Return, per facet, one label Others made of the rare ones and an existing one."""
+    folded = []
+    for facet in Facet.objects.filter(library=library):
+        rare = [
+            number
+            for number, column in enumerate(columns)
+            if column.facet_id == facet.pk and (not enough[number] or is_catch_all[number])
+        ]
+        own = [columns[number] for number in rare if is_catch_all[number]]
+        made = Column(None, uuid.uuid5(facet.uid, "others").hex, "Others", facet.pk)
+        if rare:
+            folded.append((own[0] if own else made, np.array(rare)))
+    return folded
+
+
+def recast(matrix: LabelMatrix, parts: list[Columns]) -> LabelMatrix:
+    """Make one column of several: yes where one is yes, no only where all are."""
+    shape = (matrix.n_tracks, len(parts))
+    labels, mask = np.zeros(shape, dtype=bool), np.zeros(shape, dtype=bool)
+    for number, part in enumerate(parts):
+        yes = (matrix.labels[:, part] & matrix.label_mask[:, part]).any(axis=1)
+        labels[:, number] = yes
+        mask[:, number] = yes | matrix.label_mask[:, part].all(axis=1)
+    return LabelMatrix(labels, mask)
+
+
+def reference(
+    library: Library,
+    table: AnswerTable,
+    track_ids: npt.NDArray[np.int64],
+    is_audit: npt.NDArray[np.bool_],
+    selection: Selection,
+) -> tuple[str, LabelMatrix]:
+    """Return whose answers measure on the audit tracks, and what they say there."""
+    people = {one.pk: one for one in Annotator.objects.filter(library=library)}
+    # In the order of STANDING, as on the training side: who is the reference tops persons.
+    measuring = (Annotator.Kind.PERSON, Annotator.Kind.REFERENCE)
+    persons = [pk for pk, one in people.items() if one.kind in measuring]
+    at_audit = is_audit[np.searchsorted(track_ids, table.tracks)]
+    by_person = at_audit & np.isin(table.annotators, persons)
+    n_persons = len(np.unique(table.tracks[by_person]))
+    is_enough = n_persons >= ENOUGH_PERSON_TRACKS
+    rows = by_person if is_enough else at_audit
+    names = sorted(people[pk].name for pk in np.unique(table.annotators[rows]).tolist())
+    return _who_judged(names, is_enough), united(table, track_ids, selection, rows)
+
+
+def _who_judged(names: list[str], is_persons: bool) -> str:
+    if not names:
+        return "nobody: no audit track was judged yet"
+    shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+    if is_persons:
+        return f"persons: {shown}"
+    return (
+        f"all selected: {shown} (fewer than {ENOUGH_PERSON_TRACKS} audit tracks were judged "
+        "by persons)"
+    )

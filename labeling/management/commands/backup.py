@@ -1,0 +1,22 @@
+"""Write the whole database and what belongs to it into one file."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from labeling.loop import backing_up
+from labeling.management.base import AudiotagCommand
+
+
+class Command(AudiotagCommand):
+    help = "Back up the database, models and snapshots into one file, while the site runs."
+    needs_library = False
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument("file", type=Path, metavar="FILE")
+
+    def answer(self, **options: Any) -> dict[str, Any]:
+        return backing_up.backup(options["file"])

@@ -1,0 +1,30 @@
+"""Write the answers of a library as CSV."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from labeling.loop import exporting
+from labeling.management.base import AudiotagCommand
+
+
+class Command(AudiotagCommand):
+    help = "Export answers: a line each (long), as a catalogue (wide), or united (consensus)."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument("--format", choices=exporting.FORMATS, required=True, dest="form")
+        parser.add_argument("--out", type=Path, required=True, metavar="FILE")
+        parser.add_argument("--history", action="store_true", help="long: all events ever")
+        parser.add_argument("--raw", action="store_true", help="do not guard formulas")
+
+    def answer(self, **options: Any) -> dict[str, Any]:
+        return exporting.export_annotations(
+            self.library(options["library"]),
+            options["form"],
+            options["out"],
+            has_history=options["history"],
+            is_raw=options["raw"],
+        )

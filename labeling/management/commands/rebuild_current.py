@@ -1,0 +1,16 @@
+"""Write the current answers anew from the events, should they ever be in doubt."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from labeling.loop import projecting
+from labeling.management.base import AudiotagCommand
+
+
+class Command(AudiotagCommand):
+    help = "Rebuild what holds now from the events; changes nothing when all is well."
+
+    def answer(self, **options: Any) -> dict[str, Any]:
+        library = self.library(options["library"])
+        return {"library": library.slug, "changed": projecting.rebuild(library)}

@@ -1,0 +1,27 @@
+"""Put a backup in the place of the database."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from labeling.loop import backing_up
+from labeling.management.base import AudiotagCommand
+
+
+class Command(AudiotagCommand):
+    help = "Restore a backup; what was there is kept aside. Stop the workers first."
+    needs_library = False
+    requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument("file", type=Path, metavar="FILE")
+        parser.add_argument("--yes", action="store_true", help="replace what is there")
+
+    def answer(self, **options: Any) -> dict[str, Any]:
+        answer = backing_up.restore(options["file"], is_sure=options["yes"])
+        if answer["migrations_missing"]:
+            self.say("the backup is of an older version: run `manage.py migrate`")
+        return answer

@@ -1,0 +1,254 @@
+"""The page on which people label: a plain form that scripts make quick.
+
+Without scripts a GET shows the track on the caller's desk and a POST records the answer. With
+them the same page talks to the interface for programs and is never reloaded.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any, cast
+
+from django.contrib import messages
+from django.contrib.auth.models import User
+from django.core.exceptions import ValidationError
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import path
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from labeling.api.queue import as_bodies
+from labeling.loop import annotating, guidelines, libraries, presenting
+from labeling.loop.answers import Vocabulary, read_answers
+from labeling.loop.errors import BadInput, QueueEmpty, StaleVersion
+from labeling.models import (
+    Annotation,
+    Annotator,
+    GuidelineVersion,
+    Label,
+    Library,
+    Presentation,
+    Track,
+)
+from labeling.permissions import Role, library_page
+from labeling.views.desk import FacetPanel, context_of, panels_of, recent_of
+from labeling.views.desk_state import state_of
+from labeling.views.fields import text_in, whole_number
+
+SKIP_REASONS = (
+    "I do not know this style well enough",
+    "The audio is damaged or silent",
+    "This is not music",
+    "Wrong file or wrong metadata",
+    "No label of ours fits",
+)
+
+
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+@library_page(Role.ANNOTATOR)
+def annotate(request: HttpRequest, library: Library) -> HttpResponse:
+    """Show the track on the caller's desk, or record what the form says of it."""
+    annotator = libraries.annotator_of(library, cast(User, request.user))
+    if request.method == "POST":
+        _act(request, library, annotator)
+        return redirect("annotate", slug=library.slug)
+    if not Label.objects.filter(facet__library=library, is_active=True).exists():
+        return render(request, "labeling/annotate/no_labels.html", {})
+    try:
+        shown = presenting.present(annotator)[0]
+    except QueueEmpty:
+        return render(request, "labeling/annotate/empty.html", _why_empty(library, annotator))
+    return render(request, "labeling/annotate.html", _page(request, library, annotator, shown))
+
+
+def _page(
+    request: HttpRequest, library: Library, annotator: Annotator, shown: Presentation
+) -> dict[str, Any]:
+    panels = panels_of(library, shown)
+    state = state_of(library, annotator)
+    recent = recent_of(annotator)
+    item = as_bodies([shown])[0]
+    item["presentation"] = str(item["presentation"])
+    context = context_of(shown)
+    desk = {
+        "slug": library.slug,
+        "user": cast(User, request.user).pk,
+        "api": f"/api/v1/libraries/{library.slug}/",
+        "here": request.path,
+        "login": f"/accounts/login/?next={request.path}back/",
+        "facets": [_facet_json(panel) for panel in panels],
+        "item": item,
+        "context": context,
+        "state": state,
+        "recent": recent,
+        "skip_reasons": SKIP_REASONS,
+        "heartbeat_s": max(5, library.lease_minutes * 60 // 4),
+    }
+    return {
+        "panels": panels,
+        "shown": shown,
+        "item": item,
+        "context": context,
+        "figures": state["figures"],
+        "loop": state["loop"],
+        "guideline": state["guideline"],
+        "recent": recent,
+        "skip_reasons": SKIP_REASONS,
+        "key": uuid.uuid4().hex,
+        "desk": desk,
+    }
+
+
+def _facet_json(panel: FacetPanel) -> dict[str, Any]:
+    return {
+        "id": panel.facet.pk,
+        "name": panel.facet.name,
+        "min": panel.facet.min_labels,
+        "max": panel.facet.max_labels,
+    }
+
+
+def _why_empty(library: Library, annotator: Annotator) -> dict[str, Any]:
+    tracks = library.tracks
+    return {
+        "tracks": tracks.count(),
+        "ready": tracks.filter(state=Track.State.READY).count(),
+        "pending": tracks.filter(state=Track.State.PENDING).count(),
+        "recent": recent_of(annotator),
+        "guideline": state_of(library, annotator)["guideline"],
+    }
+
+
+# --- the plain form ------------------------------------------------------------------------
+
+
+def _act(request: HttpRequest, library: Library, annotator: Annotator) -> None:
+    """Do what the form asks for; a refusal becomes a message, nothing is lost silently."""
+    try:
+        action = request.POST.get("action", "save")
+        if action == "undo":
+            _undo(request, annotator)
+            return
+        try:
+            presentation = presenting.find(annotator, request.POST.get("presentation", ""))
+        except (ValueError, ValidationError) as error:  # no UUID at all
+            raise BadInput("the form has lost its track: load the page again") from error
+        if action == "skip":
+            presenting.skip(presentation, text_in(request.POST, "reason"))
+            messages.info(request, "Skipped.")
+        else:
+            _save(request, library, annotator, presentation)
+    except BadInput as error:
+        messages.error(request, str(error))
+    except StaleVersion:
+        messages.error(
+            request,
+            "Not saved: you answered this track in another window meanwhile, and that answer "
+            "holds. Undo it first to answer again.",
+        )
+
+
+def _save(
+    request: HttpRequest, library: Library, annotator: Annotator, presentation: Presentation
+) -> None:
+    names, complete = _ticked(request, library)
+    answers = read_answers(
+        Vocabulary.of(library),
+        labels=names,
+        completed_facets=sorted(complete | set(names)),
+    )
+    annotating.record_annotation(
+        annotating.Submission(
+            track=presentation.track,
+            annotator=annotator,
+            answers=answers,
+            idempotency_key=f"form:{presentation.token}:{text_in(request.POST, 'key')}"[:100],
+            presentation=presentation,
+            expected_version=0,
+            note=text_in(request.POST, "note"),
+            recorded_by_id=request.user.pk,
+        )
+    )
+    messages.success(request, "Saved.")
+
+
+def _ticked(request: HttpRequest, library: Library) -> tuple[dict[str, list[str]], set[str]]:
+    """Return the names that were ticked by facet, and the facets declared complete."""
+    facets = {str(facet.pk): facet.name for facet in library.facets.all()}
+    numbers = map(whole_number, request.POST.getlist("label"))
+    ids = [number for number in numbers if number is not None]
+    labels = Label.objects.filter(pk__in=ids, facet__library=library).select_related("facet")
+    names: dict[str, list[str]] = {}
+    for label in labels:
+        names.setdefault(label.facet.name, []).append(label.name)
+    complete = {facets[one] for one in request.POST.getlist("complete") if one in facets}
+    return names, complete
+
+
+def _undo(request: HttpRequest, annotator: Annotator) -> None:
+    recent = recent_of(annotator)
+    uids = [row["uid"] for row in recent]
+    wanted = request.POST.get("uid") or (uids[0] if uids else "")
+    if wanted not in uids:
+        raise BadInput("there is nothing to undo")
+    annotation = Annotation.objects.get(uid=wanted, annotator=annotator)
+    annotating.undo(annotation, recorded_by_id=request.user.pk)
+    messages.info(request, "Undone: the track is back on your desk.")
+
+
+@never_cache
+@require_safe
+@library_page(Role.ANNOTATOR)
+def context(request: HttpRequest, library: Library, token: str) -> HttpResponse:
+    """Return what else is known of a track on the caller's desk, fetched ahead by the page."""
+    annotator = libraries.annotator_of(library, cast(User, request.user))
+    shown = get_object_or_404(
+        Presentation.objects.select_related("track"),
+        library=library,
+        annotator=annotator,
+        token=token,
+    )
+    return JsonResponse(context_of(shown))
+
+
+@never_cache
+@require_safe
+@library_page(Role.ANNOTATOR)
+def state(request: HttpRequest, library: Library) -> HttpResponse:
+    """Return what changes around the annotator, for the page to write in again."""
+    annotator = libraries.annotator_of(library, cast(User, request.user))
+    return JsonResponse(state_of(library, annotator))
+
+
+@require_POST
+@library_page(Role.ANNOTATOR)
+def acknowledge(request: HttpRequest, library: Library, number: int) -> HttpResponse:
+    """Note that the annotator has read a guideline, without leaving the desk."""
+    annotator = libraries.annotator_of(library, cast(User, request.user))
+    shown = get_object_or_404(GuidelineVersion, library=library, number=number)
+    try:
+        guidelines.acknowledge(shown, annotator)
+    except BadInput as error:
+        return JsonResponse({"errors": [{"message": str(error)}]}, status=400)
+    return JsonResponse(state_of(library, annotator))
+
+
+@never_cache
+@require_safe
+@library_page(Role.ANNOTATOR)
+def back(request: HttpRequest, library: Library) -> HttpResponse:
+    """Say that one is logged in again: the desk waits in the window one came from."""
+    return render(request, "labeling/annotate/back.html", {})
+
+
+urlpatterns = [
+    path("annotate/<slug:slug>/", annotate, name="annotate"),
+    path("annotate/<slug:slug>/state/", state, name="annotate-state"),
+    path("annotate/<slug:slug>/back/", back, name="annotate-back"),
+    path(
+        "annotate/<slug:slug>/guideline/<int:number>/", acknowledge, name="annotate-acknowledge"
+    ),
+    path("annotate/<slug:slug>/<uuid:token>/", context, name="annotate-context"),
+]

@@ -1,0 +1,281 @@
+"""How consistent the annotators are: with each other, with themselves, over time."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from django.contrib import messages
+from django.contrib.auth.models import User
+from django.http import HttpRequest, HttpResponse, QueryDict
+from django.shortcuts import redirect, render
+from django.urls import path
+from django.views.decorators.http import require_POST
+
+from labeling import jobs
+from labeling.loop import eras, figures
+from labeling.loop.counting import Filters
+from labeling.loop.drifting import IMPORTED_NAME
+from labeling.loop.errors import BadInput
+from labeling.loop.figures import Kept
+from labeling.loop.timeline import Timeline, timeline
+from labeling.models import (
+    Annotation,
+    Annotator,
+    AnswerDay,
+    DirtyKey,
+    EraCut,
+    Facet,
+    Label,
+    Library,
+)
+from labeling.models.jobs import JobKind
+from labeling.models.queue import Stratum
+from labeling.permissions import Role, library_page
+from labeling.views.fields import text_in, whole_number
+from ml.agreement import MINIMUM_JOINT_POSITIVES
+
+#: In a library of more looks the counting is left to a worker, not to whoever opens the page.
+COUNT_HERE = 2_000
+STRATUM_NAMES = {**{one.value: one.label for one in Stratum}, "": IMPORTED_NAME}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the address asks for; the address is the whole state of the page."""
+
+    filters: Filters
+    facet: Facet | None
+    label: Label | None
+    stratum: str | None
+    wrong: list[str]
+
+
+def read_filters(library: Library, query: QueryDict) -> Asked:
+    """Read the filters; what cannot be read is left out and named."""
+    wrong: list[str] = []
+    people = Annotator.objects.filter(library=library)
+    chosen = frozenset(one.pk for one in people if str(one.pk) in query.getlist("annotator"))
+    label = _row(Label.objects.filter(facet__library=library), query.get("label"))
+    facet = _row(Facet.objects.filter(library=library), query.get("facet"))
+    if label is not None:
+        facet = label.facet
+    stratum = query.get("stratum") or None
+    if stratum == IMPORTED_NAME:
+        stratum = ""
+    if stratum is not None and stratum not in STRATUM_NAMES:
+        wrong.append(f"there is no stratum {stratum!r}")
+        stratum = None
+    filters = Filters(
+        annotator_ids=chosen,
+        facet_id=facet.pk if facet else None,
+        label_id=label.pk if label else None,
+        strata=None if stratum is None else frozenset([stratum]),
+        since=_day(query, "since", wrong),
+        until=_day(query, "until", wrong),
+    )
+    return Asked(filters, facet, label, stratum, wrong)
+
+
+def _row(rows: Any, number: str | None) -> Any:
+    wanted = whole_number(number)
+    return rows.filter(pk=wanted).first() if wanted is not None else None
+
+
+def _day(query: QueryDict, name: str, wrong: list[str]) -> datetime.date | None:
+    text = query.get(name, "")
+    if not text:
+        return None
+    try:
+        return datetime.date.fromisoformat(text)
+    except ValueError:
+        wrong.append(f"{name}: {text!r} is no date (2026-01-31)")
+        return None
+
+
+@library_page(Role.CURATOR)
+def page(request: HttpRequest, library: Library) -> HttpResponse:
+    """Show the figures; of a small library they are brought up to date on the way."""
+    return _show(request, library)
+
+
+def _show(
+    request: HttpRequest,
+    library: Library,
+    typed: Mapping[str, Any] | None = None,
+    error: str = "",
+) -> HttpResponse:
+    kept, waiting = _brought_up(library)
+    asked = read_filters(library, request.GET)
+    for text in asked.wrong:
+        messages.error(request, text)
+    context = {
+        "library": library,
+        "asked": asked,
+        "waiting": waiting,
+        "kept": kept,
+        "choices": _choices(library, asked),
+        "eras": eras.eras_of(library),
+        "typed": typed or {},
+        "error": error,
+    }
+    if AnswerDay.objects.filter(label_set__facet__library=library).exists():
+        context |= _figures(library, asked, kept)
+    status = 400 if error else 200
+    return render(request, "labeling/consistency.html", context, status=status)
+
+
+def _brought_up(library: Library) -> tuple[Kept, int]:
+    """Return the figures that are kept and how many events are still to be counted.
+
+    1. What is current is shown as it is.
+    2. In a small library what is new is counted here and now.
+    3. Else a worker is asked to, once for each state of things, and what is kept is shown.
+    """
+    kept = figures.kept(library)
+    if kept.is_current:
+        return kept, 0
+    looks = Annotation.objects.filter(library=library, kind__in=Annotation.INDEPENDENT)
+    if not looks.order_by()[COUNT_HERE : COUNT_HERE + 1].exists():
+        figures.refresh(library)
+        return figures.kept(library), 0
+    waiting = DirtyKey.objects.filter(library=library)
+    newest = waiting.order_by("-id").values_list("id", flat=True).first()
+    state = f"{newest}:{kept.computed_at}:{figures.made_of(library)[:16]}"
+    jobs.enqueue(JobKind.CONSISTENCY, library=library, key=f"{library.pk}:{state}")
+    return kept, waiting.count()
+
+
+def _choices(library: Library, asked: Asked) -> dict[str, Any]:
+    """Return what the filters offer."""
+    everything = Label.objects.filter(facet__library=library, merged_into__isnull=True)
+    all_labels = list(
+        everything.select_related("facet").order_by("facet__position", "position", "name_key")
+    )
+    labels = [one for one in all_labels if asked.facet in (None, one.facet)]
+    strata = set(
+        AnswerDay.objects.filter(label_set__facet__library=library)
+        .order_by()
+        .values_list("stratum", flat=True)
+        .distinct()
+    )
+    return {
+        "annotators": Annotator.objects.filter(library=library),
+        "facets": Facet.objects.filter(library=library),
+        "labels": labels,
+        "all_labels": all_labels,
+        "strata": [
+            {
+                "value": one or IMPORTED_NAME,
+                "name": STRATUM_NAMES[one],
+                "is_on": one == asked.stratum,
+            }
+            for one in sorted(strata)
+        ],
+    }
+
+
+def _figures(library: Library, asked: Asked, kept: Kept) -> dict[str, Any]:
+    pairs, own = kept.pairs(asked.filters), kept.with_self(asked.filters)
+    shown = asked.facet.name if asked.facet else None
+    over_time = timeline(library, _for_timeline(library, asked))
+    changes = kept.drift(library, asked.filters)
+    return {
+        "people": kept.people(asked.filters),
+        "pairs_of_sets": [row for row in pairs if row["label"] is None],
+        "pairs_of_labels": [_of_label(row) for row in pairs if row["label"] and shown],
+        "self_of_sets": [row for row in own if row["label"] is None],
+        "self_of_labels": [row for row in own if row["label"] and shown],
+        "timeline": over_time,
+        "stratum_names": [STRATUM_NAMES[one] for one in over_time.strata],
+        "by_stratum": _by_stratum(over_time),
+        "span": _span(over_time),
+        "changed": [row for row in changes if row["verdict"].startswith("changed")],
+        "not_changed": [row for row in changes if not row["verdict"].startswith("changed")],
+    }
+
+
+def _for_timeline(library: Library, asked: Asked) -> Filters:
+    """The timeline shows the labels of one facet: that asked for, else the first answered."""
+    if asked.filters.facet_id is not None:
+        return asked.filters
+    first = (
+        Facet.objects.filter(library=library, label_sets__answerday__isnull=False)
+        .order_by("position")
+        .first()
+    )
+    fields = vars(asked.filters) | {"facet_id": first.pk if first else None}
+    return Filters(**fields)
+
+
+def _of_label(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Add whether a pair has too few joint positives for its figures to mean something."""
+    return dict(row) | {"is_thin": row["both"] < MINIMUM_JOINT_POSITIVES}
+
+
+def _by_stratum(shown: Timeline) -> list[dict[str, Any]]:
+    return [
+        {"annotator": work.annotator, "rates": rates}
+        for work, rates in zip(shown.work, shown.by_stratum, strict=False)
+    ]
+
+
+def _span(shown: Timeline) -> str:
+    if not shown.months:
+        return ""
+    first, last = shown.months[0], shown.months[-1]
+    return f"{first[0]}-{first[1]:02d} to {last[0]}-{last[1]:02d}"
+
+
+@require_POST
+@library_page(Role.CURATOR)
+def declare_cut(request: HttpRequest, library: Library) -> HttpResponse:
+    """Declare that an annotator's criteria changed on a day."""
+    typed = request.POST
+    try:
+        cut = _declared(library, typed, cast(User, request.user))
+    except BadInput as error:
+        return _show(request, library, typed.dict(), str(error))
+    messages.success(request, f"From {cut.at:%Y-%m-%d} on, {cut.annotator} is compared anew.")
+    return redirect("consistency", slug=library.slug)
+
+
+def _declared(library: Library, typed: QueryDict, by: User) -> EraCut:
+    annotator = _row(Annotator.objects.filter(library=library), typed.get("annotator"))
+    if annotator is None:
+        raise BadInput("choose whose criteria changed")
+    wrong: list[str] = []
+    day = _day(typed, "day", wrong)
+    if day is None:
+        raise BadInput(wrong[0] if wrong else "say from which day on")
+    kind, _, number = typed.get("scope", "").partition(":")
+    label = facet = None
+    if kind == "label":
+        label = _row(Label.objects.filter(facet__library=library), number)
+    elif kind == "facet":
+        facet = _row(Facet.objects.filter(library=library), number)
+    if kind and label is None and facet is None:
+        raise BadInput("choose all labels, a facet or a label that is there")
+    reason = text_in(typed, "reason")
+    return eras.declare(library, annotator, day, reason, facet=facet, label=label, by=by)
+
+
+@require_POST
+@library_page(Role.CURATOR)
+def withdraw_cut(request: HttpRequest, library: Library, number: int) -> HttpResponse:
+    """Take a declared cut back."""
+    try:
+        cut = eras.withdraw(library, number)
+        messages.success(request, f"The cut of {cut.annotator} on {cut.at:%Y-%m-%d} is gone.")
+    except BadInput as error:
+        messages.error(request, str(error))
+    return redirect("consistency", slug=library.slug)
+
+
+urlpatterns = [
+    path("consistency/<slug:slug>/", page, name="consistency"),
+    path("consistency/<slug:slug>/cuts/", declare_cut, name="declare_cut"),
+    path("consistency/<slug:slug>/cuts/<int:number>/", withdraw_cut, name="withdraw_cut"),
+]

@@ -1,0 +1,115 @@
+"""What changes around an annotator while they work: figures, the guideline, what is learned."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import QuerySet
+from django.utils import timezone
+from django.utils.formats import date_format
+
+from labeling.loop import candidates, featuring, guidelines, libraries, registering, turning
+from labeling.models import Annotation, Annotator, GuidelineVersion, Job, Library, Round, Track
+from labeling.models.jobs import JobKind
+from labeling.models.queue import Stratum
+
+_OFFERED = (Stratum.OVERLAP, Stratum.AUDIT, Stratum.EXPLORE, Stratum.REPEAT)
+
+
+def state_of(library: Library, annotator: Annotator) -> dict[str, Any]:
+    """Return what the page asks for again from time to time."""
+    unread = unread_guideline(library, annotator)
+    return {
+        "figures": figures_of(library, annotator),
+        "loop": loop_line(library),
+        "guideline": None
+        if unread is None
+        else {"number": unread.number, "since": since(unread)},
+    }
+
+
+def figures_of(library: Library, annotator: Annotator) -> dict[str, int]:
+    """Return what this person did today and what may be offered to them.
+
+    Only what they recorded themselves counts, by when they answered: an import or a program may
+    write years of history in one minute.
+    """
+    today = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
+    done = own_answers(annotator).filter(kind=Annotation.Kind.JUDGEMENT, answered_at__gte=today)
+    return {
+        "today": done.exclude(revised_by__kind=Annotation.Kind.RETRACTION).count(),
+        "ranked": _offered(library, annotator),
+        "ready": library.tracks.filter(state=Track.State.READY).count(),
+    }
+
+
+def own_answers(annotator: Annotator) -> QuerySet[Annotation]:
+    """Return the events that the annotator recorded with their own hands."""
+    return annotator.annotations.filter(
+        recorded_by_id=annotator.user_id, recorded_by__isnull=False, answered_at__isnull=False
+    )
+
+
+def _offered(library: Library, annotator: Annotator) -> int:
+    live = Round.objects.filter(library=library, state=Round.State.LIVE).first()
+    if live is None:
+        return 0
+    rows = candidates.not_had(live, Stratum.ACQUIRE, annotator).order_by().values("pk")
+    for stratum in _OFFERED:
+        others = candidates.not_had(live, stratum, annotator)
+        rows = rows.union(others.order_by().values("pk"))
+    return int(rows.count())
+
+
+def unread_guideline(library: Library, annotator: Annotator | None) -> GuidelineVersion | None:
+    """Return the guideline in force if the annotator has not acknowledged it."""
+    in_force = libraries.guideline_in_force(library)
+    if in_force.number == 0:
+        return None
+    if annotator is not None and guidelines.has_read(in_force, annotator):
+        return None
+    return in_force
+
+
+def since(guideline: GuidelineVersion) -> str:
+    """Return when a guideline came into force: its day, or today's hour."""
+    return _moment(guideline.published_at)
+
+
+def loop_line(library: Library) -> str:
+    """Return in one line how far the next training is, and which model asks."""
+    if not featuring.has_audio(library):
+        return ""
+    open_job = turning.open_training(library)
+    if open_job is not None:
+        is_running = open_job.state == Job.State.RUNNING and open_job.kind == JobKind.TRAIN
+        return "training now" if is_running else "the next training is on its way"
+    if library.jobs.filter(
+        state__in=Job.OPEN, kind__in=[JobKind.PREDICT, JobKind.RANK]
+    ).exists():
+        return "trained: the queue is being ranked anew"
+    return " · ".join(part for part in (_until_training(library), _model(library)) if part)
+
+
+def _until_training(library: Library) -> str:
+    wanted = library.retrain_after
+    if not wanted:
+        return ""
+    n = turning.new_annotations(library, wanted)
+    return f"{n} of {wanted} answers until the next training"
+
+
+def _model(library: Library) -> str:
+    champion = registering.champion_of(library)
+    if champion is None:
+        return ""
+    live = Round.objects.filter(library=library, state=Round.State.LIVE).first()
+    if live is None or live.model_version_id != champion.pk or live.live_at is None:
+        return f"model {champion.number} in use"
+    return f"model {champion.number} in use, the queue is its own since {_moment(live.live_at)}"
+
+
+def _moment(when: Any) -> str:
+    here = timezone.localtime(when)
+    is_today = here.date() == timezone.localdate()
+    return date_format(here, "H:i") if is_today else date_format(here, "Y-m-d")

@@ -1,0 +1,20 @@
+"""Reading what came with a request: never more than a database takes."""
+
+from __future__ import annotations
+
+from django.http import QueryDict
+
+#: Longer numbers are no ids, and too long for the database.
+MOST_DIGITS = 18
+
+
+def whole_number(text: str | None) -> int | None:
+    """Return a non-negative whole number of at most 18 digits, or None for anything else."""
+    if text and len(text) <= MOST_DIGITS and text.isascii() and text.isdecimal():
+        return int(text)
+    return None
+
+
+def text_in(data: QueryDict, name: str) -> str:
+    """Return the text of a field without the one character that no database keeps."""
+    return data.get(name, "").replace("\x00", "")

@@ -1,0 +1,201 @@
+"""The figures of models as people read them: beside the constant's, a dash where unknown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from labeling.loop import registering
+from labeling.models import Label, Library, ModelVersion, TrainingRun
+
+Figures = dict[str, Any]
+_UNKNOWN = "not computed: the run says nothing of it"
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A figure in words: the value, what stands beside it, and a tooltip."""
+
+    value: str
+    note: str = ""
+    hint: str = ""
+
+    @property
+    def is_unknown(self) -> bool:
+        """Say whether there is no figure."""
+        return self.value == "–"
+
+
+@dataclass(frozen=True)
+class ModelRow:
+    """A version with its figures."""
+
+    version: ModelVersion
+    is_champion: bool
+    macro_ap: Shown
+    skill: Shown
+    lwlrap: Shown
+    f1: Shown
+    n: Shown
+    judged_by: str
+    message: str
+
+
+@dataclass(frozen=True)
+class LabelRow:
+    """A label of a model with its figures on audit tracks."""
+
+    name: str
+    support: int
+    ap: Shown
+    precision: str
+    recall: str
+    f1: str
+    threshold: str
+
+
+def short(value: float | None, digits: int = 2, *, signed: bool = False) -> str:
+    """Return a figure, a dash where there is none."""
+    if value is None:
+        return "–"
+    return f"{value:{'+' if signed else ''}.{digits}f}"
+
+
+def why_unknown(metrics: Figures) -> str:
+    """Say why figures are missing."""
+    return metrics.get("message") or (
+        "no label is both given and not given on the audit tracks judged so far"
+    )
+
+
+def _beside(metrics: Figures, baseline: Figures, name: str, explains: str) -> Shown:
+    value = metrics.get(name)
+    if value is None:
+        return Shown("–", "", why_unknown(metrics))
+    constant = baseline.get(name)
+    note = f"constant {short(constant)}" if constant is not None else ""
+    return Shown(short(value), note, explains)
+
+
+def macro_ap(metrics: Figures, baseline: Figures) -> Shown:
+    """Return macro AP with its interval and its ratio to the constant's."""
+    value, constant = metrics.get("macro_ap"), baseline.get("macro_ap")
+    if value is None:
+        return Shown("–", "", why_unknown(metrics))
+    parts = []
+    if constant:
+        parts.append(f"{value / constant:.1f} × constant")
+    interval = (metrics.get("interval") or {}).get("macro_ap")
+    if interval:
+        parts.append(f"95 %: {short(interval[0])} to {short(interval[1])}")
+    hint = "mean over labels of how well tracks with the label are ranked above those without"
+    return Shown(short(value), ", ".join(parts), hint)
+
+
+def row_of(version: ModelVersion) -> ModelRow:
+    """Return a version as a row."""
+    metrics, baseline = version.metrics, version.baseline
+    skill = metrics.get("bce_skill")
+    n = metrics.get("n") or 0
+    return ModelRow(
+        version=version,
+        is_champion=version.state == ModelVersion.State.CHAMPION,
+        macro_ap=macro_ap(metrics, baseline),
+        skill=Shown(
+            short(skill, signed=True),
+            "constant 0" if skill is not None else "",
+            "share of the uncertainty that the model takes away; below 0 it misleads"
+            if skill is not None
+            else why_unknown(metrics),
+        ),
+        lwlrap=_beside(metrics, baseline, "lwlrap", "how high a track's own labels rank in it"),
+        f1=_beside(metrics, baseline, "macro_f1", "at thresholds tuned on the training side"),
+        n=Shown(str(n), f"{metrics.get('labels_scored') or 0} labels", "audit tracks judged"),
+        judged_by=metrics.get("judged_by") or "",
+        message=metrics.get("message") or "",
+    )
+
+
+def rows_of(library: Library) -> list[ModelRow]:
+    """Return all versions, newest first."""
+    versions = library.models.select_related("run__snapshot", "run__feature_set")
+    return [row_of(version) for version in versions]
+
+
+def label_rows(version: ModelVersion) -> list[LabelRow]:
+    """Return the labels of a version, the best known first, the unmeasured last."""
+    names = {
+        label.uid.hex: f"{label.name}"
+        for label in Label.objects.filter(facet__library=version.library)
+    }
+    found = [
+        _label_row(row, names.get(row.get("label_uid", ""), "Others"), version.metrics)
+        for row in version.metrics.get("labels", [])
+    ]
+    return sorted(found, key=lambda row: (row.ap.is_unknown, -row.support, row.name))
+
+
+def _label_row(row: Figures, name: str, metrics: Figures) -> LabelRow:
+    ap, prevalence = row.get("ap"), row.get("prevalence")
+    hint = "" if ap is not None else _why_no_ap(row, metrics)
+    note = f"constant {short(prevalence)}" if ap is not None else ""
+    return LabelRow(
+        name=name,
+        support=row.get("support") or 0,
+        ap=Shown(short(ap), note, hint),
+        precision=short(row.get("precision")),
+        recall=short(row.get("recall")),
+        f1=short(row.get("f1")),
+        threshold=short(row.get("threshold")),
+    )
+
+
+def _why_no_ap(row: Figures, metrics: Figures) -> str:
+    if not metrics.get("n"):
+        return why_unknown(metrics)
+    if not row.get("support"):
+        return "no audit track was judged to have this label yet"
+    return "every judged audit track has this label, so there is nothing to tell apart"
+
+
+def course_of(run: TrainingRun) -> list[dict[str, Any]]:
+    """Return the epochs by stage, as series for small charts."""
+    stages: dict[str, list[dict[str, Any]]] = {}
+    for epoch in run.epochs:
+        stages.setdefault(epoch.get("stage") or "training", []).append(epoch)
+    return [_series(stage, epochs) for stage, epochs in stages.items()]
+
+
+def _series(stage: str, epochs: list[dict[str, Any]]) -> dict[str, Any]:
+    def of(name: str) -> list[float | None]:
+        return [epoch.get(name) for epoch in epochs]
+
+    return {
+        "stage": stage,
+        "epochs": len(epochs),
+        "loss": of("loss"),
+        "validation_loss": of("validation_loss"),
+        "validation_macro_ap": of("validation_macro_ap"),
+        "last": {
+            name: short(_last(of(name)), 3)
+            for name in ("loss", "validation_loss", "validation_macro_ap")
+        },
+    }
+
+
+def _last(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return known[-1] if known else None
+
+
+def troubles(library: Library, most: int = 10) -> list[TrainingRun]:
+    """Return the latest runs that gave no model."""
+    states = (TrainingRun.State.FAILED, TrainingRun.State.CANCELLED)
+    return list(library.runs.filter(state__in=states).order_by("-id")[:most])
+
+
+def champion_number(library: Library) -> int | None:
+    """Return the number of the model in use."""
+    champion = registering.champion_of(library)
+    return champion.number if champion else None

@@ -1,0 +1,134 @@
+"""The Models page: what was trained, what it is worth beside a constant, which one is used."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import path
+from django.views.decorators.http import require_POST, require_safe
+
+from labeling import jobs
+from labeling.loop import turning
+from labeling.loop.errors import BadInput
+from labeling.models import Job, Library, Membership, TrainingRun
+from labeling.models.jobs import JobKind
+from labeling.permissions import library_page
+from labeling.views import model_rows
+from ml import networks
+
+Role = Membership.Role
+_HISTORY = 30
+
+
+@library_page(Role.CURATOR)
+@require_safe
+def model_list(request: HttpRequest, library: Library) -> HttpResponse:
+    """Show all versions, what was decided about them, and what runs now."""
+    history = library.promotions.select_related("model_version", "previous", "by")
+    context = {
+        "rows": model_rows.rows_of(library),
+        "history": history[:_HISTORY],
+        "troubles": model_rows.troubles(library),
+        "networks": networks.names(),
+        **_now(library),
+    }
+    return render(request, "labeling/models.html", context)
+
+
+@library_page(Role.CURATOR)
+@require_safe
+def models_now(request: HttpRequest, library: Library) -> HttpResponse:
+    """Answer the part that changes while a training runs, for the page to put in place."""
+    return render(request, "labeling/models_now.html", _now(library))
+
+
+def _now(library: Library) -> dict[str, Any]:
+    """Return what is under way, and how far it is to the next training."""
+    job = turning.open_training(library) or _follow_ups(library)
+    run = None
+    if job is not None and job.kind == JobKind.TRAIN:
+        run = job.runs.filter(state=TrainingRun.State.RUNNING).first()
+    last = library.jobs.filter(kind=JobKind.TRAIN).order_by("-id").first()
+    return {
+        "job": job,
+        "run": run,
+        "course": model_rows.course_of(run) if run else [],
+        "new_answers": turning.until_next(library),
+        "last_job": last if last is not None and last.state not in Job.OPEN else None,
+        "no_worker": job is not None and not jobs.worker_is_there(jobs.queue_of(job.kind)),
+    }
+
+
+def _follow_ups(library: Library) -> Job | None:
+    after = library.jobs.filter(state__in=Job.OPEN, kind__in=[JobKind.PREDICT, JobKind.RANK])
+    return after.order_by("id").first()
+
+
+@library_page(Role.CURATOR)
+@require_safe
+def model_detail(request: HttpRequest, library: Library, number: int) -> HttpResponse:
+    """Show one version: what it learnt from, its course, its labels."""
+    version = get_object_or_404(
+        library.models.select_related("run__snapshot", "run__feature_set"), number=number
+    )
+    context = {
+        "row": model_rows.row_of(version),
+        "version": version,
+        "run": version.run,
+        "labels": model_rows.label_rows(version),
+        "course": model_rows.course_of(version.run),
+        "facts": version.run.config,
+        "events": version.promotions.select_related("by", "previous"),
+    }
+    return render(request, "labeling/model.html", context)
+
+
+@library_page(Role.CURATOR)
+@require_POST
+def train_now(request: HttpRequest, library: Library) -> HttpResponse:
+    """Ask for a turn of the loop by hand."""
+    network = request.POST.get("network", "")
+    if network not in networks.names():
+        messages.error(request, "There is no such network.")
+        return redirect("models", library.slug)
+    if turning.open_training(library) is not None:
+        messages.info(request, "A training is under way already.")
+        return redirect("models", library.slug)
+    job = turning.request_training(
+        library, "asked for on the Models page", by_id=request.user.pk, network=network
+    )
+    if job is None:
+        messages.error(
+            request, "No track of this library has audio, so there is nothing to learn from."
+        )
+    else:
+        messages.success(request, "Training was asked for.")
+    return redirect("models", library.slug)
+
+
+@library_page(Role.CURATOR)
+@require_POST
+def use_model(request: HttpRequest, library: Library, number: int) -> HttpResponse:
+    """Put another version in use by hand."""
+    version = get_object_or_404(library.models.select_related("run"), number=number)
+    try:
+        turning.roll_back(version, by_id=request.user.pk)
+        messages.success(
+            request,
+            f"Model {version.number} is in use. Suggestions and the queue follow in a moment.",
+        )
+    except BadInput as error:
+        messages.info(request, f"{error}.")
+    return redirect("models", library.slug)
+
+
+urlpatterns = [
+    path("models/<slug:slug>/", model_list, name="models"),
+    path("models/<slug:slug>/now/", models_now, name="models_now"),
+    path("models/<slug:slug>/train/", train_now, name="train_now"),
+    path("models/<slug:slug>/<int:number>/", model_detail, name="model"),
+    path("models/<slug:slug>/<int:number>/use/", use_model, name="use_model"),
+]

@@ -1,0 +1,402 @@
+"""The contract of the interface for programs."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+from rest_framework.authtoken.models import Token
+from rest_framework.test import APIClient
+
+from labeling.loop import presenting, taxonomy
+from labeling.models import Annotation, LabelAlias, Presentation, QueueItem, Track
+from labeling.models.queue import Stratum
+from tests import factories
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def library():
+    return factories.make_library("lib")
+
+
+@pytest.fixture
+def labels(library):
+    return factories.make_labels(library) + factories.make_labels(
+        library, "mood", ("Calm", "Dark")
+    )
+
+
+@pytest.fixture
+def track(library):
+    return factories.make_track(library, "a/1.mp3", title="One")
+
+
+def client_of(user):
+    client = APIClient()
+    client.force_authenticate(user)
+    return client
+
+
+@pytest.fixture
+def ana(library):
+    return client_of(factories.make_user("ana", library=library))
+
+
+def url(tail):
+    return f"/api/v1/libraries/lib/{tail}"
+
+
+def take(client, **body):
+    answer = client.post(url("queue/next/"), body, format="json")
+    assert answer.status_code == 200, answer.content
+    return answer.json()
+
+
+def submit(client, **body):
+    return client.post(url("annotations/"), body, format="json")
+
+
+def test_next_has_what_the_contract_says(ana, track, labels):
+    shown = take(ana)
+    assert set(shown) >= {
+        "presentation",
+        "track",
+        "stratum",
+        "reason",
+        "suggestions",
+        "lease_expires_at",
+    }
+    assert set(shown["track"]) >= {
+        "id",
+        "key",
+        "title",
+        "duration_s",
+        "audio_url",
+        "peaks_url",
+    }
+    assert shown["track"]["key"] == "a/1.mp3"
+    assert "ahead" not in shown
+
+
+def test_next_ahead_adds_tracks_of_the_same_shape(ana, library, labels):
+    for _ in range(5):
+        factories.make_track(library)
+    shown = take(ana, ahead=3)
+    assert len(shown["ahead"]) == 3
+    assert set(shown["ahead"][0]) == set(shown) - {"ahead"}
+    ids = [shown["track"]["id"]] + [one["track"]["id"] for one in shown["ahead"]]
+    assert len(set(ids)) == 4
+    assert ana.post(url("queue/next/"), {"ahead": 4}, format="json").status_code == 400
+
+
+def test_next_answers_204_when_nothing_is_left(ana, library):
+    assert ana.post(url("queue/next/"), {}, format="json").status_code == 204
+
+
+def test_an_answer_is_201_and_its_repetition_200_with_the_same_body(ana, track, labels):
+    shown = take(ana)
+    body = {
+        "track": track.pk,
+        "labels": {"genre": ["Drone"]},
+        "unsure": {"genre": ["Ambient"]},
+        "presentation": shown["presentation"],
+        "idempotency_key": "k1",
+        "decision_time_s": 4.2,
+    }
+    first, second = submit(ana, **body), submit(ana, **body)
+    assert (first.status_code, second.status_code) == (201, 200)
+    assert first.json() == second.json()
+    assert first.json()["labels"] == {"genre": ["Drone"]}
+    assert first.json()["completed_facets"] == ["genre"]
+    stored = Annotation.objects.get()
+    assert stored.kind == "judgement"
+    assert stored.decision_time_s == 4.2
+    assert stored.guideline.number == 0
+
+
+def test_another_content_under_the_same_key_is_refused(ana, track, labels):
+    submit(ana, track=track.pk, labels=["Drone"], idempotency_key="k")
+    again = submit(ana, track=track.pk, labels=["Rock"], idempotency_key="k")
+    assert again.status_code == 400
+    assert "idempotency_key" in again.json()["errors"][0]["message"]
+
+
+def test_a_flat_list_works_while_names_are_unique(ana, library, track, labels):
+    assert submit(ana, track=track.pk, labels=["Drone", "Calm"]).status_code == 201
+    factories.make_labels(library, "mood", ("Drone",))
+    refused = submit(ana, track=track.pk, labels=["Drone"])
+    assert refused.status_code == 400
+    assert "genre, mood" in refused.json()["errors"][0]["message"]
+
+
+def test_a_spelling_finds_its_label(ana, track, labels):
+    LabelAlias.objects.create(
+        facet=labels[0].facet, text="Chill-out", text_key="chill-out", label=labels[0]
+    )
+    answer = submit(ana, track=track.pk, labels={"genre": ["CHILL-OUT"]})
+    assert answer.json()["labels"] == {"genre": ["Ambient"]}
+
+
+def test_completed_facets_may_be_empty_of_labels(ana, track, labels):
+    answer = submit(ana, track=track.pk, labels={}, completed_facets=["genre"])
+    assert answer.status_code == 201
+    assert answer.json()["completed_facets"] == ["genre"]
+    assert submit(ana, track=track.pk, labels={}).status_code == 400
+
+
+def test_an_explicit_no_alone_does_not_complete_a_facet(ana, track, labels):
+    answer = submit(ana, track=track.pk, labels={}, negative={"genre": ["Rock"]})
+    assert answer.json()["negative"] == {"genre": ["Rock"]}
+    assert answer.json()["completed_facets"] == []
+
+
+def test_limits_of_a_facet_are_kept(ana, library, track, labels):
+    library.facets.filter(name="genre").update(max_labels=1)
+    refused = submit(ana, track=track.pk, labels=["Drone", "Rock"])
+    assert refused.status_code == 400
+    assert "at most 1" in refused.json()["errors"][0]["message"]
+
+
+def test_an_edit_is_a_revision_and_a_stale_edit_a_conflict(ana, track, labels):
+    shown = take(ana)
+    submit(ana, track=track.pk, labels=["Drone"], presentation=shown["presentation"])
+    edit = submit(ana, track=track.pk, labels=["Rock"], expected_version=1)
+    assert edit.status_code == 201
+    assert edit.json()["kind"] == "revision"
+    stale = submit(ana, track=track.pk, labels=["Ambient"], expected_version=1)
+    assert stale.status_code == 409
+    body = stale.json()
+    assert set(body) == {"yours", "stored", "version"}
+    assert body["stored"]["labels"] == {"genre": ["Rock"]}
+    assert body["yours"]["labels"] == {"genre": ["Ambient"]}
+    assert body["version"] == 2
+
+
+def test_undo_restores_and_is_idempotent(ana, track, labels):
+    shown = take(ana)
+    uid = submit(
+        ana, track=track.pk, labels=["Drone"], presentation=shown["presentation"]
+    ).json()["annotation"]
+    first = ana.post(url(f"annotations/{uid}/undo/"))
+    second = ana.post(url(f"annotations/{uid}/undo/"))
+    assert first.status_code == second.status_code == 200
+    assert first.json()["labels"] == {}
+    assert Annotation.objects.count() == 2
+    assert take(ana)["presentation"] == shown["presentation"]
+
+
+def test_nobody_undoes_the_answer_of_another(ana, library, track, labels):
+    uid = submit(ana, track=track.pk, labels=["Drone"]).json()["annotation"]
+    ben = client_of(factories.make_user("ben", library=library))
+    assert ben.post(url(f"annotations/{uid}/undo/")).status_code == 404
+
+
+def test_a_moment_in_the_future_is_not_believed(ana, track, labels):
+    tomorrow = timezone.now() + timedelta(days=1)
+    submit(ana, track=track.pk, labels=["Drone"], answered_at=tomorrow.isoformat())
+    assert Annotation.objects.get().answered_at <= timezone.now()
+
+
+def test_a_blind_repeat_looks_like_an_audit_track(ana, library, labels):
+    track = factories.make_track(library)
+    user = library.memberships.get().user
+    from labeling.loop import libraries
+
+    annotator = libraries.annotator_of(library, user)
+    QueueItem.objects.create(
+        round=presenting.live_round(library),
+        track=track,
+        stratum=Stratum.REPEAT,
+        strategy="own-old-track",
+        reason="a track to compare with",
+        rank=0,
+        reserved_for=annotator,
+    )
+    library.repeat_share, library.serve_audit_share = 0.5, 0.1
+    library.save()
+    seen = take(ana, ahead=1)
+    stored = Presentation.objects.get(stratum=Stratum.REPEAT)
+    shown = (
+        next(one for one in (seen, *seen["ahead"]) if one["presentation"] == str(stored.token))
+        if str(stored.token) != seen["presentation"]
+        else seen
+    )
+    assert shown["stratum"] == "audit"
+    assert "random" in shown["reason"]
+
+
+def test_skip_release_and_heartbeat(ana, library, labels):
+    for _ in range(3):
+        factories.make_track(library)
+    one = take(ana)
+    assert (
+        ana.post(
+            url("queue/skip/"), {"presentation": one["presentation"], "reason": "noise"}
+        ).status_code
+        == 204
+    )
+    two = take(ana)
+    assert two["presentation"] != one["presentation"]
+    later = ana.post(url("queue/heartbeat/")).json()["lease_expires_at"]
+    assert later >= two["lease_expires_at"]
+    assert (
+        ana.post(url("queue/release/"), {"presentation": two["presentation"]}).status_code
+        == 204
+    )
+    unknown = {"presentation": str(uuid.uuid4()), "reason": "x"}
+    assert ana.post(url("queue/skip/"), unknown).status_code == 400
+
+
+def test_tracks_come_by_cursor(ana, library):
+    keys = [factories.make_track(library, f"{n:03}.mp3").key for n in range(7)]
+    seen, page = [], ana.get(url("tracks/?limit=3")).json()
+    while True:
+        assert set(page) == {"results", "next"}
+        seen += [one["key"] for one in page["results"]]
+        if page["next"] is None:
+            break
+        page = ana.get(page["next"]).json()
+    assert seen == keys
+
+
+@pytest.mark.parametrize(
+    "query", ["library__slug=lib", "id__in=1", "__class__=x", "ordering=audio__root__path"]
+)
+def test_unknown_filters_are_refused(ana, track, query):
+    assert ana.get(url(f"tracks/?{query}")).status_code == 400
+
+
+def test_annotators_judge_blind_and_curators_see_all(ana, library, track, labels):
+    submit(ana, track=track.pk, labels=["Drone"])
+    own = ana.get(url(f"tracks/{track.pk}/")).json()
+    assert own["answer"]["labels"] == {"genre": ["Drone"]}
+    assert "answers" not in own
+    ben = client_of(factories.make_user("ben", library=library))
+    assert ben.get(url(f"tracks/{track.pk}/")).json()["answer"]["labels"] == {}
+    cay = client_of(factories.make_user("cay", library=library, role="curator"))
+    answers = cay.get(url(f"tracks/{track.pk}/")).json()["answers"]
+    assert [(one["annotator"], one["labels"]) for one in answers] == [
+        ("ana", {"genre": ["Drone"]})
+    ]
+
+
+def test_a_merged_label_reads_as_the_one_it_went_into(ana, track, labels):
+    submit(ana, track=track.pk, labels=["Drone"])
+    change = taxonomy.merge(labels[1], labels[0])
+    read = ana.get(url(f"tracks/{track.pk}/")).json()["answer"]["labels"]
+    assert read == {"genre": ["Ambient"]}
+    taxonomy.undo(change)
+    read = ana.get(url(f"tracks/{track.pk}/")).json()["answer"]["labels"]
+    assert read == {"genre": ["Drone"]}
+
+
+def test_labels_lists_names_keys_and_spellings(ana, labels):
+    tree = {one["facet"]: one for one in ana.get(url("labels/")).json()["results"]}
+    assert [label["name"] for label in tree["genre"]["labels"]] == ["Ambient", "Drone", "Rock"]
+    assert set(tree["genre"]["labels"][0]) >= {"uid", "name", "definition", "hotkey", "aliases"}
+
+
+@pytest.mark.parametrize(
+    ("method", "tail"),
+    [
+        ("post", "queue/next/"),
+        ("post", "queue/skip/"),
+        ("post", "queue/release/"),
+        ("post", "queue/heartbeat/"),
+        ("post", "annotations/"),
+        ("get", "tracks/"),
+        ("get", "tracks/1/"),
+        ("get", "labels/"),
+        ("get", "models/"),
+        ("get", "jobs/1/"),
+        ("get", "consistency/"),
+    ],
+)
+def test_strangers_see_nothing(library, method, tail):
+    assert getattr(APIClient(), method)(url(tail)).status_code in (401, 403)
+    stranger = client_of(factories.make_user("zoe"))
+    answer = getattr(stranger, method)(url(tail))
+    assert answer.status_code == 404
+    assert "errors" in answer.json()
+
+
+def test_consistency_needs_a_curator(ana, library):
+    assert ana.get(url("consistency/")).status_code == 403
+    cay = client_of(factories.make_user("cay", library=library, role="curator"))
+    body = cay.get(url("consistency/")).json()
+    assert set(body) >= {"annotators", "pairs", "self", "drift"}
+
+
+def test_a_token_works_and_a_session_needs_csrf(library, track, labels):
+    user = factories.make_user("tom", library=library)
+    by_token = APIClient()
+    by_token.credentials(HTTP_AUTHORIZATION=f"Token {Token.objects.create(user=user).key}")
+    assert by_token.post(url("queue/next/")).status_code == 200
+    by_session = APIClient(enforce_csrf_checks=True)
+    by_session.force_login(user)
+    assert by_session.post(url("queue/next/")).status_code == 403
+
+
+def test_malformed_requests_are_400_with_reasons(ana, track, labels):
+    bodies = [
+        {},
+        {"track": "x", "labels": []},
+        {"track": track.pk, "labels": 3},
+        {"track": track.pk, "labels": {"genre": "Drone"}},
+        {"track": track.pk, "labels": {"taste": ["Good"]}},
+        {"track": track.pk, "labels": ["No such label"]},
+        {"track": track.pk, "labels": ["Drone"], "unsure": ["Drone"]},
+        {"track": track.pk, "labels": ["Drone"], "presentation": "nonsense"},
+        {"track": track.pk, "labels": ["Drone"], "decision_time_s": -1},
+    ]
+    for body in bodies:
+        answer = submit(ana, **body)
+        assert answer.status_code == 400, body
+        assert answer.json()["errors"][0]["message"]
+    assert Annotation.objects.count() == 0
+    assert submit(ana, track=track.pk + 999, labels=["Drone"]).status_code == 404
+
+
+def test_tracks_of_another_library_are_not_there(ana, labels):
+    other = factories.make_library("other")
+    foreign = factories.make_track(other)
+    assert ana.get(url(f"tracks/{foreign.pk}/")).status_code == 404
+    assert submit(ana, track=foreign.pk, labels=["Drone"]).status_code == 404
+    assert Track.objects.count() == 1
+
+
+def test_the_schema_is_openapi_3_and_names_every_path(ana):
+    schema = ana.get("/api/v1/schema/?format=json").json()
+    assert schema["openapi"].startswith("3.")
+    paths = set(schema["paths"])
+    for tail in ("queue/next/", "queue/skip/", "annotations/", "tracks/", "consistency/"):
+        assert f"/api/v1/libraries/{{slug}}/{tail}" in paths
+
+
+def test_a_retired_label_is_no_longer_taken(ana, track, labels):
+    taxonomy.set_active(labels[1], False)
+    refused = submit(ana, track=track.pk, labels=["Drone"])
+    assert refused.status_code == 400
+    assert "no longer on offer" in refused.json()["errors"][0]["message"]
+
+
+@pytest.mark.parametrize("tail", ["tracks/?cursor=cD1hYmM=", "tracks/?q=%00", "tracks/?q=a%00"])
+def test_queries_that_no_database_takes_are_refused(ana, track, tail):
+    assert ana.get(url(tail)).status_code in (400, 404)
+
+
+def test_a_track_costs_the_same_for_two_and_for_twenty_annotators(
+    library, track, labels, django_assert_max_num_queries
+):
+    cay = client_of(factories.make_user("cay", library=library, role="curator"))
+    for n in range(20):
+        one = client_of(factories.make_user(f"person{n}", library=library))
+        submit(one, track=track.pk, labels=["Drone"])
+    with django_assert_max_num_queries(22):
+        answers = cay.get(url(f"tracks/{track.pk}/")).json()["answers"]
+    assert len(answers) == 20
+    assert all(one["labels"] == {"genre": ["Drone"]} for one in answers)

@@ -1,0 +1,121 @@
+"""Figures that are kept: those computed now, and never taken for newer than they are."""
+
+from __future__ import annotations
+
+import pytest
+
+from labeling.loop import consistency, figures, rollups
+from labeling.loop.counting import Filters
+from labeling.models import AgreementFigures
+from tests.factories import make_annotator, make_labels, make_library, make_track
+from tests.labeling.histories import offer, say
+
+pytestmark = pytest.mark.django_db
+
+
+class World:
+    def __init__(self):
+        self.library = make_library("studio")
+        self.labels = make_labels(self.library)
+        self.moods = make_labels(self.library, "mood", ("Calm", "Dark"))
+        self.genres, self.feelings = offer(self.labels), offer(self.moods)
+        self.people = [make_annotator(self.library, name) for name in ("ana", "ben", "cora")]
+        for n in range(9):
+            track = make_track(self.library)
+            for place, person in enumerate(self.people):
+                yes = [self.labels[(n + place * (n % 2)) % 3]]
+                say(person, track, yes, offered=self.genres)
+            say(self.people[0], track, [self.labels[n % 3]], offered=self.genres)
+            other = make_track(self.library)
+            for person in self.people:
+                say(person, other, [self.moods[n % 2]], offered=self.feelings)
+
+    def say_more(self):
+        say(self.people[0], make_track(self.library), [self.labels[0]], offered=self.genres)
+
+
+@pytest.fixture
+def world():
+    return World()
+
+
+@pytest.mark.parametrize("narrow", ["", "facet", "label", "annotators"])
+def test_what_is_kept_is_what_is_computed(world, narrow):
+    figures.refresh(world.library)
+    filters = {
+        "": Filters(),
+        "facet": Filters(facet_id=world.moods[0].facet_id),
+        "label": Filters(facet_id=world.labels[1].facet_id, label_id=world.labels[1].pk),
+        "annotators": Filters(annotator_ids=frozenset(one.pk for one in world.people[:2])),
+    }[narrow]
+    kept, report = figures.kept(world.library), consistency.report(world.library, filters)
+    assert [{k: v for k, v in row.items() if k != "both"} for row in kept.pairs(filters)] == (
+        report["pairs"]
+    )
+    assert kept.with_self(filters) == report["self"]
+    assert kept.drift(world.library, filters) == report["drift"]
+    assert [row["annotator"] for row in kept.people(filters)] == [
+        row["annotator"] for row in report["annotators"]
+    ]
+    assert report["pairs"]
+    assert report["self"] or narrow == "facet"
+
+
+def test_an_empty_library_waits_for_nothing():
+    kept = figures.kept(make_library())
+    assert (kept.is_current, kept.computed_at, kept.figures) == (True, None, {})
+
+
+def test_new_answers_outdate_what_is_kept_until_it_is_computed_anew(world):
+    figures.refresh(world.library)
+    assert figures.kept(world.library).is_current
+    world.say_more()
+    assert not figures.kept(world.library).is_current
+    figures.refresh(world.library)
+    assert figures.kept(world.library).is_current
+
+
+def test_counting_alone_does_not_make_figures_current(world):
+    """The command counts too: no dirty key is left then, but the figures are the old ones."""
+    figures.refresh(world.library)
+    world.say_more()
+    rollups.measure(world.library)
+    assert not figures.kept(world.library).is_current
+
+
+def test_figures_of_an_earlier_count_never_pass_for_later_ones(world, monkeypatch):
+    computed = figures._figures
+
+    def overtaken(library):
+        found = computed(library)
+        world.say_more()
+        rollups.measure(library)
+        return found
+
+    monkeypatch.setattr(figures, "_figures", overtaken)
+    figures.refresh(world.library)
+    assert not figures.kept(world.library).is_current
+    monkeypatch.setattr(figures, "_figures", computed)
+    figures.refresh(world.library)
+    kept = figures.kept(world.library)
+    assert kept.is_current
+    assert kept.people(Filters())[0]["answers"] == 28
+
+
+def test_later_figures_are_not_overwritten_by_earlier_ones(world, monkeypatch):
+    def overtaken(library):
+        AgreementFigures.objects.update(counted=9, figures_of=9, figures={"people": []})
+        return {"people": ["old"]}
+
+    monkeypatch.setattr(figures, "_figures", overtaken)
+    figures.refresh(world.library)
+    assert AgreementFigures.objects.get().figures == {"people": []}
+
+
+def test_a_new_name_makes_new_figures(world):
+    figures.refresh(world.library)
+    world.people[0].name = "Anna"
+    world.people[0].save()
+    assert not figures.kept(world.library).is_current
+    figures.refresh(world.library)
+    assert figures.kept(world.library).people(Filters())[0]["annotator"] == "Anna"

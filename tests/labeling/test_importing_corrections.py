@@ -1,0 +1,87 @@
+"""A catalogue that is put right holds, whatever people do and undo in between."""
+
+from __future__ import annotations
+
+import pytest
+
+from labeling.loop import annotating, projecting, taxonomy
+from labeling.loop.answers import FacetAnswer
+from labeling.loop.importing import ImportOptions, import_catalogue
+from labeling.models import Annotation, Annotator, CurrentAnswer, Track
+from tests.factories import make_annotator, make_library
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def library():
+    library = make_library("lib")
+    make_annotator(library, "ann")
+    return library
+
+
+@pytest.fixture
+def load(library, tmp_path):
+    def run(label):
+        path = tmp_path / "c.csv"
+        path.write_text(f"filename,genre\n1.mp3,{label}\n", encoding="utf-8")
+        return import_catalogue("lib", path, ImportOptions(annotator="ann"))
+
+    return run
+
+
+def edit(library, label):
+    """Change the answer on the page."""
+    made, _ = taxonomy.get_or_create_label(library.facets.get(name="genre"), label)
+    return annotating.record_annotation(
+        annotating.Submission(
+            track=Track.objects.get(),
+            annotator=Annotator.objects.get(),
+            answers=[FacetAnswer(made.facet_id, {made.pk: 1})],
+        )
+    ).annotation
+
+
+def holds(library):
+    assert projecting.rebuild(library) == 0
+    row = CurrentAnswer.objects.filter(answer__isnull=False).first()
+    return row and row.answer.judgements.get().label.name
+
+
+def test_a_correction_outlives_the_edit_that_came_before_it(library, load):
+    load("A")
+    edited = edit(library, "B")
+    load("C")
+    assert holds(library) == "C"
+    annotating.undo(edited)
+    assert holds(library) == "C"
+    assert load("C")["annotations_created"] == 0
+
+
+def test_a_correction_revises_the_word_of_the_catalogue(library, load):
+    load("A")
+    edit(library, "B")
+    load("C")
+    first, _, third = Annotation.objects.order_by("id")
+    assert (third.kind, third.revises_id) == ("revision", first.pk)
+
+
+def test_what_fell_with_an_edit_may_be_said_again(library, load):
+    load("A")
+    taken_back = Annotation.objects.get()
+    load("C")
+    annotating.undo(taken_back)
+    assert holds(library) is None
+    assert load("C")["annotations_created"] == 1
+    assert holds(library) == "C"
+    assert load("C")["annotations_created"] == 0
+
+
+def test_what_the_annotator_took_back_does_not_return_with_the_same_file(library, load):
+    load("A")
+    load("C")
+    annotating.undo(Annotation.objects.order_by("-id")[0])
+    assert holds(library) == "A"
+    assert load("C")["annotations_created"] == 0
+    assert load("D")["annotations_created"] == 1
+    assert holds(library) == "D"

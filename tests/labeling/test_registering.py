@@ -1,0 +1,207 @@
+"""Which model is put in use, and what is written about it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from django.conf import settings
+from django.utils import timezone
+
+from labeling.loop import featuring, registering
+from labeling.loop.errors import BadInput
+from labeling.loop.registering import Decision, Trained
+from labeling.models import ModelVersion, PromotionEvent, Snapshot, TrainingRun
+from ml.types import LabelMatrix, TrainingConfig
+from tests.factories import make_library
+
+pytestmark = pytest.mark.django_db
+YES, NO = Decision(True, "good"), Decision(False, "bad")
+
+
+def trained(**over):
+    values = {
+        "folder": "x/y",
+        "sha256": "0" * 64,
+        "label_uids": ["a", "b"],
+        "thresholds": [0.5, 0.4],
+        "calibration": {},
+        "metrics": {"macro_ap": 0.5, "n": 20, "interval": {"macro_ap": [0.4, 0.6]}},
+        "baseline": {"macro_ap": 0.2},
+    }
+    return Trained(**{**values, **over})
+
+
+@pytest.fixture
+def library():
+    return make_library()
+
+
+@pytest.fixture
+def snapshot(library):
+    return Snapshot.objects.create(
+        library=library, number=1, selection={}, hash="h", file="f", sha256="s", tracks=1,
+        annotations=1, label_uids=[], split={}, taken_at=timezone.now(),
+    )  # fmt: skip
+
+
+@pytest.fixture
+def new_run(snapshot):
+    def make(job=None):
+        return registering.start_run(
+            snapshot,
+            featuring.feature_set_of("audiotag"),
+            TrainingConfig(seed=4),
+            digest="d",
+            facts={"tracks": 3},
+            versions={"numpy": "2"},
+            job=job,
+        )
+
+    return make
+
+
+def test_versions_count_up_and_one_is_the_champion(library, new_run):
+    first = registering.register(new_run(), trained(), YES)
+    second = registering.register(new_run(), trained(), YES)
+    third = registering.register(new_run(), trained(), NO)
+    states = dict(ModelVersion.objects.values_list("number", "state"))
+    assert states == {1: "retired", 2: "champion", 3: "candidate"}
+    assert registering.champion_of(library) == second
+    events = list(PromotionEvent.objects.order_by("id").values_list("kind", "previous_id"))
+    assert events == [("promoted", None), ("promoted", first.pk), ("refused", second.pk)]
+    assert third.run.state == "running"
+    assert TrainingRun.objects.get(pk=third.run_id).state == "done"
+    assert TrainingRun.objects.get(pk=third.run_id).reason == "bad"
+
+
+def test_putting_another_in_use_by_hand(library, new_run):
+    first = registering.register(new_run(), trained(), YES)
+    second = registering.register(new_run(), trained(), YES)
+    first.refresh_from_db()
+    registering.put_in_use(first)
+    assert registering.champion_of(library) == first
+    event = PromotionEvent.objects.first()
+    assert (event.kind, event.previous) == ("rolled_back", second)
+    assert event.reason == "put in use by hand instead of model 2"
+    with pytest.raises(BadInput, match="in use already"):
+        registering.put_in_use(first)
+
+
+class TestFirst:
+    def test_usable(self):
+        decision = registering.decide_first(trained(), 2)
+        assert decision == Decision(
+            True,
+            "the first usable model of this library",
+            {"macro_ap": 0.5, "constant": 0.2},
+        )
+
+    def test_learnt_nothing(self):
+        assert not registering.decide_first(trained(), 0).is_promoted
+
+    def test_surely_worse_than_a_constant(self):
+        bad = trained(metrics={"macro_ap": 0.1, "interval": {"macro_ap": [0.05, 0.15]}})
+        decision = registering.decide_first(bad, 2)
+        assert not decision.is_promoted
+        assert "worse than guessing: macro AP 0.100, a constant has 0.200" in decision.reason
+
+    def test_not_measured_is_used(self):
+        unknown = trained(metrics={"macro_ap": None, "interval": {"macro_ap": None}})
+        assert registering.decide_first(unknown, 2).is_promoted
+
+
+class TestAgainst:
+    """Forty tracks, two labels: a perfect ranking, a reversed one, and noise."""
+
+    @pytest.fixture
+    def labels(self, rng):
+        return LabelMatrix(rng.random((40, 2)) < 0.4, np.ones((40, 2), dtype=bool))
+
+    @pytest.fixture
+    def decide(self, library, new_run, labels):
+        champion = registering.register(new_run(), trained(), YES)
+
+        def against(candidate, in_use, n=40):
+            kept = labels.rows(np.arange(n))
+            return registering.decide_against(
+                champion, candidate[:n], in_use[:n], kept, np.arange(n)
+            )
+
+        return against
+
+    def test_plainly_worse_is_refused_with_its_figures(self, decide, labels):
+        good = labels.labels * 0.8 + 0.1
+        decision = decide(1 - good, good)
+        assert not decision.is_promoted
+        assert decision.reason.startswith("plainly worse: macro AP -0.")
+        assert "on 40 audit tracks (95 % between" in decision.reason
+        assert decision.figures["hi"] < 0
+        assert decision.figures["n"] == 40
+
+    def test_as_good_or_better_is_used(self, decide, labels, rng):
+        good = labels.labels * 0.8 + 0.1
+        assert decide(good, good).is_promoted
+        assert decide(good, rng.random(good.shape)).figures["difference"] > 0
+
+    def test_too_few_tracks_leave_it_to_the_newer_answers(self, decide, labels):
+        good = labels.labels * 0.8 + 0.1
+        decision = decide(1 - good, good, n=7)
+        assert decision.is_promoted
+        assert decision.reason.startswith("7 audit tracks can be compared, too few")
+
+
+def test_labels_in_common(library, new_run):
+    champion = registering.register(new_run(), trained(label_uids=["a", "b", "c"]), YES)
+    mine, its = registering.in_common(champion, ["c", "x", "a"])
+    assert (mine.tolist(), its.tolist()) == ([0, 2], [2, 0])
+    assert [part.tolist() for part in registering.in_common(champion, ["x"])] == [[], []]
+
+
+def test_next_attempt_closes_the_run_of_a_dead_one(library, new_run):
+    from labeling import jobs
+
+    job = jobs.enqueue("train", library=library, is_announced=False)
+    dead = new_run(job)
+    new_run(job)
+    dead.refresh_from_db()
+    assert (dead.state, dead.finished_at is None) == ("failed", False)
+
+
+def test_course_is_written_while_it_runs_but_not_too_often(new_run):
+    run = new_run()
+    log = registering.EpochLog(run, every_s=3600)
+    for epoch in range(3):
+        log.add({"epoch": epoch})
+    run.refresh_from_db()
+    assert run.epochs == [{"epoch": 0}]
+    assert len(log.epochs) == 3
+
+
+def test_closed_run_is_not_closed_again(new_run):
+    run = new_run()
+    registering.end_without_model(run, "failed", "first")
+    registering.end_without_model(run, "cancelled", "second")
+    run.refresh_from_db()
+    assert (run.state, run.reason) == ("failed", "first")
+
+
+def test_folders_that_nobody_names_are_swept_when_they_are_old(library, new_run):
+    home = Path(settings.MODEL_ROOT) / library.slug
+    running, lost, young = new_run(), home / "lost", home / "young"
+    for folder in (home / running.uid.hex, lost, young):
+        folder.mkdir(parents=True)
+        (folder / "weights.npz").write_bytes(b"x")
+    for folder in (home / running.uid.hex, lost):
+        os.utime(folder, (1, 1))
+    assert registering.sweep_models(library) == [f"{library.slug}/lost"]
+    assert sorted(one.name for one in home.iterdir()) == sorted([running.uid.hex, "young"])
+
+
+def test_unknown_model_is_refused(library):
+    with pytest.raises(BadInput, match="train one first"):
+        registering.version_of(library)
+    with pytest.raises(BadInput, match="no model 3"):
+        registering.version_of(library, 3)
