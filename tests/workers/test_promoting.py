@@ -1,0 +1,107 @@
+"""What a model must still know to take the place of the one in use, and what it learns from."""
+
+from __future__ import annotations
+
+import pytest
+
+from labeling.loop import registering
+from labeling.models import Label, ModelVersion, PromotionEvent, Track, TrainingRun
+from tests.answers import say
+from tests.factories import make_labels
+from tests.planted_library import plant
+from tests.workers.test_round import round_of, run
+
+pytestmark = pytest.mark.django_db
+
+
+def refusal():
+    event = PromotionEvent.objects.first()
+    return event.kind, event.reason
+
+
+@pytest.fixture
+def planted():
+    """A library with genres and two moods on every track, and a model of all five labels."""
+    planted = plant()
+    moods = make_labels(planted.library, "mood", ("Calm", "Wild"))
+    for number, track in enumerate(planted.tracks):
+        say(planted.legacy, track, [moods[number % 2]], offered=moods, kind="imported")
+    round_of(planted.library)
+    planted.moods = moods
+    return planted
+
+
+def train_genres(planted):
+    """Train on one facet; return the number of the model that is in use after it."""
+    assert run("train", planted.library, "--facet", "genre", "--inline")["model_version"] == 2
+    return registering.champion_of(planted.library).number
+
+
+def test_model_of_one_facet_does_not_replace_one_of_two(planted):
+    assert train_genres(planted) == 1
+    assert refusal() == ("refused", "it knows 3 of the 5 labels of the model in use")
+    event = PromotionEvent.objects.first()
+    assert event.figures["lost"] == sorted(label.uid.hex for label in planted.moods)
+
+
+def test_model_without_a_common_label_is_refused(planted):
+    champion = registering.champion_of(planted.library)
+    # As if the one in use had been trained on the moods alone.
+    uids = [label.uid.hex for label in planted.moods]
+    ModelVersion.objects.filter(pk=champion.pk).update(label_uids=uids)
+    assert train_genres(planted) == 1
+    assert refusal()[1] == "it knows none of the 2 labels of the model in use"
+
+
+@pytest.mark.parametrize("how", ["inactive", "merged"])
+def test_labels_that_left_the_taxonomy_are_not_missed(planted, how):
+    calm, wild = planted.moods
+    rows = Label.objects.filter(facet=calm.facet)
+    if how == "merged":
+        rows.filter(pk=wild.pk).update(merged_into=calm, is_active=False)
+        assert round_of(planted.library)["promoted"]
+        assert registering.champion_of(planted.library).number == 2
+    else:
+        rows.update(is_active=False)
+        assert train_genres(planted) == 2
+
+
+def test_label_that_lost_its_support_is_not_missed(planted):
+    calm, wild = planted.moods
+    for track in planted.tracks:
+        say(
+            planted.legacy, track, [calm], offered=planted.moods, kind="imported",
+            at="2020-01-01",
+        )  # fmt: skip
+    answer = round_of(planted.library)
+    champion = registering.champion_of(planted.library)
+    assert (champion.number, answer["promoted"]) == (2, True)
+    assert wild.uid.hex not in champion.label_uids
+
+
+def test_model_is_replaced_when_all_its_labels_have_gone(planted):
+    champion = registering.champion_of(planted.library)
+    uids = [label.uid.hex for label in planted.moods]
+    ModelVersion.objects.filter(pk=champion.pk).update(label_uids=uids)
+    Label.objects.filter(facet=planted.moods[0].facet).update(is_active=False)
+    assert train_genres(planted) == 2
+
+
+def test_what_has_become_audit_since_is_not_learnt_from():
+    planted = plant()
+    round_of(planted.library)
+    moved = [planted.tracks[number].pk for number in (20, 21)]
+    Track.objects.filter(pk__in=moved).update(is_audit=True)
+    answer = run("train", planted.library, "--snapshot", "1", "--inline")
+    assert answer["model_version"] == 2
+    facts = TrainingRun.objects.order_by("id").last().config
+    assert (facts["tracks"], facts["audit_tracks"]) == (42, 18)
+    assert answer["metrics"]["n"] == 16  # the answers that measure are the frozen ones
+
+
+def test_what_has_left_the_audit_side_since_is_not_learnt_from():
+    planted = plant()
+    round_of(planted.library)
+    Track.objects.filter(pk=planted.tracks[0].pk).update(is_audit=False)
+    run("train", planted.library, "--snapshot", "1", "--inline")
+    assert TrainingRun.objects.get().config["tracks"] == 44

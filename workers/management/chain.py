@@ -1,0 +1,92 @@
+"""Commands whose work is a chain of jobs: each one asks for the next when it commits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from labeling.loop import turning
+from labeling.loop.errors import BadInput
+from labeling.management.following import follow
+from labeling.models import Job, Library
+from labeling.models.jobs import JobKind
+from workers.management.base import BackgroundCommand
+from workers.progress import run_inline
+
+#: What a person may ask of a training, which one that is under way would not heed.
+OPTIONS = ("snapshot", "network", "facets", "epochs", "seed")
+
+
+class ChainCommand(BackgroundCommand):
+    """A command that sees a chain of jobs through to its end, or to the first that waits."""
+
+    def do_chain(
+        self,
+        library: Library,
+        options: dict[str, Any],
+        steps: Sequence[str],
+        arguments: dict[str, Any] | None = None,
+    ) -> list[Job]:
+        """Ask for the steps and follow them; return the jobs in order, the last maybe open."""
+        is_inline = bool(options["inline"])
+        told = {name: value for name, value in (arguments or {}).items() if value is not None}
+        if is_inline:
+            told["is_announced"] = False
+        if JobKind.TRAIN in steps:
+            _refuse_other(turning.open_training(library), told)
+        chain = self._adopted(library, steps, options) if is_inline else []
+        steps = _left(steps, [job.kind for job in chain])
+        if not steps:
+            return chain
+        job = turning.ask(library, steps, arguments=told, is_announced=not is_inline)
+        while True:
+            if job.kind == JobKind.TRAIN:  # another may have been asked for meanwhile
+                _refuse_other(job, told)
+            chain.append(self._seen_through(job, options))
+            next_id = chain[-1].result.get("next_job")
+            if not next_id:
+                return chain
+            job = Job.objects.get(pk=next_id)
+
+    def _adopted(
+        self, library: Library, steps: Sequence[str], options: dict[str, Any]
+    ) -> list[Job]:
+        """Do the waiting jobs whose work these steps would do, lest they stay for good."""
+        waiting = turning.waiting_for(library, steps)
+        return [self._seen_through(job, options) for job in waiting if turning.take_over(job)]
+
+    def _seen_through(self, job: Job, options: dict[str, Any]) -> Job:
+        if options["inline"]:
+            job = run_inline(job)
+        if not options["no_wait"]:
+            job = follow(job, self.stderr)  # type: ignore[arg-type]
+        return self._judged(job)
+
+    def results(self, chain: Sequence[Job]) -> dict[str, dict[str, Any]]:
+        """Return the result of each finished job by its kind."""
+        return {job.kind: job.result for job in chain if job.state == Job.State.DONE}
+
+    def pending(self, chain: Sequence[Job]) -> dict[str, list[int]]:
+        """Return `pending_jobs` where the chain did not come to its end."""
+        waiting = [job.pk for job in chain if job.state in Job.OPEN]
+        return {"pending_jobs": waiting} if waiting else {}
+
+
+def _refuse_other(job: Job | None, told: dict[str, Any]) -> None:
+    """Refuse options that an open training would not heed."""
+    wanted = {name: told[name] for name in OPTIONS if told.get(name)}
+    if job is None or not wanted or wanted.items() <= job.arguments.items():
+        return
+    raise BadInput(
+        f"job {job.pk} ({job.get_kind_display()}, {job.state}) is under way and was asked for "
+        f"without {', '.join(wanted)}: wait for its end or cancel it on the Jobs page, then "
+        "ask again"
+    )
+
+
+def _left(steps: Sequence[str], done: Sequence[str]) -> list[str]:
+    """Return the steps without those that were just done, in their order, from the first."""
+    left = list(steps)
+    while left and left[0] in done:
+        del left[0]
+    return left

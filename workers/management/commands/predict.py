@@ -1,0 +1,27 @@
+"""Score every track by a model."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from typing import Any
+
+from labeling.loop import registering
+from labeling.models.jobs import JobKind
+from workers.management.chain import ChainCommand
+
+_KEYS = ("model_version", "tracks", "seconds")
+
+
+class Command(ChainCommand):
+    help = "Score every track that has features, by the model in use or another one."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument("--model", type=int, metavar="N", help="default: the one in use")
+
+    def answer(self, **options: Any) -> dict[str, Any]:
+        library = self.library(options["library"])
+        version = registering.version_of(library, options["model"])
+        chain = self.do_chain(library, options, [JobKind.PREDICT], {"model": version.number})
+        result = self.results(chain).get(JobKind.PREDICT, {})
+        return {key: result.get(key) for key in _KEYS} | self.pending(chain)

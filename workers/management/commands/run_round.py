@@ -1,0 +1,42 @@
+"""One whole turn of the loop: whatever is missing, from probe to a ranked queue."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from typing import Any
+
+from labeling.loop import acquiring, featuring, snapshotting, turning
+from labeling.loop.errors import BadInput
+from labeling.loop.selection import Selection
+from labeling.models.jobs import JobKind
+from workers.management.chain import ChainCommand
+from workers.management.commands.train import check_network
+
+_KEYS = ("snapshot", "model_version", "promoted", "metrics", "baseline")
+
+
+class Command(ChainCommand):
+    help = "Do whatever is missing: probe, features, train, evaluate, predict, rank."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument("--network", metavar="NAME", help="default: the library's own")
+
+    def answer(self, **options: Any) -> dict[str, Any]:
+        library = self.library(options["library"])
+        check_network(options["network"])
+        if not featuring.has_audio(library):
+            raise BadInput(f"no track of {library.slug} has audio to learn from")
+        wanted = Selection()
+        given = snapshotting.lowest_support(library, wanted)
+        if given.min_support < wanted.min_support:
+            self.say(
+                f"no facet has two labels with {wanted.min_support} positives each: labels "
+                f"with {given.min_support} are learnt as well"
+            )
+        steps = turning.steps_from(library, featuring.feature_set_of(library.features))
+        arguments = {"network": options["network"], "reason": "run_round"}
+        chain = self.do_chain(library, options, steps, arguments)
+        result = self.results(chain).get(JobKind.TRAIN, {})
+        queue = acquiring.counts(library, lays_out=not self.pending(chain))
+        return {key: result.get(key) for key in _KEYS} | {"queue": queue} | self.pending(chain)

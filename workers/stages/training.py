@@ -1,0 +1,389 @@
+"""One training from the arguments of a job to a model that can be registered."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from django.conf import settings
+
+from labeling.loop import featuring, registering, snapshotting
+from labeling.loop.errors import BadInput
+from labeling.loop.featuring import Located
+from labeling.loop.registering import Decision, EpochLog, Trained
+from labeling.loop.selection import Selection
+from labeling.loop.snapshotting import Frozen
+from labeling.models import FeatureSet, Label, Library, ModelVersion, Snapshot, TrainingRun
+from ml.errors import CancelledError, MlError
+from ml.evaluation import CrossValidation, FoldProgress, cross_validate, evaluate_model
+from ml.networks.base import EpochReport
+from ml.prediction import predict_pool
+from ml.track_features import SelectedTracks, TrackFeatures
+from ml.trained_model import SEMANTICS, TrainedModel, versions
+from ml.training import train
+from ml.types import LabelMatrix, TrainingConfig
+from workers.progress import Run
+from workers.stages.dataset import features_for
+from workers.stopping import Stopped
+
+Rows = npt.NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Everything a training reads.
+
+    `frozen` holds the tracks that have features, `features` the same ones in the same order;
+    `left_out` counts those of the snapshot that have none. `became_audit` names the tracks
+    that were moved to the audit side after the snapshot was taken: audit wins, in `frozen` too.
+    """
+
+    library: Library
+    snapshot: Snapshot
+    frozen: Frozen
+    uids: list[str]
+    feature_set: FeatureSet
+    features: TrackFeatures
+    features_hash: str
+    config: TrainingConfig
+    left_out: int
+    became_audit: tuple[str, ...] = ()
+
+    @property
+    def training(self) -> Rows:
+        """Tracks that may be learnt from."""
+        return np.flatnonzero(~self.frozen.is_audit)
+
+    @property
+    def audit(self) -> Rows:
+        """Tracks that only measure."""
+        return np.flatnonzero(self.frozen.is_audit)
+
+    def digest(self) -> str:
+        """Return a hash of all that decides the outcome beside the snapshot's content."""
+        parts = (
+            self.config.digest(),
+            self.feature_set.digest,
+            SEMANTICS,
+            ",".join(self.uids),
+            self.features_hash,
+            *self.became_audit,
+        )
+        return hashlib.sha256("|".join(parts).encode()).hexdigest()
+
+    def facts(self) -> dict[str, Any]:
+        """Return what a person wants to know of what was trained on."""
+        return {
+            "tracks": len(self.training),
+            "audit_tracks": len(self.audit),
+            "tracks_without_features": self.left_out,
+            "labels": len(self.uids),
+        }
+
+
+def prepare(run: Run) -> Prepared:
+    """Take or find the snapshot, and bring its tracks together with their features."""
+    library, asked = run.library, run.arguments
+    snapshot = _snapshot(library, asked)
+    frozen, became_audit = _audit_wins(library, snapshotting.load(snapshot))
+    frozen, uids = _only_facets(library, frozen, asked.get("facets") or [])
+    network = asked.get("network") or library.network
+    feature_set = featuring.feature_set_of(asked.get("features") or library.features)
+    found = featuring.located(library, feature_set, frozen.track_ids)
+    if not len(found.track_ids):
+        raise BadInput(
+            f"none of the {snapshot.tracks} tracks of {snapshot} has features: run "
+            f"extract_features --library {library.slug}"
+        )
+    config = TrainingConfig(
+        network=network,
+        features=feature_set.name,
+        epochs=int(asked.get("epochs") or 0),
+        seed=int(asked.get("seed") or 0),
+    )
+    return Prepared(
+        library=library,
+        snapshot=snapshot,
+        frozen=_rows(frozen, np.searchsorted(frozen.track_ids, found.track_ids)),
+        uids=uids,
+        feature_set=feature_set,
+        features=features_for(network, feature_set, found),
+        features_hash=found.digest(),
+        config=config,
+        left_out=len(frozen.track_ids) - len(found.track_ids),
+        became_audit=became_audit,
+    )
+
+
+def _snapshot(library: Library, asked: dict[str, Any]) -> Snapshot:
+    if asked.get("snapshot"):
+        found = library.snapshots.filter(number=asked["snapshot"]).first()
+        if found is None:
+            raise BadInput(f"{library.slug} has no snapshot {asked['snapshot']}")
+        return found
+    selection = Selection(facets=tuple(asked.get("facets") or ()))
+    if asked.get("lowers_support", True):
+        selection = snapshotting.lowest_support(library, selection)
+    return snapshotting.take_snapshot(library, selection)
+
+
+def _audit_wins(library: Library, frozen: Frozen) -> tuple[Frozen, tuple[str, ...]]:
+    """Take as audit also what has become audit since; return the uids of those tracks."""
+    audit = library.tracks.filter(is_audit=True).values_list("pk", flat=True)
+    # All of them, by the index: thousands of ids do not fit into one statement.
+    now = np.isin(frozen.track_ids, np.fromiter(audit.iterator(), dtype=np.int64))
+    became = now & ~frozen.is_audit
+    names = sorted(uid.decode() for uid in frozen.track_uids[became].tolist())
+    return replace(frozen, is_audit=frozen.is_audit | now), tuple(names)
+
+
+def _only_facets(
+    library: Library, frozen: Frozen, facets: list[str]
+) -> tuple[Frozen, list[str]]:
+    uids = snapshotting.label_uids(frozen)
+    if not facets:
+        return frozen, uids
+    labels = Label.objects.filter(facet__library=library, facet__name_key__in=facets)
+    wanted = {label.uid.hex for label in labels}
+    columns = np.array([n for n, uid in enumerate(uids) if uid in wanted], dtype=np.intp)
+    if not len(columns):
+        raise BadInput(f"the snapshot has no label of {', '.join(facets)}")
+    return _columns(frozen, columns), [uids[n] for n in columns.tolist()]
+
+
+def _columns(frozen: Frozen, columns: Rows) -> Frozen:
+    arrays = frozen.arrays()
+    for name in ("labels", "label_mask", "reference_labels", "reference_mask"):
+        arrays[name] = arrays[name][:, columns]
+    arrays["label_uids"] = arrays["label_uids"][columns]
+    return Frozen.from_arrays(arrays)
+
+
+def _rows(frozen: Frozen, rows: Rows) -> Frozen:
+    arrays = frozen.arrays()
+    for name in ("track_ids", "track_uids", "groups", "is_audit"):
+        arrays[name] = arrays[name][rows]
+    for name in ("labels", "label_mask", "reference_labels", "reference_mask"):
+        arrays[name] = arrays[name][rows]
+    return Frozen.from_arrays(arrays)
+
+
+# --- training -------------------------------------------------------------------------------
+
+
+@contextmanager
+def recorded(run: Run, prepared: Prepared) -> Iterator[tuple[TrainingRun, EpochLog]]:
+    """Keep the row of the training true: running, and closed with a reason if it fails."""
+    row = registering.start_run(
+        prepared.snapshot,
+        prepared.feature_set,
+        prepared.config,
+        digest=prepared.digest(),
+        facts=prepared.facts(),
+        versions=versions(),
+        job=run.job,
+    )
+    states = TrainingRun.State
+    try:
+        yield row, EpochLog(row)
+    except (CancelledError, Stopped):
+        registering.end_without_model(row, states.CANCELLED, "stopped before the end")
+        raise
+    except Exception as error:
+        registering.end_without_model(row, states.FAILED, str(error) or type(error).__name__)
+        raise
+
+
+def fit(run: Run, prepared: Prepared, log: EpochLog) -> TrainedModel:
+    """Train on the training side, telling of every epoch."""
+
+    def on_epoch(report: EpochReport) -> None:
+        run.progress(report.epoch, report.epochs, f"epoch {report.epoch}, {report.stage}")
+        log.add(_epoch(report))
+
+    rows = prepared.training
+    return train(
+        SelectedTracks(prepared.features, rows),
+        prepared.frozen.matrix.rows(rows),
+        prepared.frozen.groups[rows],
+        prepared.config,
+        label_uids=prepared.uids,
+        on_epoch=on_epoch,
+        should_stop=run.should_stop,
+    )
+
+
+def _epoch(report: EpochReport) -> dict[str, Any]:
+    """Return an epoch as JSON, which has no NaN."""
+    values = asdict(report).items()
+    return {name: None if value != value else value for name, value in values}
+
+
+def evaluated(model: TrainedModel, prepared: Prepared) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return (metrics, baseline) on the audit tracks, by the answers that measure."""
+    rows = prepared.audit
+    metrics, baseline = evaluate_model(
+        model,
+        SelectedTracks(prepared.features, rows),
+        prepared.frozen.reference.rows(rows),
+        prepared.frozen.groups[rows],
+    )
+    metrics["judged_by"] = prepared.frozen.judged_by
+    metrics["message"] = _message(metrics)
+    for row in metrics["labels"] + baseline["labels"]:
+        row["label_uid"] = prepared.uids[row["index"]]
+    return metrics, baseline
+
+
+def _message(metrics: dict[str, Any]) -> str:
+    if not metrics["n"]:
+        return registering.NOT_JUDGED
+    if not metrics["labels_scored"]:
+        return (
+            f"on the {metrics['n']} audit tracks judged so far no label is both given and not "
+            "given: more are needed to measure"
+        )
+    return ""
+
+
+def saved(model: TrainedModel, row: TrainingRun, prepared: Prepared) -> Trained:
+    """Measure the model and write its files; nothing refers to them yet."""
+    metrics, baseline = evaluated(model, prepared)
+    name = registering.folder_name(row)
+    stored = model.save(Path(settings.MODEL_ROOT) / name)
+    return Trained(
+        folder=name,
+        sha256=stored.sha256,
+        label_uids=model.label_uids,
+        thresholds=model.thresholds.tolist(),
+        calibration=model.platt.to_dict(),
+        metrics=metrics,
+        baseline=baseline,
+        epochs=[_epoch(report) for report in model.history],
+    )
+
+
+# --- promotion ------------------------------------------------------------------------------
+
+
+def decide(model: TrainedModel, trained: Trained, prepared: Prepared) -> Decision:
+    """Compare the model with the one in use, where that can be done."""
+    champion = registering.champion_of(prepared.library)
+    if champion is None:
+        return registering.decide_first(trained, int(model.is_learnt.sum()))
+    known = _decide_by_labels(champion, prepared)
+    if known is not None:
+        return known
+    try:
+        in_use = TrainedModel.load(registering.folder_of(champion), champion.sha256)
+        its_snapshot = snapshotting.load(champion.run.snapshot)
+    except (MlError, BadInput) as error:
+        reason = f"model {champion.number}, in use so far, cannot be compared: {error}"
+        return Decision(True, reason)
+    learnt_from = its_snapshot.track_ids[~its_snapshot.is_audit]
+    rows = prepared.audit
+    rows = rows[~np.isin(prepared.frozen.track_ids[rows], learnt_from)]
+    found = featuring.located(
+        prepared.library, champion.run.feature_set, prepared.frozen.track_ids[rows]
+    )
+    rows = rows[np.isin(prepared.frozen.track_ids[rows], found.track_ids)]
+    mine, its = registering.in_common(champion, prepared.uids)
+    reference = prepared.frozen.reference.rows(rows)
+    old = features_for(in_use.config.network, champion.run.feature_set, found)
+    return registering.decide_against(
+        champion,
+        model.probabilities(SelectedTracks(prepared.features, rows))[:, mine],
+        in_use.probabilities(old)[:, its],
+        LabelMatrix(reference.labels[:, mine], reference.label_mask[:, mine]),
+        prepared.frozen.groups[rows],
+    )
+
+
+def _decide_by_labels(champion: ModelVersion, prepared: Prepared) -> Decision | None:
+    """Refuse a model that has lost labels of the one in use; None where it has lost none.
+
+    Figures compare common labels only, and would not show what it can no longer say.
+    """
+    its, mine = list(champion.label_uids), set(prepared.uids)
+    figures = {"against": champion.number, "lost": []}
+    active = Label.objects.filter(
+        facet__library=prepared.library, is_active=True, merged_into__isnull=True
+    )
+    alive = {label.uid.hex for label in active}.intersection(its)
+    if not alive:
+        reason = f"no label of model {champion.number} is in the taxonomy any more"
+        return Decision(True, reason, figures)
+    common = mine.intersection(its)
+    if not common:
+        reason = f"it knows none of the {len(its)} labels of the model in use"
+        return Decision(False, reason, figures)
+    lost = sorted(alive - mine)
+    if lost:
+        lost = sorted(snapshotting.supported_labels(prepared.library).intersection(lost))
+    if not lost:
+        return None
+    reason = f"it knows {len(common)} of the {len(its)} labels of the model in use"
+    return Decision(False, reason, {**figures, "lost": lost})
+
+
+# --- cross-validation -----------------------------------------------------------------------
+
+
+def cross_validated(run: Run, prepared: Prepared, folds: int) -> dict[str, Any]:
+    """Measure a configuration by folds over all tracks, audit ones too; register nothing."""
+    n_groups = len(np.unique(prepared.frozen.groups))
+    if not 2 <= folds <= n_groups:
+        raise BadInput(f"--folds is {folds}; these tracks allow 2 to {n_groups}")
+    started = time.monotonic()
+    outcome: CrossValidation = cross_validate(
+        prepared.features,
+        prepared.frozen.matrix,
+        prepared.frozen.groups,
+        prepared.config,
+        n_folds=folds,
+        seed=prepared.config.seed,
+        on_progress=_fold_progress(run),
+        should_stop=run.should_stop,
+    )
+    metrics = {**registering.plain(outcome.metrics), "judged_by": "all selected answers"}
+    return {
+        "run": None,
+        "model_version": None,
+        "snapshot": prepared.snapshot.number,
+        "network": prepared.config.network,
+        "folds": folds,
+        "metrics": metrics,
+        "baseline": registering.plain(outcome.baseline),
+        "seconds": round(time.monotonic() - started, 3),
+    }
+
+
+def _fold_progress(run: Run) -> Callable[[FoldProgress], None]:
+    def tell(at: FoldProgress) -> None:
+        share = at.epoch.epoch / max(1, at.epoch.epochs)
+        done = round(100 * (at.fold - 1 + share) / at.folds)
+        run.progress(done, 100, f"fold {at.fold} of {at.folds}, epoch {at.epoch.epoch}")
+
+    return tell
+
+
+# --- prediction -----------------------------------------------------------------------------
+
+
+def score_all(
+    run: Run, library: Library, number: int | None
+) -> tuple[ModelVersion, Located, npt.NDArray[Any]]:
+    """Return (model version, tracks, probabilities) of all tracks that have features."""
+    version = registering.version_of(library, number)
+    model = TrainedModel.load(registering.folder_of(version), version.sha256)
+    found = featuring.located(library, version.run.feature_set)
+    features = features_for(model.config.network, version.run.feature_set, found)
+    probabilities = predict_pool(model, features, run.progress, run.should_stop)
+    return version, found, probabilities

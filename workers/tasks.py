@@ -1,0 +1,197 @@
+"""The loop, from top to bottom: one task a stage, each loads ids, calls ml, calls the loop.
+
+    import -> probe -> features -> (people annotate) -> consistency -> snapshot
+           -> train, evaluate -> predict -> rank the queue -> (people annotate)
+
+How a task is claimed, kept alive and committed once is in `workers.progress`; what it asks
+for next is decided in `labeling.loop.turning`, in the transaction that commits it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from celery import shared_task
+from django.conf import settings
+
+from labeling.loop import (
+    acquiring,
+    featuring,
+    figures,
+    importing,
+    predicting,
+    registering,
+    snapshotting,
+    sweeping,
+    turning,
+)
+from labeling.loop.selection import Selection
+from labeling.models import FeatureSet, Library, TrainingRun
+from labeling.models.jobs import JobKind
+from workers import upkeep as _upkeep  # noqa: F401 - its tasks are registered with these
+from workers.chunks import Lease, chunk_task
+from workers.progress import Run, job_task
+from workers.schedules import RETRAIN_ALL
+from workers.stages import listening, training
+
+
+# --- import ---------------------------------------------------------------------------------
+@job_task(JobKind.IMPORT)
+def import_catalogue(run: Run) -> dict[str, Any]:
+    """Read an uploaded catalogue: tracks, labels, legacy answers."""
+    return importing.run_batch(run.arguments["batch"], run.progress, run.should_stop)
+
+
+# --- probe: length, loudness, waveform ------------------------------------------------------
+@job_task(JobKind.PROBE)
+def probe_tracks(run: Run) -> None:
+    """Listen to new files, in chunks shared with other workers."""
+    files = featuring.pending_probe(run.library)
+    parts = run.do_chunks(featuring.chunks(files))
+    with run.committing(
+        {"probed": _sum(parts, "done"), "failed": _sum(parts, "failed")}
+    ) as out:
+        turning.follow_up(run.job, out)
+    sweeping.sweep_peaks()
+
+
+@chunk_task(JobKind.PROBE)
+def probe_some(lease: Lease) -> None:
+    """Listen to the files of one chunk."""
+    files = featuring.still_pending(lease.arguments["ids"])
+    probed, failures = listening.probe_files(lease, files)
+    with lease.finishing({"done": len(probed), "failed": len(failures)}):
+        featuring.record_probes(probed, failures)
+
+
+# --- features -------------------------------------------------------------------------------
+@job_task(JobKind.FEATURES)
+def extract_features(run: Run) -> None:
+    """Compute the features of files that have none, in chunks shared with other workers."""
+    started = time.monotonic()
+    feature_set = featuring.feature_set_of(
+        run.arguments.get("features") or run.library.features
+    )
+    files = featuring.missing_features(run.library, feature_set)
+    parts = run.do_chunks(featuring.chunks(files, feature_set=feature_set.pk))
+    counts = featuring.count(run.library, feature_set, _sum(parts, "done"))
+    facts = {"feature_set": feature_set.name, "windows": _sum(parts, "windows")}
+    with run.committing(counts | facts | _seconds(started)) as result:
+        turning.follow_up(run.job, result)
+    featuring.sweep(feature_set)
+
+
+@chunk_task(JobKind.FEATURES)
+def extract_some(lease: Lease) -> None:
+    """Compute the features of the files of one chunk and write them as one shard."""
+    feature_set = FeatureSet.objects.get(pk=lease.arguments["feature_set"])
+    files = featuring.still_missing(feature_set, lease.arguments["ids"])
+    root = Path(settings.FEATURE_ROOT)
+    rows, failed = listening.features_of_files(lease, feature_set, root, files)
+    with lease.finishing({"windows": sum(row.windows for row in rows)}) as result:
+        featuring.record_features(feature_set, rows, failed)
+        result["done"] = featuring.count_tracks(lease.job.library_id, [r.row_key for r in rows])
+
+
+# --- consistency ----------------------------------------------------------------------------
+@job_task(JobKind.CONSISTENCY)
+def measure_consistency(run: Run) -> dict[str, Any]:
+    """Count new answers into days and pairs, then compute and keep the figures of agreement."""
+    return figures.refresh(run.library)
+
+
+# --- snapshot -------------------------------------------------------------------------------
+@job_task(JobKind.SNAPSHOT)
+def take_snapshot(run: Run) -> dict[str, Any]:
+    """Freeze the answers of a selection."""
+    selection = Selection.of(run.arguments.get("selection", {}))
+    snapshot = snapshotting.take_snapshot(run.library, selection, by_id=run.job.by_id)
+    return snapshotting.answer(snapshot)
+
+
+# --- train, evaluate, promote ---------------------------------------------------------------
+@job_task(JobKind.TRAIN)
+def train_model(run: Run) -> None:
+    """Train on the training side, measure on the audit side, put in use what is not worse."""
+    prepared = training.prepare(run)
+    same = registering.same_run(prepared.snapshot, prepared.digest())
+    if same is not None:
+        _nothing_new(run, same)
+        return
+    started = time.monotonic()
+    with training.recorded(run, prepared) as (row, log):
+        model = training.fit(run, prepared, log)
+        trained = training.saved(model, row, prepared)
+        decision = training.decide(model, trained, prepared)
+        with run.committing(_seconds(started), then=_look_again(run)) as result:
+            registering.register(row, trained, decision)
+            result |= registering.outcome(row)
+            turning.follow_up(run.job, result, skip=_needless(run.library))
+    registering.sweep_models(run.library)
+    sweeping.sweep_snapshots(run.library)
+
+
+def _nothing_new(run: Run, same: TrainingRun) -> None:
+    """Say that the answers and the configuration are those of an earlier run."""
+    facts = {**registering.outcome(same), "is_unchanged": True, "seconds": 0.0}
+    with run.committing(facts, then=_look_again(run)) as result:
+        turning.follow_up(run.job, result, skip=_needless(run.library))
+
+
+def _look_again(run: Run) -> Callable[[], None]:
+    """Return what asks for the next turn if enough answers came in while this one went on."""
+    return lambda: turning.after_training(run.library)
+
+
+def _needless(library: Library) -> list[str]:
+    return [] if predicting.is_stale(library) else [JobKind.PREDICT]
+
+
+@job_task(JobKind.EVALUATE)
+def evaluate_folds(run: Run) -> dict[str, Any]:
+    """Measure a configuration by folds; registers nothing, so no training waits for it."""
+    return training.cross_validated(run, training.prepare(run), int(run.arguments["folds"]))
+
+
+# --- predict --------------------------------------------------------------------------------
+@job_task(JobKind.PREDICT)
+def predict_pool(run: Run) -> None:
+    """Score every track that has features by the model in use, or by the one asked for."""
+    started, library = time.monotonic(), run.library
+    version, found, scores = training.score_all(run, library, run.arguments.get("model"))
+    written = predicting.write(version, found, scores)
+    facts = {"model_version": version.number, "tracks": len(found.track_ids)}
+    with run.committing(facts | _seconds(started)) as result:
+        predicting.record(version, written)
+        turning.follow_up(run.job, result)
+    predicting.sweep(library)
+
+
+# --- acquire: rank the queue ----------------------------------------------------------------
+@job_task(JobKind.RANK)
+def rank_queue(run: Run) -> None:
+    """Choose what to ask next and put the new round in the place of the live one."""
+    round_ = acquiring.build(run.library, tell=run.progress)
+    with run.committing({"round": round_.number, "strategy": round_.strategy}) as result:
+        acquiring.switch(round_)
+        turning.follow_up(run.job, result)
+    acquiring.forget_old_rounds(run.library)
+
+
+# --- by itself, at night --------------------------------------------------------------------
+@shared_task(name=RETRAIN_ALL, queue="default", ignore_result=True)
+def retrain_all() -> None:
+    """Turn the loop in every library where something is new."""
+    for library in Library.objects.all():
+        turning.request_nightly(library)
+
+
+def _sum(parts: list[dict[str, Any]], name: str) -> int:
+    return sum(part.get(name, 0) for part in parts)
+
+
+def _seconds(since: float) -> dict[str, float]:
+    return {"seconds": round(time.monotonic() - since, 3)}
