@@ -305,6 +305,25 @@ def test_skip_asks_for_a_reason(page):
     assert Annotation.objects.count() == 0
 
 
+def test_a_closed_question_does_not_close_the_next_one(page):
+    """The browser tells of a closing later than it closes: both keys may come before it."""
+    before = name_of(page)
+    page.evaluate("""() => {
+      const press = (target, key) =>
+        target.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true, cancelable: true }));
+      const dialog = document.getElementById("skip-dialog");
+      press(document.body, "s");
+      press(dialog, "Escape");
+      return Promise.resolve().then(() => press(document.body, "s"));
+    }""")
+    expect(page.locator("#skip-dialog")).to_be_visible()
+    press(page, "3")
+    expect(page.locator("#track-name")).not_to_have_text(before)
+    all_saved(page)
+    assert Presentation.objects.get(track__title=before).outcome == "skipped"
+    assert Presentation.objects.filter(outcome="skipped").count() == 1
+
+
 def test_undo_right_after_a_skip_brings_the_track_back(page):
     before = name_of(page)
     press(page, "d", "s", "3")

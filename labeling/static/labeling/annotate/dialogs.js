@@ -34,6 +34,7 @@ function choose(dialog, buttons) {
       dialog.close();
       resolve(value);
     };
+    const isDisabled = () => buttons.some((button) => button.disabled);
     const enable = (isOpen) => buttons.forEach((button) => { button.disabled = !isOpen; });
     // A dialog that comes by itself must not take the keys that were meant for the page.
     const guardMs = Number(dialog.dataset.guardMs ?? 0);
@@ -43,10 +44,18 @@ function choose(dialog, buttons) {
       button.addEventListener("click", () => finish(button), { signal });
     });
     dialog.addEventListener("cancel", (event) => {
-      if (buttons.some((button) => button.disabled)) event.preventDefault();
+      if (isDisabled()) event.preventDefault();
     }, { signal });
-    dialog.addEventListener("close", () => finish(null), { signal });
+    // The browser tells of a closing a little later: by then the next question may be open,
+    // and it must not take the end of the one before for its own.
+    dialog.addEventListener("close", () => { if (!dialog.open) finish(null); }, { signal });
     dialog.addEventListener("keydown", (event) => {
+      if (event.key === "Escape") {
+        event.preventDefault();
+        event.stopPropagation();
+        if (!isDisabled()) finish(null);
+        return;
+      }
       const button = buttons.find((one) => one.querySelector("kbd").textContent === event.key);
       if (!button || button.disabled || event.ctrlKey || event.metaKey || event.altKey) return;
       event.preventDefault();
