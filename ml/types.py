@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Self
+from typing import Any, Literal, Self, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -40,6 +40,12 @@ class Hashed:
                 f"{cls.__name__} has no {', '.join(unknown)}; known: {sorted(known)}"
             )
         return cls(**values)
+
+
+def require_choice(name: str, value: str, known: tuple[str, ...]) -> None:
+    """Raise ParameterError unless `value` is one of `known`."""
+    if value not in known:
+        raise ParameterError(f"{name} is {value!r}; known: {', '.join(known)}")
 
 
 @dataclass(frozen=True)
@@ -95,12 +101,36 @@ FEATURE_CONFIGS: dict[str, FeatureConfig] = {
 }
 
 
+#: Which part is held out to stop by and to calibrate on: whole split groups, single tracks,
+#: or windows, so that windows of one track lie on both sides (as in the study).
+Split = Literal["grouped", "tracks", "windows"]
+#: How the items of an epoch are drawn: every track alike, or a label by its frequency, a track
+#: that has it, one of its windows (as in the study).
+Sampling = Literal["uniform", "label-distribution"]
+Calibration = Literal["platt", "none"]
+Thresholds = Literal["tuned", "half"]
+Bias = Literal["prior", "zero"]
+
+
 @dataclass(frozen=True)
 class TrainingConfig(Hashed):
     """What one training does with a label matrix; the network reads the rest of its own.
 
     `epochs`, `batch_size` and `learning_rate` of 0 mean "the network's own default".
     `options` are the network's further parameters, by name.
+
+    Attributes
+    ----------
+    loss : a name in `ml.losses.LOSSES`, or "keras-class-weight".
+    validation_share : part of the groups, tracks or windows held out, above 0, at most 0.5.
+    split, sampling : see `Split` and `Sampling`.
+    calibration : "platt", or "none": the outputs of the network are the probabilities.
+    thresholds : "tuned" for F1 on what was held out, or "half": 0.5 for every label.
+    bias : the output bias starts at the log odds of the labels ("prior"), or at 0.
+
+    Raises
+    ------
+    ParameterError : split, sampling, calibration, thresholds or bias is not a known choice.
     """
 
     network: str = "pooled"
@@ -112,6 +142,18 @@ class TrainingConfig(Hashed):
     loss: str = "sqrt-weighted-bce"
     validation_share: float = 0.15
     options: tuple[tuple[str, float | str | bool], ...] = ()
+    split: Split = "grouped"
+    sampling: Sampling = "uniform"
+    calibration: Calibration = "platt"
+    thresholds: Thresholds = "tuned"
+    bias: Bias = "prior"
+
+    def __post_init__(self) -> None:
+        require_choice("split", self.split, get_args(Split))
+        require_choice("sampling", self.sampling, get_args(Sampling))
+        require_choice("calibration", self.calibration, get_args(Calibration))
+        require_choice("thresholds", self.thresholds, get_args(Thresholds))
+        require_choice("bias", self.bias, get_args(Bias))
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
