@@ -114,6 +114,8 @@ class TrainedModel:
         on_items: OnItems | None,
         should_stop: ShouldStop | None,
     ) -> FloatArray:
+        if not features.n_tracks:  # no tracks have no shape either
+            return np.empty((0, self.n_labels), dtype=np.float32)
         inputs = scaled_inputs(features, self.network.needs, self.scaler, self.plan)
         if inputs.item_shape != self.item_shape:
             raise ParameterError(

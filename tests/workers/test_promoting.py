@@ -7,8 +7,8 @@ import pytest
 from labeling.loop import registering
 from labeling.models import Label, ModelVersion, PromotionEvent, Track, TrainingRun
 from tests.answers import say
-from tests.factories import make_labels
-from tests.planted_library import plant
+from tests.factories import make_annotator, make_labels
+from tests.planted_library import catalogue, plant
 from tests.workers.test_round import round_of, run
 
 pytestmark = pytest.mark.django_db
@@ -105,3 +105,15 @@ def test_what_has_left_the_audit_side_since_is_not_learnt_from():
     Track.objects.filter(pk=planted.tracks[0].pk).update(is_audit=False)
     run("train", planted.library, "--snapshot", "1", "--inline")
     assert TrainingRun.objects.get().config["tracks"] == 44
+
+
+@pytest.mark.parametrize("n_audit", [0, 4])
+def test_newer_answers_decide_while_no_audit_track_was_judged(n_audit):
+    planted = plant(n_audit=n_audit, answers=False)
+    catalogue(planted, range(n_audit, 60))
+    assert round_of(planted.library)["model_version"] == 1
+    catalogue(planted, range(10, 30), annotator=make_annotator(planted.library), shift=1)
+    answer = round_of(planted.library)
+    assert (answer["model_version"], answer["promoted"]) == (2, True)
+    event = PromotionEvent.objects.first()
+    assert event.reason.startswith("0 audit tracks can be compared, too few")
