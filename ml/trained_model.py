@@ -127,6 +127,7 @@ class TrainedModel:
             inputs,
             np.arange(features.n_tracks),
             self.n_labels,
+            pooling=str(self.plan.options["pooling"]),
             on_items=on_items,
             check=polled(should_stop),
         )

@@ -9,11 +9,13 @@ Stage: train, after a snapshot froze who is learnt from and before evaluation on
 What was not judged has no part in any of it. Cheap networks are cross-fitted: up to five
 grouped folds give the number of epochs and the out-of-fold scores for step 3, then the network
 is fitted once more on every track. For the others one part of the groups is held out for both.
+The TrainingConfig can ask for less: a split of single tracks or windows, no calibration, a cut
+at one half (`ml.recipes` says who does, and why).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -29,6 +31,7 @@ from ml.networks.base import (
     EpochReport,
     FitData,
     Fitted,
+    Inputs,
     Network,
     OnEpoch,
     Plan,
@@ -37,12 +40,13 @@ from ml.networks.base import (
     Watch,
     plan_of,
 )
-from ml.networks.inputs import Scaler, fit_scaler, scaled_inputs
+from ml.networks.inputs import DrawnByLabel, Scaler, fit_scaler, scaled_inputs
 from ml.networks.loop import score_tracks
 from ml.splits import grouped_folds
 from ml.track_features import TrackFeatures
 from ml.trained_model import TrainedModel
 from ml.types import LabelMatrix, TrainingConfig
+from ml.window_split import split_windows
 
 __all__ = ["EpochReport", "TrainedModel", "train"]
 
@@ -60,8 +64,7 @@ class _Work:
 
     network: Network
     plan: Plan
-    loss: str
-    validation_share: float
+    config: TrainingConfig
     features: TrackFeatures
     labels: LabelMatrix
     groups: npt.NDArray[Any]
@@ -81,11 +84,11 @@ class _Work:
 
 @dataclass(frozen=True)
 class _Outcome:
-    """A fitted network and scores of tracks it had not seen: rows and their raw logits."""
+    """A fitted network and scores of tracks it had not seen: what they are, raw logits."""
 
     fitted: Fitted
     scaler: Scaler
-    unseen: IndexArray
+    unseen: LabelMatrix
     logits: FloatArray
     history: tuple[EpochReport, ...]
 
@@ -113,19 +116,22 @@ def train(
     Returns
     -------
     TrainedModel. Labels without a judged positive, or without a judged negative, stay in its
-    outputs as the constant prior. With a single group nothing can be held out: the network
-    then runs all its epochs and its probabilities are not calibrated.
+    outputs as the constant prior. With a single group (or track, or window: whatever the config
+    splits) nothing can be held out: the network then runs all its epochs, its probabilities
+    are not calibrated, and tuned thresholds are the prior.
 
     Raises
     ------
     NothingToLearnError : no label has both a positive and a negative.
-    ParameterError : shapes differ, a parameter is out of range, a feature is not finite.
+    ParameterError : shapes differ, a parameter is out of range or of no use to this network,
+        a feature is not finite.
     NetworkDivergedError : a loss or output became NaN or infinite.
     CancelledError : `should_stop` said so; nothing is kept.
     """
     uids = tuple(label_uids) or tuple(str(index) for index in range(labels.n_labels))
     _validate(features, labels, groups, config, uids)
     network = load_network(config.network)
+    _require_windows(network, config)
     judged = _judged(network, features, labels)
     is_learnt = scorable_labels(judged)
     if not is_learnt.any():
@@ -137,15 +143,14 @@ def train(
     work = _Work(
         network=network,
         plan=plan_of(network, config, n_items=int(learnt.label_mask.any(axis=1).sum())),
-        loss=config.loss,
-        validation_share=config.validation_share,
+        config=config,
         features=features,
         labels=learnt,
-        groups=np.asarray(groups),
+        groups=np.arange(len(groups)) if config.split == "tracks" else np.asarray(groups),
         on_epoch=on_epoch,
         should_stop=should_stop,
     )
-    outcome = _cross_fit(work) if network.is_cheap else _hold_out(work)
+    outcome = _way_of(work)(work)
     return _calibrated(outcome, work, config, uids, prevalence(judged), is_learnt)
 
 
@@ -169,6 +174,21 @@ def _validate(
         )
 
 
+def _require_windows(network: Network, config: TrainingConfig) -> None:
+    if config.split == "windows" and network.needs != "windows":
+        raise ParameterError(
+            f"split is 'windows', but network {network.name!r} reads one summary a track; "
+            "take 'grouped' or 'tracks', or a network of windows"
+        )
+
+
+def _way_of(work: _Work) -> Callable[[_Work], _Outcome]:
+    """Choose how validation tracks come about. Windows are held out once, never in folds."""
+    if work.config.split == "windows":
+        return _hold_out_windows
+    return _cross_fit if work.network.is_cheap else _hold_out
+
+
 def _judged(network: Network, features: TrackFeatures, labels: LabelMatrix) -> LabelMatrix:
     """Return the labels with unjudged ones off, and tracks without a window not judged."""
     mask = labels.label_mask
@@ -181,16 +201,28 @@ def _fit(
     work: _Work, training: IndexArray, validation: IndexArray, watch: Watch, plan: Plan
 ) -> tuple[Fitted, Scaler, FitData]:
     scaler = fit_scaler(work.features, training, work.network.needs, plan)
+    odds = log_odds(prevalence(work.labels.rows(training)))
     data = FitData(
-        inputs=scaled_inputs(work.features, work.network.needs, scaler, plan),
+        inputs=_inputs(work, scaler, plan),
         targets=work.labels.labels.astype(np.float32),
-        weights=element_weights(work.loss, work.labels, training),
+        weights=element_weights(work.config.loss, work.labels, training),
         mask=work.labels.label_mask,
         training=training,
         validation=validation,
-        output_bias=log_odds(prevalence(work.labels.rows(training))),
+        output_bias=odds if work.config.bias == "prior" else np.zeros_like(odds),
     )
     return work.network.fit(data, plan, watch), scaler, data
+
+
+def _inputs(work: _Work, scaler: Scaler, plan: Plan) -> Inputs:
+    inputs = scaled_inputs(work.features, work.network.needs, scaler, plan)
+    if work.config.sampling == "uniform":
+        return inputs
+    targets = work.labels.labels.astype(np.float32)
+    if work.network.needs == "summary":
+        return DrawnByLabel(inputs, np.ones(len(targets), dtype=np.intp), 0, targets)
+    counts = work.features.window_counts()
+    return DrawnByLabel(inputs, counts, plan.whole("train_windows"), targets)
 
 
 def _cross_fit(work: _Work) -> _Outcome:
@@ -228,8 +260,9 @@ def _cross_fit(work: _Work) -> _Outcome:
         logits[data.validation] = _scores(work, predictor, data)
     final = _fit_all(work, replace(work.plan, epochs=best), n_fits * work.plan.epochs, epochs)
     history = tuple(report for fitted, _, _ in fits for report in fitted.history)
-    unseen = np.flatnonzero(np.isfinite(logits).all(axis=1))
-    return replace(final, unseen=unseen, logits=logits[unseen], history=history + final.history)
+    rows = np.flatnonzero(np.isfinite(logits).all(axis=1))
+    unseen = work.labels.rows(rows)
+    return replace(final, unseen=unseen, logits=logits[rows], history=history + final.history)
 
 
 def _best_epoch(fits: list[Fitted]) -> int:
@@ -251,28 +284,48 @@ def _fit_all(work: _Work, plan: Plan, first_epoch: int, epochs: int) -> _Outcome
     nobody = np.zeros(0, dtype=np.intp)
     fitted, scaler, data = _fit(work, work.usable, nobody, watch, plan)
     no_logits = np.zeros((0, data.n_labels), dtype=np.float32)
-    return _Outcome(fitted, scaler, nobody, no_logits, fitted.history)
+    return _Outcome(fitted, scaler, work.labels.rows(nobody), no_logits, fitted.history)
 
 
 def _hold_out(work: _Work) -> _Outcome:
     """Fit on most groups; stop, calibrate and tune by the rest."""
-    n_parts = min(work.n_groups, max(2, round(1 / work.validation_share)))
+    n_parts = min(work.n_groups, max(2, round(1 / work.config.validation_share)))
     if n_parts < 2:
         return _fit_all(work, work.plan, first_epoch=0, epochs=work.plan.epochs)
     usable = work.usable
     parts = grouped_folds(
         work.labels.rows(usable), work.groups[usable], n_parts, work.plan.seed
     )
+    return _fit_beside(work, usable[parts != 0], usable[parts == 0])
+
+
+def _hold_out_windows(work: _Work) -> _Outcome:
+    """Fit on most windows; stop, calibrate and tune by the rest, of the same tracks."""
+    rows = split_windows(
+        work.features, work.usable, work.config.validation_share, work.plan.seed
+    )
+    if len(rows.validation) == 0:
+        return _fit_all(work, work.plan, first_epoch=0, epochs=work.plan.epochs)
+    parts = replace(work, features=rows, labels=work.labels.rows(rows.track_of))
+    return _fit_beside(parts, rows.training, rows.validation)
+
+
+def _fit_beside(work: _Work, training: IndexArray, validation: IndexArray) -> _Outcome:
     watch = Watch(on_epoch=work.on_epoch, should_stop=work.should_stop)
-    fitted, scaler, data = _fit(work, usable[parts != 0], usable[parts == 0], watch, work.plan)
+    fitted, scaler, data = _fit(work, training, validation, watch, work.plan)
     logits = _scores(work, fitted.predictor, data)
-    return _Outcome(fitted, scaler, data.validation, logits, fitted.history)
+    return _Outcome(fitted, scaler, work.labels.rows(validation), logits, fitted.history)
 
 
 def _scores(work: _Work, predictor: Predictor, data: FitData) -> FloatArray:
     watch = Watch(should_stop=work.should_stop)
     return score_tracks(
-        predictor, data.inputs, data.validation, data.n_labels, check=watch.check
+        predictor,
+        data.inputs,
+        data.validation,
+        data.n_labels,
+        pooling=str(work.plan.options["pooling"]),
+        check=watch.check,
     )
 
 
@@ -286,10 +339,12 @@ def _calibrated(
 ) -> TrainedModel:
     platt = PlattScaling.identity(len(prior))
     thresholds: npt.NDArray[Any] = prior
-    if len(outcome.unseen):
-        unseen = work.labels.rows(outcome.unseen)
-        platt = fit_platt(outcome.logits, unseen)
-        thresholds = tune_thresholds(platt.apply(outcome.logits), unseen)
+    if outcome.unseen.n_tracks and config.calibration == "platt":
+        platt = fit_platt(outcome.logits, outcome.unseen)
+    if outcome.unseen.n_tracks:
+        thresholds = tune_thresholds(platt.apply(outcome.logits), outcome.unseen)
+    if config.thresholds == "half":
+        thresholds = np.full(len(prior), 0.5)
     return TrainedModel(
         config=config,
         label_uids=uids,

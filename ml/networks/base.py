@@ -7,6 +7,7 @@ element weights, scales the inputs, and calibrates what comes out.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
@@ -15,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ml.errors import CancelledError, ParameterError
-from ml.types import TrainingConfig
+from ml.types import TrainingConfig, require_choice
 
 FloatArray = npt.NDArray[np.float32]
 IndexArray = npt.NDArray[np.intp]
@@ -75,7 +76,11 @@ COMMON_OPTIONS: dict[str, Option] = {
     # evenly spaced; 0 means all. Networks that need summaries ignore both.
     "train_windows": 4,
     "predict_windows": 8,
+    # How a track is scored from its items: by the mean of their log odds, or (the study's) by
+    # the log odds of the mean of their probabilities.
+    "pooling": "mean-logit",
 }
+POOLINGS = ("mean-logit", "mean-probability")
 
 
 def plan_of(network: Network, config: TrainingConfig, n_items: int = 0) -> Plan:
@@ -106,6 +111,7 @@ def plan_of(network: Network, config: TrainingConfig, n_items: int = 0) -> Plan:
     for name in ("epochs", "batch_size", "learning_rate", "patience"):
         if getattr(plan, name) <= 0:
             raise ParameterError(f"{name} is {getattr(plan, name)}; it must be above 0")
+    require_choice("pooling", str(plan.options["pooling"]), POOLINGS)
     return plan
 
 
@@ -165,7 +171,10 @@ class EpochReport:
     """One epoch, as the progress of a job and the curves of a report show it.
 
     `epoch` counts from 1 to at most `epochs`, over all parts of the training (`stage` names
-    the part); losses are means over judged elements; NaN where there was nothing to score.
+    the part); losses, weighted as the training is, and binary accuracies (at 0.5) are means
+    over judged elements. `loss` and `binary_accuracy` are running means over the batches of
+    the epoch, with dropout, as Keras shows them. NaN where there was nothing to score, and in
+    the reports of models that are older than a figure.
     """
 
     epoch: int
@@ -175,6 +184,8 @@ class EpochReport:
     validation_macro_ap: float
     seconds: float
     stage: str = "fit"
+    binary_accuracy: float = math.nan
+    validation_binary_accuracy: float = math.nan
 
 
 OnEpoch = Callable[[EpochReport], None]

@@ -131,6 +131,52 @@ class WindowInputs:
 TrackInputs = SummaryInputs | WindowInputs
 
 
+@dataclass(frozen=True)
+class DrawnByLabel:
+    """Items drawn as the study drew them: a label by its frequency, a track, a window.
+
+    A label is drawn by the number of tracks that have it, then one of these tracks, then one
+    of its windows, all with replacement. That is a uniform draw among all (track, label)
+    pairs: a track with two labels is seen twice as often as one with one, one without a label
+    never, and rare labels as rarely as they are. An epoch has as many draws as the items that
+    `inputs` would draw. Where no track has a label, `inputs` draws.
+
+    Attributes
+    ----------
+    inputs : the items. counts : (n_tracks,) items of each track; an epoch counts at most
+    `limit` of each (0: all). targets : (n_tracks, n_labels), 1 where a label was given.
+    """
+
+    inputs: TrackInputs
+    counts: IndexArray
+    limit: int
+    targets: FloatArray
+
+    @property
+    def item_shape(self) -> tuple[int, ...]:
+        """Shape of one item."""
+        return self.inputs.item_shape
+
+    def draw(self, tracks: IndexArray, rng: np.random.Generator) -> IndexArray:
+        """Return the items of one epoch, (m, 2), in the order they are drawn."""
+        held = tracks[self.counts[tracks] > 0]
+        pairs = np.nonzero(self.targets[held] > 0)[0]
+        if len(pairs) == 0:
+            return self.inputs.draw(tracks, rng)
+        counts = self.counts[held]
+        n_draws = int((np.minimum(counts, self.limit) if self.limit else counts).sum())
+        rows = pairs[rng.integers(len(pairs), size=n_draws)]
+        return np.column_stack([held[rows], rng.integers(counts[rows])]).astype(np.intp)
+
+    def fixed(self, tracks: IndexArray) -> IndexArray:
+        """Return the items by which `tracks` are scored, as `inputs` gives them."""
+        return self.inputs.fixed(tracks)
+
+    def gather(self, items: IndexArray) -> FloatArray:
+        """Return float32 (m, *item_shape), scaled."""
+        return self.inputs.gather(items)
+
+
 def evenly_spaced(tracks: IndexArray, counts: IndexArray, limit: int) -> IndexArray:
     """Return (track, window) of at most `limit` windows of each track; 0 means all.
 

@@ -24,7 +24,7 @@ from ml.networks.base import (
     Watch,
     Weights,
 )
-from ml.networks.loop import run_epochs
+from ml.networks.loop import Step, run_epochs
 
 if TYPE_CHECKING:
     import keras
@@ -156,11 +156,14 @@ class KerasTrainer(KerasPredictor):
             self._descend, input_signature=[items, elements, elements], jit_compile=False
         )
 
-    def step(self, items: FloatArray, targets: FloatArray, weights: FloatArray) -> float:
-        """Take one step of Adam; return the loss before it, penalties included."""
-        return float(self._step(items, targets, weights))
+    def step(self, items: FloatArray, targets: FloatArray, weights: FloatArray) -> Step:
+        """Take one step of Adam; return the loss (penalties too) and the hits before it."""
+        loss, n_right = self._step(items, targets, weights)
+        return Step(float(loss), int(n_right))
 
-    def _descend(self, items: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+    def _descend(
+        self, items: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         import tensorflow as tf
 
         with tf.GradientTape() as tape:
@@ -169,4 +172,5 @@ class KerasTrainer(KerasPredictor):
             loss = tf.reduce_sum(losses * weights) + sum(self.model.losses, start=0.0)
         variables = self.model.trainable_variables
         self._optimiser.apply(tape.gradient(loss, variables), variables)
-        return loss
+        is_right = tf.equal(logits > 0, targets > 0) & (weights > 0)
+        return loss, tf.math.count_nonzero(is_right)

@@ -10,10 +10,11 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from ml.calibration import logit, sigmoid
 from ml.errors import NetworkDivergedError
 from ml.metrics import average_precision
 from ml.networks.base import (
@@ -36,11 +37,21 @@ SCORING_BATCH = 256
 _BATCHES_BETWEEN_CHECKS = 8
 
 
+class Step(NamedTuple):
+    """What one batch was like before the step: its loss, and how many elements were right.
+
+    `n_right` counts elements of weight above 0 that are on the right side of 0.5.
+    """
+
+    loss: float
+    n_right: int
+
+
 class Trainable(Predictor, Protocol):
     """A predictor that can also take a step downhill."""
 
-    def step(self, items: FloatArray, targets: FloatArray, weights: FloatArray) -> float:
-        """Take one step of the optimiser; return the loss before it.
+    def step(self, items: FloatArray, targets: FloatArray, weights: FloatArray) -> Step:
+        """Take one step of the optimiser; return the loss and the hits before it.
 
         `weights` are those of the elements already divided by the number that count, so the
         loss is the plain sum of weight x cross-entropy.
@@ -56,14 +67,17 @@ def score_tracks(
     tracks: IndexArray,
     n_labels: int,
     *,
+    pooling: str = "mean-logit",
     on_items: Callable[[int, int], None] | None = None,
     check: Callable[[], None] | None = None,
 ) -> FloatArray:
     """Return float32 (m, n_labels): a track's logits are the mean over its items.
 
-    The mean of logits, not of probabilities: it is what Platt scaling then corrects, and no
-    window at certainty drowns the others. A track without items gets NaN.
+    The mean of logits by default, not of probabilities: it is what Platt scaling then corrects,
+    and no window at certainty drowns the others. `pooling` "mean-probability" takes the log
+    odds of the mean of the probabilities, as the study did. A track without items gets NaN.
     """
+    is_probability = pooling == "mean-probability"
     items = inputs.fixed(tracks)
     sums = np.zeros((len(tracks), n_labels), dtype=np.float64)
     place = np.repeat(np.arange(len(tracks)), _items_a_track(items, tracks))
@@ -72,13 +86,14 @@ def score_tracks(
         if check is not None:
             check()
         logits = predictor.logits(inputs.gather(part))
-        np.add.at(sums, place[done : done + len(part)], logits)
+        values = sigmoid(logits) if is_probability else logits
+        np.add.at(sums, place[done : done + len(part)], values)
         done += len(part)
         if on_items is not None:
             on_items(done, len(items))
     counts = np.bincount(place, minlength=len(tracks))[:, None]
     means = np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts > 0)
-    return means.astype(np.float32)
+    return (logit(means) if is_probability else means).astype(np.float32)
 
 
 def _items_a_track(items: IndexArray, tracks: IndexArray) -> IndexArray:
@@ -126,19 +141,21 @@ def run_epochs(trainable: Trainable, data: FitData, plan: Plan, watch: Watch) ->
     best, history, by_epoch = _Best(), [], []
     for epoch in range(1, plan.epochs + 1):
         started = time.perf_counter()
-        loss = _one_epoch(trainable, data, plan, rng, watch)
-        validation_loss, validation_ap = _validate(trainable, data, watch)
+        learnt = _one_epoch(trainable, data, plan, rng, watch)
+        held_out = _validate(trainable, data, plan, watch)
         report = EpochReport(
             epoch=watch.first_epoch + epoch,
             epochs=watch.epochs or plan.epochs,
-            loss=loss,
-            validation_loss=validation_loss,
-            validation_macro_ap=validation_ap,
+            loss=learnt.loss,
+            validation_loss=held_out.loss,
+            validation_macro_ap=held_out.macro_ap,
             seconds=time.perf_counter() - started,
             stage=watch.stage,
+            binary_accuracy=learnt.binary_accuracy,
+            validation_binary_accuracy=held_out.binary_accuracy,
         )
         history.append(report)
-        best.offer(epoch, validation_loss, trainable)
+        best.offer(epoch, held_out.loss, trainable)
         if watch.keeps_every_epoch:
             by_epoch.append(trainable.weights())
         if watch.on_epoch is not None:
@@ -150,11 +167,19 @@ def run_epochs(trainable: Trainable, data: FitData, plan: Plan, watch: Watch) ->
     return Fitted(trainable, tuple(history), best.epoch, tuple(by_epoch))
 
 
+class _Figures(NamedTuple):
+    """Of one side in one epoch; NaN where nothing was judged."""
+
+    loss: float = math.nan
+    binary_accuracy: float = math.nan
+    macro_ap: float = math.nan
+
+
 def _one_epoch(
     trainable: Trainable, data: FitData, plan: Plan, rng: np.random.Generator, watch: Watch
-) -> float:
+) -> _Figures:
     items = data.inputs.draw(data.training, rng)
-    total, n_judged = 0.0, 0
+    total, n_right, n_judged = 0.0, 0, 0
     for number, part in enumerate(batches(items, plan.batch_size)):
         if number % _BATCHES_BETWEEN_CHECKS == 0:
             watch.check()
@@ -163,28 +188,39 @@ def _one_epoch(
         if judged == 0:
             continue
         weights = data.weights[rows] / np.float32(judged)
-        loss = trainable.step(data.inputs.gather(part), data.targets[rows], weights)
+        loss, right = trainable.step(data.inputs.gather(part), data.targets[rows], weights)
         if not math.isfinite(loss):
             raise NetworkDivergedError(
                 f"the training loss became {loss}; "
                 "lower the learning rate or check the features"
             )
         total, n_judged = total + loss * judged, n_judged + judged
-    return total / n_judged if n_judged else math.nan
+        n_right += right
+    return _Figures(total / n_judged, n_right / n_judged) if n_judged else _Figures()
 
 
-def _validate(trainable: Trainable, data: FitData, watch: Watch) -> tuple[float, float]:
-    """Loss (weighted as in training) and macro AP on the validation tracks; NaN without."""
+def _validate(trainable: Trainable, data: FitData, plan: Plan, watch: Watch) -> _Figures:
+    """Loss (weighted as in training), accuracy and macro AP on the validation tracks."""
     rows = data.validation
-    if len(rows) == 0:
-        return math.nan, math.nan
-    logits = score_tracks(trainable, data.inputs, rows, data.n_labels, check=watch.check)
     mask = data.mask[rows]
+    if not mask.any():
+        return _Figures()
+    logits = score_tracks(
+        trainable,
+        data.inputs,
+        rows,
+        data.n_labels,
+        pooling=str(plan.options["pooling"]),
+        check=watch.check,
+    )
     if not np.isfinite(logits[mask]).all():
         raise NetworkDivergedError("the outputs for the validation tracks are not finite")
-    logits = np.where(mask, logits, 0.0)
-    loss = weighted_bce(logits, data.targets[rows], data.weights[rows], int(mask.sum()))
-    return loss, macro_ap(logits, data.targets[rows] > 0, mask)
+    logits, targets = np.where(mask, logits, 0.0), data.targets[rows]
+    return _Figures(
+        weighted_bce(logits, targets, data.weights[rows], int(mask.sum())),
+        float(((logits > 0) == (targets > 0))[mask].mean()),
+        macro_ap(logits, targets > 0, mask),
+    )
 
 
 def macro_ap(scores: FloatArray, targets: np.ndarray, mask: np.ndarray) -> float:

@@ -28,7 +28,7 @@ from ml.networks.base import (
     Watch,
     Weights,
 )
-from ml.networks.loop import run_epochs
+from ml.networks.loop import Step, run_epochs
 
 #: Shared with the Keras twin, which must start and end where this one does.
 POOLED_DEFAULTS = Defaults(
@@ -105,16 +105,16 @@ class NumpyPooled:
         """Put weights back."""
         self._weights = {name: weights[name].copy() for name in self._weights}
 
-    def step(self, items: FloatArray, targets: FloatArray, weights: FloatArray) -> float:
-        """Take one step of Adam; return the loss before it, L2 included."""
+    def step(self, items: FloatArray, targets: FloatArray, weights: FloatArray) -> Step:
+        """Take one step of Adam; return the loss (L2 included) and the hits before it."""
         with np.errstate(over="ignore", invalid="ignore"):
-            loss, gradients = self._gradients(items, targets, weights)
+            step, gradients = self._gradients(items, targets, weights)
             self._adam(gradients)
-        return loss
+        return step
 
     def _gradients(
         self, items: FloatArray, targets: FloatArray, weights: FloatArray
-    ) -> tuple[float, Weights]:
+    ) -> tuple[Step, Weights]:
         kernels = self._weights["hidden.kernel"], self._weights["output.kernel"]
         hidden = np.maximum(items @ kernels[0] + self._weights["hidden.bias"], 0)
         logits = hidden @ kernels[1] + self._weights["output.bias"]
@@ -122,7 +122,9 @@ class NumpyPooled:
         penalty = self._l2 * (np.sum(kernels[0] ** 2) + np.sum(kernels[1] ** 2))
         slope = weights * (sigmoid(logits) - targets)
         back = (slope @ kernels[1].T) * (hidden > 0)
-        return float(np.sum(weights * cross_entropy) + penalty), {
+        is_right = ((logits > 0) == (targets > 0)) & (weights > 0)
+        loss = float(np.sum(weights * cross_entropy) + penalty)
+        return Step(loss, int(is_right.sum())), {
             "hidden.kernel": items.T @ back + 2 * self._l2 * kernels[0],
             "hidden.bias": back.sum(axis=0),
             "output.kernel": hidden.T @ slope + 2 * self._l2 * kernels[1],
