@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from ml.audio import AudioPath, AudioReader
 from ml.features import mfcc_windows
+from ml.spectra import spectral_windows
 from ml.summaries import summarise
 from ml.types import FeatureConfig
 
@@ -20,7 +21,7 @@ class Extraction:
     Attributes
     ----------
     windows : float32, shape (n, *config.frame_shape), n >= 1.
-    summary : float32, shape (d,), see `ml.summaries`.
+    summary : float32, shape (d,), see `summarise_windows`.
     bit_rate : of the file, bits a second. length_known_s : as in `Excerpt`.
     warning : what a curator should know, None where all is well.
     """
@@ -32,6 +33,34 @@ class Extraction:
     warning: str | None
 
 
+def compute_windows(
+    samples: npt.NDArray[np.floating], config: FeatureConfig
+) -> npt.NDArray[np.float32]:
+    """Return the windows of a signal, float32 (n, *config.frame_shape), of the config's kind.
+
+    Raises
+    ------
+    ParameterError : `samples` is not one-dimensional or is empty, or the config is impossible.
+    """
+    if config.kind == "mfcc":
+        return mfcc_windows(samples, config)
+    return spectral_windows(samples, config)
+
+
+def summarise_windows(
+    windows: npt.NDArray[np.floating], config: FeatureConfig
+) -> npt.NDArray[np.float32]:
+    """Return the summary of a track, float32 (d,): see `ml.summaries`.
+
+    Of a spectrogram it is the mean and the deviation of each band: the correlations of 80
+    bands would be thousands of numbers.
+    """
+    if config.kind != "log-mel":
+        return summarise(windows, config.step_s)
+    frames = windows.reshape(-1, windows.shape[-1]).astype(np.float64)
+    return np.concatenate([frames.mean(axis=0), frames.std(axis=0)]).astype(np.float32)
+
+
 def extract(reader: AudioReader, path: AudioPath, config: FeatureConfig) -> Extraction:
     """Return the windows and the summary of the middle of a file.
 
@@ -40,13 +69,13 @@ def extract(reader: AudioReader, path: AudioPath, config: FeatureConfig) -> Extr
     AudioError : the file cannot be decoded; the reason says why.
     """
     excerpt = reader.excerpt(path, config, is_borrowed=True)
-    windows = mfcc_windows(excerpt.samples, config)
+    windows = compute_windows(excerpt.samples, config)
     notes = [excerpt.warning] if excerpt.warning else []
     if len(excerpt.samples) < round(config.window_s * config.sample_rate_hz):
         notes.append(f"shorter than one window of {config.window_s:g} s: silence completes it")
     return Extraction(
         windows=windows,
-        summary=summarise(windows, config.step_s),
+        summary=summarise_windows(windows, config),
         bit_rate=excerpt.bit_rate,
         length_known_s=excerpt.length_known_s,
         warning="; ".join(notes) or None,

@@ -50,15 +50,18 @@ def require_choice(name: str, value: str, known: tuple[str, ...]) -> None:
 
 @dataclass(frozen=True)
 class FeatureConfig(Hashed):
-    """How MFCC windows are made from an excerpt.
+    """How feature windows are made from an excerpt.
 
     Attributes
     ----------
+    kind : "mfcc" (`ml.features`), or "timbral" and "log-mel" (`ml.spectra`): what a frame
+        holds. The last two have Hann frames without pre-emphasis or lifter.
     sample_rate_hz : rate that audio is brought to before anything else, in Hz.
     excerpt_s : seconds taken from the exact middle; a shorter track is taken whole.
     window_s : length of one window ("sample" in the study), in seconds.
     frame_s, step_s : analysis frame and its step, in seconds.
-    n_fft : FFT length in samples. n_mels : mel filters. n_mfcc : coefficients kept.
+    n_fft : FFT length in samples. n_mels : mel filters. n_mfcc : coefficients kept (not of
+        "log-mel", whose coefficients are the filters).
     fmax_hz : top of the mel bank in Hz. preemphasis, lifter : as python_speech_features.
     semantics : version of the arithmetic; a change of it makes new features.
     """
@@ -77,14 +80,41 @@ class FeatureConfig(Hashed):
     preemphasis: float = 0.97
     lifter: int = 22
     semantics: str = "psf-window-1"
+    kind: str = "mfcc"
+
+    def canonical(self) -> dict[str, Any]:
+        """Return the parameters; the kind only where it is not MFCC.
+
+        There was no kind before there were others: MFCC features keep their digest.
+        """
+        values = super().canonical()
+        if self.kind == "mfcc":
+            del values["kind"]
+        return values
 
     @property
     def frame_shape(self) -> tuple[int, int]:
-        """(frames in a window, coefficients): (99, 13) for 1 s, (24, 13) for 0.25 s."""
+        """(frames in a window, coefficients): (99, 13) for 1 s, (24, 13) for 0.25 s.
+
+        The last frame of an MFCC window is completed with zeros; other kinds have whole frames
+        only.
+        """
         frame = round_half_up(self.frame_s * self.sample_rate_hz)
         step = round_half_up(self.step_s * self.sample_rate_hz)
-        window = round(self.window_s * self.sample_rate_hz)
-        return 1 + -(-max(0, window - frame) // step), self.n_mfcc
+        beyond = max(0, round(self.window_s * self.sample_rate_hz) - frame)
+        steps = -(-beyond // step) if self.kind == "mfcc" else beyond // step
+        return 1 + steps, self.n_coefficients
+
+    @property
+    def n_coefficients(self) -> int:
+        """Values of a frame."""
+        others = {"timbral": self.n_mfcc + N_SHAPE_VALUES, "log-mel": self.n_mels}
+        return others.get(self.kind, self.n_mfcc)
+
+
+#: Values of a timbral frame beside its MFCCs: contrast in seven bands, roll-off, centroid,
+#: flux, zero crossings.
+N_SHAPE_VALUES = 11
 
 
 def round_half_up(value: float) -> int:
@@ -93,11 +123,36 @@ def round_half_up(value: float) -> int:
 
 
 #: The study's two window lengths, and our default: the same with the top of the mel bank at
-#: 15 kHz, above which a file's bit rate leaks into the features.
+#: 15 kHz, above which a file's bit rate leaks into the features. Then what some networks ask
+#: for: timbral statistics (81 kB a track of 40 s) and spectrograms (256 kB; MFCC: 103 kB).
 FEATURE_CONFIGS: dict[str, FeatureConfig] = {
     "seed-1s": FeatureConfig(name="seed-1s"),
     "seed-025s": FeatureConfig(name="seed-025s", window_s=0.25),
     "audiotag": FeatureConfig(name="audiotag", fmax_hz=15_000.0),
+    "timbral": FeatureConfig(
+        name="timbral",
+        kind="timbral",
+        semantics="hann-window-1",
+        frame_s=2_048 / 44_100,
+        step_s=1_024 / 44_100,
+        n_mels=40,
+        fmin_hz=40.0,
+        fmax_hz=15_000.0,
+        preemphasis=0.0,
+        lifter=0,
+    ),
+    "mel-80": FeatureConfig(
+        name="mel-80",
+        kind="log-mel",
+        semantics="hann-window-1",
+        frame_s=2_048 / 44_100,
+        step_s=0.024,
+        n_mels=80,
+        fmin_hz=40.0,
+        fmax_hz=15_000.0,
+        preemphasis=0.0,
+        lifter=0,
+    ),
 }
 
 

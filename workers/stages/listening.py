@@ -11,9 +11,8 @@ from labeling.loop import featuring
 from labeling.loop.featuring import Failure, Probed
 from labeling.models import FeatureSet
 from ml.audio import AudioReader
+from ml.extraction import compute_windows, summarise_windows
 from ml.feature_store import ShardRow, StoreItem, write_shard
-from ml.features import mfcc_windows
-from ml.summaries import summarise
 from ml.types import FeatureConfig
 from workers.chunks import Lease
 from workers.stages.decoding import decode_each
@@ -40,10 +39,10 @@ def features_of_files(
     lost = {failure.audio_id for failure in known}
 
     def extract(reader: AudioReader, audio_id: int, path: Path) -> StoreItem:
-        windows = mfcc_windows(reader.excerpt(path, config).samples, config)
+        windows = compute_windows(reader.excerpt(path, config).samples, config)
         # Summaries are of what is stored, so that they can be computed again from it.
         stored = windows.astype(np.float16)
-        return audio_id, stored, summarise(stored, config.step_s)
+        return audio_id, stored, summarise_windows(stored, config)
 
     readable = [audio_id for audio_id in audio_ids if audio_id not in lost]
     items, failures = decode_each(lease, readable, extract)
