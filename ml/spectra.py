@@ -128,7 +128,7 @@ def _log_mel(spectra: Floats, plan: _Plan) -> Floats:
 def _describe(
     frames: Floats, spectra: Floats, plan: _Plan, config: FeatureConfig, out: Floats
 ) -> None:
-    """Write the timbral values of (windows, frames, bins) to `out` (windows, frames, values)."""
+    """Write the timbral values of (windows, frames, bins) to `out`."""
     energy = np.square(spectra).sum(axis=-1) / np.float32(config.n_fft)
     out[..., 0] = np.log(np.where(energy > 0, energy, _SILENCE))
     out[..., 1 : config.n_mfcc] = _log_mel(spectra, plan) @ plan.cepstra[:, 1:]
@@ -214,7 +214,7 @@ def _bands(hz: npt.NDArray[np.float64], fmax_hz: float) -> tuple[tuple[int, int,
 
 
 def smooth_mel_filters(config: FeatureConfig) -> npt.NDArray[np.float64]:
-    """Return triangular mel filters, shape (n_mels, n_fft // 2 + 1), peak 1 between the bins."""
+    """Return triangular mel filters of peak 1, shape (n_mels, n_fft // 2 + 1)."""
     if not 0 <= config.fmin_hz < config.fmax_hz <= config.sample_rate_hz / 2:
         raise ParameterError(
             f"fmin_hz {config.fmin_hz} and fmax_hz {config.fmax_hz} must be in order and "

@@ -182,5 +182,5 @@ def test_it_refuses_what_is_no_signal(samples):
     ],
 )
 def test_it_refuses_sizes_that_cannot_be(config, changes):
-    with pytest.raises(ParameterError, match="fmax_hz|n_fft"):
+    with pytest.raises(ParameterError, match=r"fmax_hz|n_fft"):
         spectral_windows(noisy(), replace(config, **changes))
