@@ -66,6 +66,7 @@ SEED_2019 = Recipe(
             ("patience", 50),
             ("train_windows", 0),
             ("predict_windows", 0),
+            ("pooling", "mean-probability"),
         ),
         split="windows",
         sampling="label-distribution",

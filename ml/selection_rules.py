@@ -212,8 +212,8 @@ def select(
         changed, left = fold_others(labels, names, rules.top_labels)
     if rules.others == "drop":
         changed, left = drop_others(labels, names, rules.top_labels)
-        had, has = (_positives(matrix).any(axis=1) for matrix in (labels, changed))
-        rows = rows[(has | ~had)[rows]]
+        lost_all = _positives(labels).any(axis=1) > _positives(changed).any(axis=1)
+        rows = rows[~lost_all[rows]]
     changed = changed.rows(rows)
     support = _positives(changed).sum(axis=0)
     columns = np.flatnonzero(support >= rules.min_support)
