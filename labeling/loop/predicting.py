@@ -116,7 +116,7 @@ def is_stale(library: Library) -> bool:
     """Say whether the model in use has not scored the tracks by the features they have now.
 
     Another number of tracks says so at once; where it is the same, what was read is compared:
-    a file may have been replaced.
+    a file may have been replaced. What has lost its files says nothing any more.
     """
     champion = registering.champion_of(library)
     if champion is None:
@@ -124,6 +124,9 @@ def is_stale(library: Library) -> bool:
     row = PredictionSet.objects.filter(model_version=champion).first()
     feature_set = champion.run.feature_set
     if row is None or row.tracks != featuring.tracks_done(library, feature_set):
+        return True
+    root = Path(settings.PREDICTION_ROOT)
+    if not all((root / name).is_file() for name in (row.file, row.index_file)):
         return True
     return row.features_hash != featuring.located(library, feature_set).digest()
 

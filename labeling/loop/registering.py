@@ -139,9 +139,15 @@ def end_without_model(run: TrainingRun, state: str, reason: str) -> None:
 
 
 def same_run(snapshot: Snapshot, digest: str) -> TrainingRun | None:
-    """Return the finished run that had the same snapshot and configuration, if any."""
+    """Return the finished run that had the same snapshot and configuration, if any.
+
+    One whose model has lost its files does not count: only a new training brings them back.
+    """
     done = snapshot.runs.filter(config_hash=digest, state=TrainingRun.State.DONE)
-    return done.select_related("model").order_by("-id").first()
+    for run in done.select_related("model").order_by("-id"):
+        if has_files(run.model):
+            return run
+    return None
 
 
 # --- models ---------------------------------------------------------------------------------
@@ -260,7 +266,9 @@ def _switch(
     with transaction.atomic():
         if previous is not None:
             ModelVersion.objects.filter(pk=previous.pk).update(state=states.RETIRED)
-        ModelVersion.objects.filter(pk=version.pk).update(state=states.CHAMPION)
+        with_files = ModelVersion.objects.filter(pk=version.pk).exclude(folder="")
+        if not with_files.update(state=states.CHAMPION):
+            raise BadInput(_pruned(version))
         PromotionEvent.objects.create(
             library=version.library,
             model_version=version,
@@ -310,14 +318,28 @@ def in_common(
     return np.array(mine, dtype=np.intp), np.array(its, dtype=np.intp)
 
 
+def has_files(version: ModelVersion) -> bool:
+    """Say whether the files of a model are there; it has no folder once it was pruned."""
+    return bool(version.folder) and (Path(settings.MODEL_ROOT) / version.folder).is_dir()
+
+
 def folder_of(version: ModelVersion) -> Path:
-    """Return where the files of a model are."""
+    """Return where the files of a model are; refuse where they were removed to save space."""
+    if not version.folder:
+        raise BadInput(_pruned(version))
     return Path(settings.MODEL_ROOT) / version.folder
 
 
 def folder_name(run: TrainingRun) -> str:
     """Return where the files of a run's model go, below the folder of models."""
     return f"{run.library.slug}/{run.uid.hex}"
+
+
+def _pruned(version: ModelVersion) -> str:
+    return (
+        f"the files of model {version.number} were removed to save space, it stays for its "
+        "figures only: train again to have one like it"
+    )
 
 
 def sweep_models(library: Library) -> list[str]:

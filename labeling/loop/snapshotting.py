@@ -9,7 +9,9 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import uuid
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
@@ -116,14 +118,8 @@ def take_snapshot(
     digest = frozen.digest(selection)
     same = library.snapshots.filter(hash=digest).first()
     if same is not None:
-        # Seen anew at this time: nothing recorded before it is missing from it.
-        Snapshot.objects.filter(pk=same.pk).update(taken_at=taken_at)
-        same.taken_at = taken_at
-        return same
-    file = f"{library.slug}/{digest}.npz"
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, allow_pickle=False, **frozen.arrays())
-    sha256 = put(Path(settings.SNAPSHOT_ROOT) / file, buffer.getvalue())
+        return _seen_again(same, frozen, taken_at)
+    file, sha256 = _written(frozen, f"{library.slug}/{digest}.npz")
     values = {
         "selection": selection.canonical(),
         "file": file,
@@ -136,6 +132,37 @@ def take_snapshot(
         "by_id": by_id,
     }
     return _store(library, digest, values)
+
+
+def _written(frozen: Frozen, file: str) -> tuple[str, str]:
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, allow_pickle=False, **frozen.arrays())
+    return file, put(Path(settings.SNAPSHOT_ROOT) / file, buffer.getvalue())
+
+
+def _seen_again(same: Snapshot, frozen: Frozen, taken_at: datetime) -> Snapshot:
+    """Note when a snapshot was taken anew; write its file again where that is lost.
+
+    The time comes first: `pruning` spares what was taken lately, so a file that is there when
+    the row is read after it stays. A new file has a new name: the old one may be on its way out.
+    """
+    rows = Snapshot.objects.filter(pk=same.pk)
+    # Seen anew at this time: nothing recorded before it is missing from it.
+    rows.update(taken_at=taken_at)
+    same.refresh_from_db()
+    if not _is_whole(same):
+        name = f"{same.library.slug}/{same.hash}-{uuid.uuid4().hex[:8]}.npz"
+        same.file, same.sha256 = _written(frozen, name)
+        rows.update(file=same.file, sha256=same.sha256)
+    return same
+
+
+def _is_whole(snapshot: Snapshot) -> bool:
+    try:
+        _content(snapshot)
+    except BadInput:
+        return False
+    return True
 
 
 def _store(library: Library, digest: str, values: dict[str, Any]) -> Snapshot:
@@ -245,15 +272,20 @@ def split_of(frozen: Frozen) -> dict[str, int]:
 
 def load(snapshot: Snapshot) -> Frozen:
     """Read the arrays of a snapshot back, after its checksum was compared."""
-    path = Path(settings.SNAPSHOT_ROOT) / snapshot.file
+    with np.load(io.BytesIO(_content(snapshot)), allow_pickle=False) as archive:
+        return Frozen.from_arrays({name: archive[name] for name in archive.files})
+
+
+def _content(snapshot: Snapshot) -> bytes:
+    if not snapshot.file:
+        raise BadInput(f"the file of {snapshot} was removed to save space: take another one")
     try:
-        content = path.read_bytes()
+        content = (Path(settings.SNAPSHOT_ROOT) / snapshot.file).read_bytes()
     except OSError:
         raise BadInput(f"the file of {snapshot} is missing: take the snapshot again") from None
     if hashlib.sha256(content).hexdigest() != snapshot.sha256:
         raise BadInput(f"the file of {snapshot} is not the one that was written")
-    with np.load(io.BytesIO(content), allow_pickle=False) as archive:
-        return Frozen.from_arrays({name: archive[name] for name in archive.files})
+    return content
 
 
 def lowest_support(library: Library, selection: Selection, at_least: int = 2) -> Selection:

@@ -154,6 +154,14 @@ def test_stale_until_every_track_is_scored_by_the_features_it_has_now(library, v
     assert predicting.is_stale(library)
 
 
+@pytest.mark.parametrize("name", ["file", "index_file"])
+def test_stale_where_a_file_was_lost(library, version, name):
+    row = predict(library, version)
+    assert not predicting.is_stale(library)
+    (Path(settings.PREDICTION_ROOT) / getattr(row, name)).unlink()
+    assert predicting.is_stale(library)
+
+
 def test_files_that_nobody_names_are_swept_when_they_are_old(library, predicted):
     home = Path(settings.PREDICTION_ROOT) / library.slug
     for name in ("1-old.npy", ".1-killed.npy.new", "1-young.npy"):

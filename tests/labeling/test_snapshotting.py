@@ -352,6 +352,24 @@ def test_changed_file_is_refused(library, labels, ann):
         load(snapshot)
 
 
+@pytest.mark.parametrize("harm", ["remove", "change", "prune"])
+def test_taking_it_again_brings_a_lost_file_back(library, labels, ann, harm):
+    for _ in range(5):
+        say(ann, make_track(library), [labels[0]], offered=labels)
+    snapshot = take_snapshot(library)
+    before, path = cells(load(snapshot)), Path(settings.SNAPSHOT_ROOT) / snapshot.file
+    if harm == "prune":
+        Snapshot.objects.update(file="")
+    elif harm == "change":
+        path.write_bytes(b"other")
+    else:
+        path.unlink()
+    again = take_snapshot(library)
+    assert (again.pk, again.number) == (snapshot.pk, 1)
+    assert cells(load(Snapshot.objects.get())) == cells(load(again)) == before
+    assert again.file != snapshot.file  # that name may be on its way out
+
+
 @pytest.mark.parametrize(
     "selection",
     [

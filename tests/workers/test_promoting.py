@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 
 from labeling.loop import registering
@@ -117,3 +119,14 @@ def test_newer_answers_decide_while_no_audit_track_was_judged(n_audit):
     assert (answer["model_version"], answer["promoted"]) == (2, True)
     event = PromotionEvent.objects.first()
     assert event.reason.startswith("0 audit tracks can be compared, too few")
+
+
+def test_model_whose_files_are_lost_is_trained_anew():
+    planted = plant()
+    round_of(planted.library)
+    shutil.rmtree(registering.folder_of(registering.champion_of(planted.library)))
+    answer = run("train", planted.library, "--inline")
+    assert answer["model_version"] == 2
+    champion = registering.champion_of(planted.library)
+    assert (champion.number, registering.has_files(champion)) == (2, True)
+    assert "cannot be compared" in PromotionEvent.objects.first().reason
