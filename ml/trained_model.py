@@ -19,7 +19,7 @@ from ml.networks.base import EpochReport, Network, Plan, Predictor, ShouldStop, 
 from ml.networks.inputs import Scaler, scaled_inputs
 from ml.networks.loop import polled, score_tracks
 from ml.track_features import TrackFeatures
-from ml.types import TrainingConfig
+from ml.types import LabelMatrix, TrainingConfig
 from ml.weights import ModelFileError, SavedModel, read_model, write_model
 
 FloatArray = npt.NDArray[np.float32]
@@ -28,6 +28,18 @@ OnItems = Callable[[int, int], None]
 #: Version of the arithmetic from features to probabilities; a change of it makes new models.
 SEMANTICS = "training-1"
 _WEIGHT_PREFIX = "network."
+
+
+@dataclass(frozen=True)
+class HeldBack:
+    """What a training held back of its own tracks or windows, and said of it.
+
+    `labels` (n, n_labels), `logits` float32 of the same shape, raw; a row is a track, or with
+    a split of windows the held-back windows of one track.
+    """
+
+    labels: LabelMatrix
+    logits: FloatArray
 
 
 @dataclass(frozen=True)
@@ -44,6 +56,8 @@ class TrainedModel:
     is_learnt : bool (n_labels,); False where training had no positive, or no negative: that
         column of every output is the constant `prior`.
     history : one report an epoch. facts : anything JSON-able the caller wants kept.
+    validation : what the training itself held back, None where it held nothing back or the
+        model was loaded; not saved.
     """
 
     config: TrainingConfig
@@ -57,6 +71,7 @@ class TrainedModel:
     is_learnt: npt.NDArray[np.bool_]
     history: tuple[EpochReport, ...] = ()
     facts: dict[str, Any] = field(default_factory=dict)
+    validation: HeldBack | None = None
 
     @property
     def n_labels(self) -> int:

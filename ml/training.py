@@ -44,7 +44,7 @@ from ml.networks.inputs import DrawnByLabel, Scaler, fit_scaler, scaled_inputs
 from ml.networks.loop import score_tracks
 from ml.splits import grouped_folds
 from ml.track_features import TrackFeatures
-from ml.trained_model import TrainedModel
+from ml.trained_model import HeldBack, TrainedModel
 from ml.types import LabelMatrix, TrainingConfig
 from ml.window_split import split_windows
 
@@ -358,4 +358,9 @@ def _calibrated(
         prior=prior,
         is_learnt=is_learnt,
         history=outcome.history,
+        validation=_held_back(outcome),
     )
+
+
+def _held_back(outcome: _Outcome) -> HeldBack | None:
+    return HeldBack(outcome.unseen, outcome.logits) if outcome.unseen.n_tracks else None
