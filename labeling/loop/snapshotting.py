@@ -144,7 +144,7 @@ def _seen_again(same: Snapshot, frozen: Frozen, taken_at: datetime) -> Snapshot:
     """Note when a snapshot was taken anew; write its file again where that is lost.
 
     The time comes first: `pruning` spares what was taken lately, so a file that is there when
-    the row is read after it stays. A new file has a new name: the old one may be on its way out.
+    the row is read after it stays. A new file has a new name: the old one may be leaving.
     """
     rows = Snapshot.objects.filter(pk=same.pk)
     # Seen anew at this time: nothing recorded before it is missing from it.
