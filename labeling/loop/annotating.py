@@ -84,8 +84,8 @@ def record_annotation(submission: Submission) -> Recorded:
     1. The same idempotency key again: return what it made, or refuse another content. The
        constraint finds it out; only where a version is checked it has to be asked before.
     2. Queue behind the annotator's other requests, and check the version that was edited.
-    3. Write event, answers and judgements; bring the current answers up to date.
-    4. Close the presentation and give its place in the queue up.
+    3. Close the presentation; of two windows that answer it one finds it open.
+    4. Write event, answers and judgements; bring the current answers up to date.
     """
     if not submission.answers:
         raise BadInput("an answer needs at least one label, or a facet marked as complete")
@@ -99,10 +99,11 @@ def record_annotation(submission: Submission) -> Recorded:
         with short_write():
             presenting.queue_behind(submission.annotator)
             _check_version(submission)
-            annotation = _write(submission, now)
+            is_asked = _close_open(submission.presentation, now)
+            annotation = _write(submission, now, is_asked=is_asked)
             project(submission.annotator.pk, [submission.track.pk])
-            if submission.presentation is not None:
-                presenting.close_as_answered(submission.presentation, now)
+            if submission.presentation is not None and not is_asked:
+                presenting.close_late(submission.presentation, now)
             transaction.on_commit(lambda: _after(submission))
     except IntegrityError:
         repeated = _same_key(submission)
@@ -110,6 +111,16 @@ def record_annotation(submission: Submission) -> Recorded:
             raise
         return repeated
     return Recorded(annotation, is_new=True)
+
+
+def _close_open(shown: Presentation | None, now: datetime) -> bool:
+    """Close what is open before the annotator; else read what became of it meanwhile."""
+    if shown is None:
+        return False
+    is_asked = presenting.close_open(shown, now)
+    if not is_asked and shown.outcome == Presentation.Outcome.OPEN:
+        shown.refresh_from_db(fields=["outcome"])
+    return is_asked
 
 
 def _after(submission: Submission) -> None:
@@ -195,9 +206,9 @@ def _as_sent(vocabulary: Vocabulary, submission: Submission) -> dict[str, Any]:
     return said
 
 
-def _write(submission: Submission, now: datetime) -> Annotation:
+def _write(submission: Submission, now: datetime, *, is_asked: bool) -> Annotation:
     shown = submission.presentation
-    kind, revises = _kind(submission)
+    kind, revises = _kind(submission, is_asked=is_asked)
     guideline_id = (
         shown.guideline_id
         if shown is not None
@@ -282,15 +293,15 @@ def mark_dirty(annotation: Annotation) -> None:
     )
 
 
-def _kind(submission: Submission) -> tuple[str, Annotation | None]:
+def _kind(submission: Submission, *, is_asked: bool) -> tuple[str, Annotation | None]:
     """Tell a look of its own from an edit.
 
-    What was presented and not yet answered is a look of its own, also when the annotator has
-    judged the track before (that is a repeat). Anything else edits the answer that holds: a
-    late answer to a track that its annotator has answered since is no second look either.
+    What was presented and is answered with this is a look of its own, also when the annotator
+    has judged the track before (that is a repeat). Anything else edits the answer that holds:
+    a late answer to a track that its annotator has answered since is no second look either.
     """
     shown = submission.presentation
-    if shown is not None and shown.outcome == Presentation.Outcome.OPEN:
+    if is_asked:
         return Kind.JUDGEMENT, None
     newest = _newest_look(submission.annotator, submission.track)
     if newest is None:

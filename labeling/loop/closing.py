@@ -28,18 +28,24 @@ def queue_behind(annotator: Annotator) -> None:
         Annotator.objects.select_for_update().only("pk").get(pk=annotator.pk)
 
 
-def close_as_answered(presentation: Presentation, now: datetime) -> None:
-    """Close a presentation with an answer; in the caller's transaction.
+def close_open(presentation: Presentation, now: datetime) -> bool:
+    """Close an open presentation with an answer, its place stays taken; say whether it was open.
 
-    1. An open one is closed; its place stays taken.
-    2. A late one (expired, released or skipped meanwhile) takes its place again, and what was
+    In the caller's transaction.
+    """
+    row = Presentation.objects.filter(pk=presentation.pk, outcome=Outcome.OPEN)
+    return bool(row.update(outcome=Outcome.ANSWERED, closed_at=now))
+
+
+def close_late(presentation: Presentation, now: datetime) -> None:
+    """Close with an answer what was not open any more; in the caller's transaction.
+
+    1. A late one (expired, released or skipped meanwhile) takes its place again, and what was
        put before the annotator of the same track meanwhile is released: the answer is for it.
-    3. Where the annotator answered or skipped the same item again meanwhile, the outcome
+    2. Where the annotator answered or skipped the same item again meanwhile, the outcome
        stays as it is; the answer itself is recorded all the same.
     """
     row = Presentation.objects.filter(pk=presentation.pk)
-    if row.filter(outcome=Outcome.OPEN).update(outcome=Outcome.ANSWERED, closed_at=now):
-        return
     _release_others(presentation, now)
     try:
         with transaction.atomic():

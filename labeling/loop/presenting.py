@@ -20,7 +20,8 @@ from django.utils import timezone
 
 from labeling.loop import candidates, libraries, repeating, walking
 from labeling.loop.closing import (
-    close_as_answered,
+    close_late,
+    close_open,
     expire_leases,
     queue_behind,
     release,
@@ -42,7 +43,8 @@ from labeling.models.queue import Stratum
 from labeling.writing import short_write
 
 __all__ = [
-    "close_as_answered",
+    "close_late",
+    "close_open",
     "expire_leases",
     "find",
     "heartbeat",

@@ -233,6 +233,7 @@ def _set_name(label: Label, name: str) -> None:
 def merge(label: Label, into: Label, *, by: User | None = None) -> TaxonomyChange:
     """Let a label count as another one from now on, for all judgements ever given."""
     with transaction.atomic():
+        lock(label.facet)  # two that merge into each other go one after the other
         label = Label.objects.select_for_update().get(pk=label.pk)
         target = resolve(Label.objects.get(pk=into.pk))
         if label.facet_id != target.facet_id:

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from labeling.loop import annotating, presenting
+from labeling.loop import annotating, presenting, taxonomy
 from labeling.loop.answers import FacetAnswer
-from labeling.loop.errors import QueueEmpty
-from labeling.models import Annotation, Annotator, CurrentAnswer, Presentation, QueueItem
+from labeling.loop.errors import BadInput, QueueEmpty
+from labeling.models import (
+    Annotation,
+    Annotator,
+    CurrentAnswer,
+    Label,
+    Presentation,
+    QueueItem,
+)
 from labeling.models.queue import Stratum
 from tests import factories
 from tests.at_once import all_at_once
@@ -129,3 +136,27 @@ def test_one_expired_lease_is_given_back_once(library, label):
     expired = all_at_once(lambda _: presenting.expire_leases(), range(CLIENTS))
     assert sum(expired) == 1
     assert QueueItem.objects.get().remaining == 3
+
+
+def test_two_windows_that_answer_one_question_are_one_look_and_an_edit(library, label):
+    """Else the second would count as a repeat, and the annotator as one who disagrees."""
+    factories.make_track(library)
+    shown = presenting.present(factories.make_annotator(library))[0]
+    windows = [Presentation.objects.get(pk=shown.pk) for _ in range(2)]
+    kinds = [submit(window, label).annotation.kind for window in windows]
+    assert kinds == [Annotation.Kind.JUDGEMENT, Annotation.Kind.REVISION]
+
+
+def test_two_that_merge_into_each_other_merge_once(library):
+    one, other, _ = factories.make_labels(library)
+
+    def merge(pair):
+        try:
+            return taxonomy.merge(*pair).kind
+        except BadInput:
+            return "refused"
+
+    for _ in range(4):
+        Label.objects.update(merged_into=None)
+        said = all_at_once(merge, [(one, other), (other, one)])
+        assert sorted(said) == ["merge", "refused"]
