@@ -29,9 +29,9 @@ def queue_behind(annotator: Annotator) -> None:
 
 
 def close_open(presentation: Presentation, now: datetime) -> bool:
-    """Close an open presentation with an answer, its place stays taken; say whether it was open.
+    """Close a presentation with an answer if it is open, in the caller's transaction.
 
-    In the caller's transaction.
+    Its place stays taken. Return whether it was open.
     """
     row = Presentation.objects.filter(pk=presentation.pk, outcome=Outcome.OPEN)
     return bool(row.update(outcome=Outcome.ANSWERED, closed_at=now))
