@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ml.errors import ParameterError
+from ml.fold_figures import Figures, mean_figures
 from ml.metrics import STATISTICS, baseline, centred_interval, evaluate, resampling_weights
 from ml.networks.base import EpochReport, ShouldStop
 from ml.splits import grouped_folds
@@ -23,18 +24,7 @@ from ml.trained_model import TrainedModel
 from ml.training import train
 from ml.types import LabelMatrix, TrainingConfig
 
-Figures = dict[str, Any]
-
 _N_RESAMPLES = 200
-_MEANS = (
-    "macro_ap",
-    "lwlrap",
-    "bce",
-    "bce_skill",
-    "macro_f1",
-    "micro_f1",
-    "binary_accuracy",
-)
 
 
 @dataclass(frozen=True)
@@ -56,15 +46,31 @@ class CrossValidation:
         folds that have it, `n` the tracks of all folds, `labels_scored` the labels scored in
         any fold; `metrics["interval"]` is a bootstrap over split groups within each fold.
     folds : `{"metrics", "baseline"}` of each fold, as `ml.metrics.evaluate` gives them.
-    probabilities : float32 (n_tracks, n_labels), of the model that did not see the track.
-    fold_of : int (n_tracks,).
+    logits, probabilities : float32 (n_tracks, n_labels), before and after calibration, of the
+        model that did not see the track.
+    fold_of : int (n_tracks,). models : the model of each fold.
     """
 
     metrics: Figures
     baseline: Figures
     folds: tuple[dict[str, Figures], ...]
+    logits: npt.NDArray[np.float32]
     probabilities: npt.NDArray[np.float32]
     fold_of: npt.NDArray[np.intp]
+    models: tuple[TrainedModel, ...]
+
+
+def scores(
+    model: TrainedModel, features: TrackFeatures, should_stop: ShouldStop | None = None
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Return (logits, probabilities) of tracks, scored once: before and after calibration.
+
+    Both float32 (n_tracks, n_labels). A track without a window has NaN logits and the prior.
+    """
+    logits = model.logits(features, should_stop=should_stop)
+    if model.network.needs == "windows" and features.n_tracks:
+        logits = np.where((features.window_counts() > 0)[:, None], logits, np.float32(np.nan))
+    return logits, model.calibrated(logits)
 
 
 def evaluate_model(
@@ -111,8 +117,10 @@ def cross_validate(
         raise ParameterError("features, labels and groups must be of the same tracks")
     groups = np.asarray(groups)
     fold_of = grouped_folds(labels, groups, n_folds, seed)
+    logits = np.zeros(labels.labels.shape, dtype=np.float32)
     probabilities = np.zeros(labels.labels.shape, dtype=np.float32)
     folds: list[dict[str, Figures]] = []
+    models: list[TrainedModel] = []
     for fold in range(n_folds):
         held, rest = np.flatnonzero(fold_of == fold), np.flatnonzero(fold_of != fold)
         model = train(
@@ -123,18 +131,21 @@ def cross_validate(
             on_epoch=_forward(on_progress, fold + 1, n_folds),
             should_stop=should_stop,
         )
-        probabilities[held] = model.probabilities(
-            SelectedTracks(features, held), should_stop=should_stop
+        logits[held], probabilities[held] = scores(
+            model, SelectedTracks(features, held), should_stop
         )
+        models.append(model)
         folds.append(_fold_figures(model, probabilities[held], labels.rows(held)))
     interval = _interval(probabilities, labels, groups, fold_of, seed)
-    metrics = _mean_figures([fold["metrics"] for fold in folds])
+    metrics = mean_figures([fold["metrics"] for fold in folds])
     return CrossValidation(
         metrics={**metrics, "interval": {"macro_ap": interval}},
-        baseline=_mean_figures([fold["baseline"] for fold in folds]),
+        baseline=mean_figures([fold["baseline"] for fold in folds]),
         folds=tuple(folds),
+        logits=logits,
         probabilities=probabilities,
         fold_of=fold_of,
+        models=tuple(models),
     )
 
 
@@ -153,32 +164,6 @@ def _fold_figures(
         probabilities, labels, model.thresholds, prior=model.prior, n_bootstrap=0
     )
     return {"metrics": figures, "baseline": baseline(model.prior, labels)}
-
-
-def _mean_figures(folds: list[Figures]) -> Figures:
-    rows = [
-        _mean_of_label([fold["labels"][index] for fold in folds])
-        for index in range(len(folds[0]["labels"]))
-    ]
-    return {
-        "n": sum(fold["n"] for fold in folds),
-        "labels_scored": sum(row["ap"] is not None for row in rows),
-        **{name: _mean([fold[name] for fold in folds]) for name in _MEANS},
-        "interval": {"macro_ap": None},
-        "labels": rows,
-    }
-
-
-def _mean_of_label(rows: list[Figures]) -> Figures:
-    sums = {name: sum(row[name] for row in rows) for name in ("support", "negatives")}
-    names = ("prevalence", "ap", "ap_ratio", "threshold", "precision", "recall", "f1")
-    means = {name: _mean([row[name] for row in rows]) for name in names}
-    return {"index": rows[0]["index"], **sums, **means}
-
-
-def _mean(values: list[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return float(np.mean(known)) if known else None
 
 
 def _interval(

@@ -1,0 +1,293 @@
+"""Two or more runs on the same held-out tracks, with paired intervals of the difference.
+
+Stage: evaluation; promotion uses the same figures. Numpy only.
+
+Only tracks that every run held out, and labels that every run knows, are compared; everything
+is judged by one reference, and every skill is against one constant. Both models are resampled
+together, so what the tracks have in common cancels (the paired bootstrap: Efron & Tibshirani,
+"An Introduction to the Bootstrap", 1993, chapter 13). Figures are over all common tracks at
+once, also for folds, so they may differ a little from the mean over folds of a report.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ml.curves import curve_of
+from ml.errors import ParameterError
+from ml.evaluation_record import EvaluationRecord
+from ml.metrics import MINIMUM_TRACKS_TO_COMPARE, resampling_weights, scorable_labels
+from ml.ranking import Floats
+from ml.resampling import HEADLINES, headline_figures, label_average_precision
+from ml.types import LabelMatrix
+
+#: Resamples, where the tracks are few enough to afford them.
+N_RESAMPLES = 1_000
+FEWEST_RESAMPLES = 200
+#: Cells (tracks x labels x resamples) that are worth a second or two.
+_AFFORDABLE_CELLS = 40_000_000
+
+BETTER, WORSE, UNDECIDED, NOT_COMPARABLE = "better", "worse", "not told apart", "not comparable"
+
+
+@dataclass(frozen=True)
+class Side:
+    """What one run says of the common tracks; all float (n, n_labels).
+
+    Attributes
+    ----------
+    probabilities : calibrated. cuts : the threshold of each cell.
+    """
+
+    probabilities: Floats
+    cuts: Floats
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """The figures of one run, observed and resampled: headlines and the AP of each label."""
+
+    observed: dict[str, float | None]
+    draws: dict[str, Floats]
+    label_ap: list[float | None]
+    label_draws: Floats
+
+
+def affordable_resamples(n_tracks: int, n_labels: int) -> int:
+    """How many resamples to draw: `N_RESAMPLES`, fewer (at least 200) for large sets."""
+    cells = max(1, n_tracks * n_labels)
+    return min(N_RESAMPLES, max(FEWEST_RESAMPLES, _AFFORDABLE_CELLS // cells))
+
+
+def compare(
+    records: Sequence[EvaluationRecord],
+    *,
+    reference: int = 0,
+    n_resamples: int | None = None,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Compare runs with the first one.
+
+    Parameters
+    ----------
+    records : two or more. reference : which of them says what is right, and gives the split
+        groups; the newest one knows the newest answers.
+    n_resamples, seed : of the bootstrap; None: as many as can be afforded.
+
+    Returns
+    -------
+    dict of n (common tracks judged), labels_compared, tracks (of each record), differing (cells
+    that a record's own reference judges otherwise), n_resamples, message, runs [{figures,
+    differences {name: {difference, lo, hi}}, verdict}], labels [{uid, name, facet, support,
+    ap [one a run], differences [one a run]}], precision_recall {uid: [curve, one a run]}.
+    The differences of the first run are None. Without common tracks every figure is None.
+    """
+    if len(records) < 2:
+        raise ParameterError("a comparison needs two records")
+    rows, columns = common(records)
+    judge = records[reference]
+    labels = _cut_out(judge.reference, rows[reference], columns[reference])
+    sides = [
+        Side(
+            record.probabilities[np.ix_(rows[n], columns[n])],
+            record.cuts[np.ix_(rows[n], columns[n])],
+        )
+        for n, record in enumerate(records)
+    ]
+    constant = records[0].constant[np.ix_(rows[0], columns[0])]
+    names = [judge.labels[column] for column in columns[reference]]
+    n_drawn = n_resamples or affordable_resamples(len(rows[0]), len(names))
+    groups = judge.groups[rows[reference]]
+    drawn = draw(sides, labels, constant, groups, n_drawn, seed)
+    message = _message(labels, len(rows[0]), len(names))
+    return {
+        "n": int(labels.label_mask.any(axis=1).sum()),
+        "labels_compared": int(scorable_labels(labels).sum()) if len(rows[0]) else 0,
+        "tracks": [record.n_tracks for record in records],
+        "differing": _differing(records, rows, columns, labels),
+        "n_resamples": n_drawn,
+        "message": message,
+        "runs": [_run(drawn, number, labels) for number in range(len(records))],
+        "labels": [
+            {
+                "uid": label.uid,
+                "name": label.name,
+                "facet": label.facet,
+                "support": int((labels.labels & labels.label_mask)[:, index].sum()),
+                "ap": [one.label_ap[index] for one in drawn],
+                "differences": [
+                    _label_difference(drawn[0], one, index) if number else None
+                    for number, one in enumerate(drawn)
+                ],
+            }
+            for index, label in enumerate(names)
+        ],
+        "precision_recall": {
+            label.uid: [_curve(side, labels, index) for side in sides]
+            for index, label in enumerate(names)
+        },
+    }
+
+
+def common(
+    records: Sequence[EvaluationRecord],
+) -> tuple[list[npt.NDArray[np.intp]], list[npt.NDArray[np.intp]]]:
+    """Rows and columns of each record: the tracks and labels that all have, in one order."""
+    uids = set(records[0].track_uids.tolist())
+    labels = [label.uid for label in records[0].labels]
+    for record in records[1:]:
+        uids &= set(record.track_uids.tolist())
+        known = {label.uid for label in record.labels}
+        labels = [uid for uid in labels if uid in known]
+    wanted = sorted(uids)
+    rows, columns = [], []
+    for record in records:
+        place = {uid: n for n, uid in enumerate(record.track_uids.tolist())}
+        column = {label.uid: n for n, label in enumerate(record.labels)}
+        rows.append(np.array([place[uid] for uid in wanted], dtype=np.intp))
+        columns.append(np.array([column[uid] for uid in labels], dtype=np.intp))
+    return rows, columns
+
+
+def _cut_out(
+    matrix: LabelMatrix, rows: npt.NDArray[np.intp], columns: npt.NDArray[np.intp]
+) -> LabelMatrix:
+    place = np.ix_(rows, columns)
+    return LabelMatrix(matrix.labels[place], matrix.label_mask[place])
+
+
+def _differing(
+    records: Sequence[EvaluationRecord],
+    rows: list[npt.NDArray[np.intp]],
+    columns: list[npt.NDArray[np.intp]],
+    labels: LabelMatrix,
+) -> list[int]:
+    """Count the cells that each record judges otherwise than the reference, or not at all."""
+    counts = []
+    for number, record in enumerate(records):
+        own = _cut_out(record.reference, rows[number], columns[number])
+        same = (own.label_mask == labels.label_mask) & (
+            (own.labels == labels.labels) | ~labels.label_mask
+        )
+        counts.append(int((~same).sum()))
+    return counts
+
+
+def draw(
+    sides: Sequence[Side],
+    labels: LabelMatrix,
+    constant: Floats,
+    groups: npt.NDArray[Any],
+    n_resamples: int,
+    seed: int = 0,
+) -> list[Drawn]:
+    """Figures of several runs on the same tracks and the same resamples of them.
+
+    Parameters
+    ----------
+    sides : one a run. labels : what was judged, (n, n_labels). constant : as the cuts.
+    groups : (n,), resampled as wholes.
+    """
+    n = labels.n_tracks
+    once = np.ones((n, 1))
+    drawn = np.zeros((0, n_resamples))
+    if n:
+        drawn = np.concatenate(list(resampling_weights(n, groups, n_resamples, seed)), axis=1)
+    return [_drawn(side, labels, constant, once, drawn) for side in sides]
+
+
+def _drawn(
+    side: Side, labels: LabelMatrix, constant: Floats, once: Floats, drawn: Floats
+) -> Drawn:
+    weights = np.concatenate([once, drawn], axis=1)
+    label_ap = label_average_precision(side.probabilities, labels, weights)
+    found = headline_figures(side.probabilities, labels, side.cuts, constant, weights, label_ap)
+    return Drawn(
+        observed={name: known(values[0]) for name, values in found.items()},
+        draws={name: values[1:] for name, values in found.items()},
+        label_ap=[known(value) for value in label_ap[:, 0]],
+        label_draws=label_ap[:, 1:],
+    )
+
+
+def known(value: float) -> float | None:
+    """Return a finite number, or None."""
+    return float(value) if np.isfinite(value) else None
+
+
+def difference(
+    first: float | None, other: float | None, first_draws: Floats, other_draws: Floats
+) -> dict[str, float | None]:
+    """Difference other - first with its 95 % percentile interval; all None where unknown."""
+    if first is None or other is None:
+        return {"difference": None, "lo": None, "hi": None}
+    gaps = other_draws - first_draws
+    gaps = gaps[np.isfinite(gaps)]
+    low, high = np.percentile(gaps, [2.5, 97.5]) if len(gaps) else (np.nan, np.nan)
+    return {"difference": other - first, "lo": known(low), "hi": known(high)}
+
+
+def differences(first: Drawn, other: Drawn) -> dict[str, dict[str, float | None]]:
+    """Every headline: other - first, with its paired interval."""
+    return {
+        name: difference(
+            first.observed[name], other.observed[name], first.draws[name], other.draws[name]
+        )
+        for name in HEADLINES
+    }
+
+
+def _label_difference(first: Drawn, other: Drawn, index: int) -> dict[str, float | None]:
+    return difference(
+        first.label_ap[index],
+        other.label_ap[index],
+        first.label_draws[index],
+        other.label_draws[index],
+    )
+
+
+def _run(drawn: list[Drawn], number: int, labels: LabelMatrix) -> dict[str, Any]:
+    figures = {"figures": drawn[number].observed, "differences": None, "verdict": None}
+    if not number:
+        return figures
+    found = differences(drawn[0], drawn[number])
+    n = int(labels.label_mask.any(axis=1).sum())
+    return {**figures, "differences": found, "verdict": told_apart(found["macro_ap"], n)}
+
+
+def told_apart(macro_ap: dict[str, float | None], n: int) -> str:
+    """Say whether a difference in macro AP is beyond doubt: all of its interval beside 0.
+
+    With fewer than `MINIMUM_TRACKS_TO_COMPARE` judged tracks runs are not comparable.
+    """
+    low, high = macro_ap["lo"], macro_ap["hi"]
+    if low is None or high is None or n < MINIMUM_TRACKS_TO_COMPARE:
+        return NOT_COMPARABLE
+    if low > 0:
+        return BETTER
+    return WORSE if high < 0 else UNDECIDED
+
+
+def _curve(side: Side, labels: LabelMatrix, index: int) -> dict[str, list[float]] | None:
+    judged = labels.label_mask[:, index]
+    return curve_of(side.probabilities[judged, index], labels.labels[judged, index])
+
+
+def _message(labels: LabelMatrix, n_tracks: int, n_labels: int) -> str:
+    """Say why there is nothing to compare, as a sentence; empty where there is."""
+    if not n_tracks:
+        return "no track was held out by all of these runs, so they cannot be compared"
+    if not n_labels:
+        return "these runs have no label in common, so they cannot be compared"
+    n = int(labels.label_mask.any(axis=1).sum())
+    if n < MINIMUM_TRACKS_TO_COMPARE:
+        return (
+            f"only {n} common held-out tracks were judged; at least "
+            f"{MINIMUM_TRACKS_TO_COMPARE} are needed to compare"
+        )
+    return ""

@@ -1,0 +1,238 @@
+"""The evaluation report of a run: from its record to one JSON-able dict. Numpy only.
+
+Stage: evaluation. The same record gives the same report, byte for byte; pages, the command and
+the figures (`ml.figures`) only show what stands here. A figure that cannot be computed is None,
+and `message` says why.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ml import curves, diagnosis
+from ml.evaluation_record import EvaluationRecord
+from ml.fold_figures import mean_figures
+from ml.metrics import baseline, centred_interval, evaluate, scorable_labels
+from ml.ranking import Floats
+from ml.resampling import (
+    HEADLINES,
+    headline_figures,
+    label_average_precision,
+    mean_over_parts,
+    record_weights,
+)
+from ml.types import LabelMatrix
+
+FORMAT = 1
+N_RESAMPLES = 200
+#: Below this many positives a figure of one label is shown with a warning.
+FEW_POSITIVES = 10
+
+Report = dict[str, Any]
+
+
+def build_report(
+    record: EvaluationRecord, *, n_resamples: int = N_RESAMPLES, seed: int = 0
+) -> Report:
+    """Compute everything that the page of a run shows.
+
+    Parameters
+    ----------
+    record : what the run said of its held-out tracks.
+    n_resamples, seed : of the bootstrap over split groups behind every interval.
+
+    Returns
+    -------
+    dict of format, side, judged_by, message, figures, baseline (as `ml.metrics.evaluate`; of
+    folds their mean), intervals {name: [low, high] or None}, verdict {text, reasons},
+    diagnosis, labels, calibration {before, after}, precision_recall {uid: curve},
+    confusions, mistakes, course, about.
+    """
+    message = problem_of(record)
+    record = _without_nan(record)
+    figures, constant = _figures(record)
+    draws, label_draws = _draws(record, n_resamples, seed)
+    intervals = {name: _interval(name, draws[name], figures[name]) for name in HEADLINES}
+    labels = _label_rows(record, figures["labels"], label_draws)
+    facts = _diagnosis(record, figures, constant, labels)
+    return {
+        "format": FORMAT,
+        "side": record.side,
+        "judged_by": record.judged_by,
+        "message": message,
+        "n_parts": record.n_parts,
+        "figures": _summary(figures),
+        "baseline": _summary(constant),
+        "intervals": intervals,
+        "verdict": _verdict(figures, constant, intervals, facts, message),
+        "diagnosis": facts,
+        "labels": labels,
+        "calibration": {
+            "before": curves.calibration_of(record.raw, record.reference),
+            "after": curves.calibration_of(record.probabilities, record.reference),
+        },
+        "precision_recall": _precision_recall(record),
+        "confusions": curves.confusions(record),
+        "mistakes": curves.mistakes(record),
+        "course": curves.course(record.history),
+        "about": record.about,
+    }
+
+
+def problem_of(record: EvaluationRecord) -> str:
+    """Say why a record cannot be measured by, as a sentence; empty where it can.
+
+    Outputs that are no numbers, nothing judged, no label both given and not given.
+    """
+    bad = int((~np.isfinite(record.probabilities)).any(axis=1).sum())
+    if bad:
+        return (
+            f"the outputs for {bad} of {record.n_tracks} tracks are not numbers: the training "
+            "diverged, so nothing can be measured"
+        )
+    n = int(record.reference.label_mask.any(axis=1).sum())
+    if not n:
+        return "no held-out track was judged yet, so nothing can be measured"
+    if not scorable_labels(record.reference).any():
+        return (
+            f"on the {n} held-out tracks judged no label is both given and not given, so "
+            "nothing can be told apart: more are needed to measure"
+        )
+    return ""
+
+
+def _without_nan(record: EvaluationRecord) -> EvaluationRecord:
+    """Where a training diverged nothing counts as judged: no figure comes of what is left."""
+    if np.isfinite(record.probabilities).all():
+        return record
+    nothing = LabelMatrix(record.reference.labels, np.zeros_like(record.reference.label_mask))
+    values = np.nan_to_num(record.probabilities, nan=0.0, posinf=1.0, neginf=0.0)
+    return replace(record, reference=nothing, probabilities=values)
+
+
+def _figures(record: EvaluationRecord) -> tuple[Report, Report]:
+    """Return (figures, baseline) over the parts, as `ml.metrics.evaluate` names them."""
+    ours, its = [], []
+    for part in record.parts():
+        labels = record.reference.rows(part.rows)
+        ours.append(
+            evaluate(
+                record.probabilities[part.rows],
+                labels,
+                part.thresholds,
+                prior=part.prior,
+                n_bootstrap=0,
+            )
+        )
+        its.append(baseline(part.prior, labels))
+    return mean_figures(ours), mean_figures(its)
+
+
+def _summary(figures: Report) -> Report:
+    return {
+        name: value for name, value in figures.items() if name not in ("labels", "interval")
+    }
+
+
+def _draws(
+    record: EvaluationRecord, n_resamples: int, seed: int
+) -> tuple[dict[str, Floats], Floats]:
+    """Return the headlines (B,) and the AP of each label (n_labels, B) of every resample."""
+    weights = record_weights(record, n_resamples, seed)
+    label_ap = mean_over_parts(record, _label_ap, weights)
+    stacked = mean_over_parts(record, _headlines, weights)
+    return dict(zip(HEADLINES, stacked, strict=True)), label_ap
+
+
+def _label_ap(part: EvaluationRecord, weights: Floats) -> Floats:
+    return label_average_precision(part.probabilities, part.reference, weights)
+
+
+def _headlines(part: EvaluationRecord, weights: Floats) -> Floats:
+    found = headline_figures(
+        part.probabilities, part.reference, part.cuts, part.constant, weights
+    )
+    return np.stack([found[name] for name in HEADLINES])
+
+
+def _interval(name: str, values: Floats, figure: float | None) -> list[float] | None:
+    if name == "macro_ap":
+        return centred_interval(values, figure)
+    known = values[np.isfinite(values)]
+    if figure is None or not len(known):
+        return None
+    return [float(value) for value in np.percentile(known, [2.5, 97.5])]
+
+
+def _label_rows(record: EvaluationRecord, figures: list[Report], draws: Floats) -> list[Report]:
+    """Return the figures of each label with its name, its interval and its largest output."""
+    largest = diagnosis.outputs_of(record.probabilities)["by_label"]
+    return [
+        {
+            **row,
+            "uid": label.uid,
+            "name": label.name,
+            "facet": label.facet,
+            "ap_interval": centred_interval(draws[row["index"]], row["ap"]),
+            "largest_output": largest[row["index"]],
+            "is_rare": 0 < row["support"] < FEW_POSITIVES,
+        }
+        for row, label in zip(figures, record.labels, strict=True)
+    ]
+
+
+def _diagnosis(
+    record: EvaluationRecord, figures: Report, constant: Report, labels: list[Report]
+) -> Report:
+    never = diagnosis.never_predicted(record)
+    return {
+        "raw": diagnosis.outputs_of(record.raw),
+        "calibrated": diagnosis.outputs_of(record.probabilities),
+        "bce_skill": figures["bce_skill"],
+        "binary_accuracy": figures["binary_accuracy"],
+        "constant_accuracy": constant["binary_accuracy"],
+        "labels_scored": figures["labels_scored"],
+        "labels_without_figures": [row["uid"] for row in labels if row["ap"] is None],
+        "never": {
+            name: [record.labels[index].uid for index in found] for name, found in never.items()
+        },
+    }
+
+
+def _verdict(
+    figures: Report, constant: Report, intervals: Report, facts: Report, message: str
+) -> dict[str, str]:
+    text, reasons = diagnosis.verdict(
+        diagnosis.Evidence(
+            n=figures["n"],
+            labels_scored=figures["labels_scored"],
+            skill=figures["bce_skill"],
+            skill_interval=_pair(intervals["bce_skill"]),
+            accuracy=figures["binary_accuracy"],
+            constant_accuracy=constant["binary_accuracy"],
+            macro_ap=figures["macro_ap"],
+            macro_ap_interval=_pair(intervals["macro_ap"]),
+            constant_ap=constant["macro_ap"],
+            never_at_half=len(facts["never"]["at_half"]),
+            problem=message,
+        )
+    )
+    return {"text": text, "reasons": reasons}
+
+
+def _pair(values: list[float] | None) -> tuple[float, float] | None:
+    return None if values is None else (values[0], values[1])
+
+
+def _precision_recall(record: EvaluationRecord) -> dict[str, Any]:
+    """Return the curve of each label over all held-out tracks, by uid; null without one."""
+    found = {}
+    for index, label in enumerate(record.labels):
+        judged = record.reference.label_mask[:, index]
+        found[label.uid] = curves.curve_of(
+            record.probabilities[judged, index], record.reference.labels[judged, index]
+        )
+    return found

@@ -1,0 +1,155 @@
+"""Runs on the same held-out tracks: what is common, and the intervals of the difference."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from ml.comparison import (
+    BETTER,
+    NOT_COMPARABLE,
+    UNDECIDED,
+    WORSE,
+    affordable_resamples,
+    common,
+    compare,
+    told_apart,
+)
+from ml.errors import ParameterError
+from ml.evaluation_record import LabelName
+from ml.metrics import evaluate, is_plainly_worse, paired_bootstrap
+from ml.resampling import rows_of
+from ml.types import LabelMatrix
+from tests.ml.records import make_record
+
+
+def better(record, by=1.0):
+    """The same record with scores that know more."""
+    mean = record.reference.labels.mean(axis=0)
+    logits = record.logits + by * (record.reference.labels - mean)
+    return replace(
+        record,
+        logits=logits.astype(np.float32),
+        probabilities=(1 / (1 + np.exp(-logits))).astype(np.float32),
+    )
+
+
+@pytest.fixture
+def record():
+    return make_record(200, 4)
+
+
+def test_differences_are_those_of_the_metrics(record):
+    other = better(record)
+    found = compare([record, other], n_resamples=300, seed=3)
+    expected = paired_bootstrap(
+        other.probabilities, record.probabilities, record.reference,
+        groups=record.groups, n_resamples=300, seed=3,
+    )  # fmt: skip
+    assert found["runs"][1]["differences"]["macro_ap"] == pytest.approx(expected)
+    assert found["runs"][1]["verdict"] == BETTER
+    assert found["runs"][0]["differences"] is None
+    alone = evaluate(
+        other.probabilities, other.reference, other.thresholds[0],
+        prior=record.prior[0], n_bootstrap=0,
+    )  # fmt: skip
+    for name, value in found["runs"][1]["figures"].items():
+        assert value == pytest.approx(alone[name])
+    assert (found["n"], found["labels_compared"], found["message"]) == (200, 4, "")
+
+
+def test_the_other_way_round_it_is_worse_as_promotion_says(record):
+    found = compare([better(record), record], n_resamples=300)
+    assert found["runs"][1]["verdict"] == WORSE
+    assert is_plainly_worse(
+        record.probabilities, better(record).probabilities, record.reference
+    )
+
+
+def test_a_run_is_not_told_apart_from_itself(record):
+    found = compare([record, record], n_resamples=50)
+    assert found["runs"][1]["verdict"] == UNDECIDED
+    for name in ("macro_ap", "bce_skill", "lwlrap", "macro_f1"):
+        assert found["runs"][1]["differences"][name] == {"difference": 0, "lo": 0, "hi": 0}
+
+
+def test_only_tracks_that_all_held_out_count_in_whatever_order(record):
+    first = rows_of(record, np.arange(150))
+    second = rows_of(better(record), np.random.default_rng(0).permutation(200)[:170])
+    rows, _ = common([first, second])
+    assert first.track_uids[rows[0]].tolist() == second.track_uids[rows[1]].tolist()
+    shared = set(first.track_uids.tolist()) & set(second.track_uids.tolist())
+    assert len(rows[0]) == len(shared) < 150
+    found = compare([first, second], n_resamples=50)
+    assert found["n"] <= len(shared)
+    assert found["tracks"] == [150, 170]
+    expected = compare(
+        [rows_of(record, rows[0]), rows_of(better(record), rows[0])], n_resamples=50
+    )
+    assert found["runs"][1]["figures"] == pytest.approx(expected["runs"][1]["figures"])
+
+
+def test_only_labels_that_all_know_count(record):
+    names = [*record.labels[:2], LabelName("others", "Others"), record.labels[3]]
+    found = compare([record, replace(record, labels=tuple(names))], n_resamples=20)
+    assert [row["uid"] for row in found["labels"]] == ["uid0", "uid1", "uid3"]
+    assert len(found["labels"][0]["ap"]) == 2
+    assert list(found["precision_recall"]) == ["uid0", "uid1", "uid3"]
+
+
+def test_answers_that_changed_are_counted_and_the_reference_decides(record):
+    changed = record.reference.labels.copy()
+    judged = record.reference.label_mask
+    changed[0] ^= judged[0]
+    newer = replace(record, reference=LabelMatrix(changed, judged))
+    found = compare([record, newer], reference=1, n_resamples=20)
+    assert found["differing"] == [int(judged[0].sum()), 0]
+    assert found["labels"][0]["support"] == (changed & judged)[:, 0].sum()
+
+
+@pytest.mark.parametrize(
+    ("second", "said"),
+    [
+        (make_record(200, 4, track_uids=np.array([b"%d" % n for n in range(200)])), "no track"),
+        (make_record(200, 4, labels=tuple(LabelName(c, c) for c in "abcd")), "no label"),
+        (rows_of(make_record(200, 4), np.arange(5)), "only 5 common"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_compared_says_why(record, second, said):
+    found = compare([record, second], n_resamples=20)
+    assert said in found["message"]
+    assert found["runs"][1]["verdict"] == NOT_COMPARABLE
+
+
+def test_a_label_without_a_positive_has_no_difference(record):
+    record.reference.labels[:, 1] = False
+    row = compare([record, better(record)], n_resamples=20)["labels"][1]
+    assert row["ap"] == [None, None]
+    assert row["differences"][1] == {"difference": None, "lo": None, "hi": None}
+
+
+def test_one_record_is_no_comparison(record):
+    with pytest.raises(ParameterError):
+        compare([record])
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "n", "expected"),
+    [
+        (0.01, 0.2, 50, BETTER),
+        (-0.2, -0.01, 50, WORSE),
+        (-0.1, 0.1, 50, UNDECIDED),
+        (0.01, 0.2, 7, NOT_COMPARABLE),
+        (None, None, 50, NOT_COMPARABLE),
+    ],
+)
+def test_what_is_beyond_doubt(low, high, n, expected):
+    assert told_apart({"difference": 0.0, "lo": low, "hi": high}, n) == expected
+
+
+def test_large_sets_are_resampled_less_often():
+    assert affordable_resamples(100, 10) == 1_000
+    assert 200 <= affordable_resamples(10_000, 30) < 1_000
+    assert affordable_resamples(10**6, 55) == 200

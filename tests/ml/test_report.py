@@ -1,0 +1,417 @@
+"""Every figure of a report, computed from the stored record, against scikit-learn."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from sklearn import metrics as sk
+from sklearn.calibration import calibration_curve
+
+from ml import curves, diagnosis
+from ml.diagnosis import Evidence, verdict
+from ml.errors import ParameterError
+from ml.evaluation_record import (
+    EvaluationRecord,
+    RecordFileError,
+    read_record,
+    write_record,
+)
+from ml.metrics import evaluate
+from ml.report import build_report
+from ml.resampling import HEADLINES, headline_figures, label_average_precision
+from ml.types import LabelMatrix
+from tests.ml.records import history, make_record
+
+
+def fixed(record, probabilities):
+    """The record with other probabilities, before and after calibration alike."""
+    clipped = np.clip(probabilities, 1e-7, 1 - 1e-7)
+    logits = np.log(clipped) - np.log1p(-clipped)
+    return replace(
+        record,
+        probabilities=probabilities.astype(np.float32),
+        logits=logits.astype(np.float32),
+    )
+
+
+@pytest.fixture
+def record():
+    return make_record(history=history())
+
+
+@pytest.fixture
+def report(record):
+    return build_report(record, n_resamples=50)
+
+
+class TestRecord:
+    def test_what_is_written_is_read_back(self, record, tmp_path):
+        stored = write_record(tmp_path / "a" / "evaluation.npz", record)
+        again = read_record(stored.path, stored.sha256)
+        assert again.to_bytes() == record.to_bytes()
+        assert stored.size_bytes == stored.path.stat().st_size
+        assert [path.name for path in stored.path.parent.iterdir()] == ["evaluation.npz"]
+        assert build_report(again, n_resamples=20) == build_report(record, n_resamples=20)
+
+    def test_another_file_is_refused_before_it_is_parsed(self, record, tmp_path):
+        stored = write_record(tmp_path / "evaluation.npz", record)
+        with pytest.raises(RecordFileError, match="not the evaluation record"):
+            read_record(stored.path, "0" * 64)
+        with pytest.raises(RecordFileError, match="missing"):
+            read_record(tmp_path / "nowhere.npz", stored.sha256)
+
+    def test_a_pickle_is_never_unpacked(self, tmp_path):
+        path = tmp_path / "evaluation.npz"
+        np.savez(path, track_uids=np.array([{"a": 1}], dtype=object))
+        with pytest.raises(RecordFileError, match="does not hold"):
+            EvaluationRecord.from_bytes(path.read_bytes())
+
+    @pytest.mark.parametrize(
+        "over",
+        [
+            {"groups": np.zeros(3, dtype=int)},
+            {"side": "training"},
+            {"track_uids": np.array([b"same"] * 200)},
+            {"part_of": np.full(200, 1)},
+            {"labels": ()},
+        ],
+    )
+    def test_what_does_not_fit_together_is_refused(self, over):
+        with pytest.raises(ParameterError):
+            make_record(**over)
+
+    def test_a_label_of_a_recipe_needs_no_facet(self, tmp_path):
+        from ml.evaluation_record import LabelName
+
+        names = (*(LabelName(f"uid{k}", f"Label {k}", "genre") for k in range(4)),)
+        record = make_record(labels=(*names, LabelName("others", "Others")))
+        stored = write_record(tmp_path / "evaluation.npz", record)
+        labels = build_report(read_record(stored.path, stored.sha256), n_resamples=5)["labels"]
+        assert (labels[-1]["name"], labels[-1]["facet"]) == ("Others", "")
+
+
+class TestAgainstScikitLearn:
+    def cells(self, record):
+        mask = record.reference.label_mask
+        return record.reference.labels[mask], record.probabilities[mask].astype(float)
+
+    def test_figures_of_each_label(self, record, report):
+        for index, row in enumerate(report["labels"]):
+            judged = record.reference.label_mask[:, index]
+            y = record.reference.labels[judged, index]
+            p = record.probabilities[judged, index]
+            chosen = p >= record.thresholds[0, index]
+            assert row["support"] == y.sum()
+            assert row["ap"] == pytest.approx(sk.average_precision_score(y, p))
+            assert row["ap_ratio"] == pytest.approx(row["ap"] / y.mean())
+            assert row["precision"] == pytest.approx(sk.precision_score(y, chosen))
+            assert row["recall"] == pytest.approx(sk.recall_score(y, chosen))
+            assert row["f1"] == pytest.approx(sk.f1_score(y, chosen))
+            assert row["largest_output"] == pytest.approx(record.probabilities[:, index].max())
+            low, high = row["ap_interval"]
+            assert low <= row["ap"] <= high
+
+    def test_summary(self, record, report):
+        y, p = self.cells(record)
+        prior = record.constant[record.reference.label_mask]
+        figures = report["figures"]
+        loss, of_prior = sk.log_loss(y, p), sk.log_loss(y, prior)
+        assert figures["bce"] == pytest.approx(loss)
+        assert figures["bce_skill"] == pytest.approx(1 - loss / of_prior)
+        assert figures["binary_accuracy"] == pytest.approx(sk.accuracy_score(y, p >= 0.5))
+        constant = report["baseline"]["binary_accuracy"]
+        assert constant == pytest.approx(sk.accuracy_score(y, prior >= 0.5))
+        rows = report["labels"]
+        assert figures["macro_ap"] == pytest.approx(np.mean([row["ap"] for row in rows]))
+        assert figures["macro_f1"] == pytest.approx(np.mean([row["f1"] for row in rows]))
+
+    def test_lwlrap_where_all_is_judged(self):
+        record = make_record(mask=0.0)
+        y, p = record.reference.labels, record.probabilities
+        kept = y.any(axis=1)
+        expected = sk.label_ranking_average_precision_score(
+            y[kept], p[kept], sample_weight=y[kept].sum(axis=1)
+        )
+        figures = build_report(record, n_resamples=5)["figures"]
+        assert figures["lwlrap"] == pytest.approx(expected)
+
+    def test_reliability_before_and_after(self, record, report):
+        y, p = self.cells(record)
+        for name, values in (
+            ("after", p),
+            ("before", record.raw[record.reference.label_mask]),
+        ):
+            rate, mean = calibration_curve(y, values, n_bins=10)
+            bins = report["calibration"][name]["bins"]
+            assert [row["observed_rate"] for row in bins] == pytest.approx(rate.tolist())
+            assert [row["mean_probability"] for row in bins] == pytest.approx(mean.tolist())
+            gaps = [row["n"] * abs(m - r) for row, m, r in zip(bins, mean, rate, strict=True)]
+            assert report["calibration"][name]["ece"] == pytest.approx(sum(gaps) / len(y))
+
+    def test_precision_recall_curve(self, record):
+        for index in range(5):
+            judged = record.reference.label_mask[:, index]
+            y = record.reference.labels[judged, index]
+            p = record.probabilities[judged, index]
+            expected = sk.precision_recall_curve(y, p)
+            precision, recall, cuts = curves.precision_recall(p, y)
+            np.testing.assert_allclose(precision, expected[0][:-1][::-1])
+            np.testing.assert_allclose(recall, expected[1][:-1][::-1])
+            np.testing.assert_allclose(cuts, expected[2][::-1])
+            drawn = curves.curve_of(p, y)
+            assert (len(drawn["recall"]), drawn["recall"][-1]) == (100, 1.0)
+
+    def test_folds_are_means_of_their_own_figures(self):
+        record = make_record(parts=3, side="folds")
+        record.thresholds[:] *= np.array([[1.0], [1.5], [0.7]])
+        figures = build_report(record, n_resamples=5)["figures"]
+        by_fold = []
+        for fold in range(3):
+            rows = np.flatnonzero(record.part_of == fold)
+            by_fold.append(
+                evaluate(
+                    record.probabilities[rows], record.reference.rows(rows),
+                    record.thresholds[fold], prior=record.prior[fold], n_bootstrap=0,
+                )
+            )  # fmt: skip
+        for name in ("macro_ap", "bce_skill", "lwlrap", "macro_f1", "binary_accuracy"):
+            assert figures[name] == pytest.approx(np.mean([one[name] for one in by_fold]))
+
+
+class TestResampling:
+    def test_weights_of_one_give_the_figures_themselves(self, record):
+        once = np.ones((record.n_tracks, 1))
+        args = (record.probabilities, record.reference)
+        found = headline_figures(*args, record.cuts, record.constant, once)
+        expected = evaluate(*args, record.thresholds[0], prior=record.prior[0], n_bootstrap=0)
+        for name in HEADLINES:
+            assert found[name][0] == pytest.approx(expected[name])
+
+    def test_a_track_twice_weighs_two(self, record):
+        weights = np.ones((record.n_tracks, 1))
+        weights[:20] = 2
+        twice = np.r_[np.arange(record.n_tracks), np.arange(20)]
+        args = (record.probabilities, record.reference, record.cuts, record.constant)
+        found = headline_figures(*args, weights)
+        doubled = headline_figures(
+            record.probabilities[twice], record.reference.rows(twice), record.cuts[twice],
+            record.constant[twice], np.ones((len(twice), 1)),
+        )  # fmt: skip
+        for name in HEADLINES:
+            assert found[name][0] == pytest.approx(doubled[name][0])
+
+    def test_blocks_change_nothing(self, record, rng, monkeypatch):
+        weights = rng.integers(0, 3, (record.n_tracks, 7)).astype(float)
+        whole = label_average_precision(record.probabilities, record.reference, weights)
+        monkeypatch.setattr("ml.resampling.CELLS_A_BLOCK", 2 * record.n_tracks)
+        parts = label_average_precision(record.probabilities, record.reference, weights)
+        np.testing.assert_array_equal(whole, parts)
+
+    def test_the_interval_of_macro_ap_is_that_of_the_metrics(self, record):
+        stored = evaluate(
+            record.probabilities, record.reference, record.thresholds[0],
+            prior=record.prior[0], groups=record.groups, n_bootstrap=200,
+        )  # fmt: skip
+        found = build_report(record)["intervals"]["macro_ap"]
+        assert found == pytest.approx(stored["interval"]["macro_ap"])
+
+
+class TestKnownAnswers:
+    def test_a_perfect_predictor_has_skill_and_ap_of_one(self):
+        record = make_record()
+        perfect = fixed(record, record.reference.labels.astype(float))
+        report = build_report(perfect, n_resamples=20)
+        assert report["figures"]["macro_ap"] == 1
+        assert report["figures"]["bce_skill"] == pytest.approx(1, abs=1e-5)
+        assert report["figures"]["macro_f1"] == 1
+        assert report["verdict"]["text"] == diagnosis.USEFUL
+        assert report["confusions"] == []
+        assert report["calibration"]["after"]["ece"] == pytest.approx(0, abs=1e-6)
+
+    @pytest.mark.parametrize("seed", range(5))
+    def test_shuffled_labels_have_no_skill(self, seed):
+        record = make_record(skill=4.0, seed=seed)
+        order = np.random.default_rng(seed).permutation(record.n_tracks)
+        shuffled = replace(record, reference=record.reference.rows(order))
+        report = build_report(shuffled, n_resamples=50)
+        assert report["figures"]["bce_skill"] <= 0
+        assert report["verdict"]["text"] in (
+            diagnosis.NO_BETTER,
+            diagnosis.MISLEADING,
+            diagnosis.NOT_TOLD_APART,
+        )
+
+    def test_the_constant_is_no_better_than_the_label_frequencies(self, record):
+        report = build_report(fixed(record, record.constant), n_resamples=50)
+        assert report["figures"]["bce_skill"] == pytest.approx(0, abs=1e-6)
+        assert report["verdict"]["text"] == diagnosis.NO_BETTER
+        assert len(report["diagnosis"]["never"]["at_half"]) == 5
+        assert report["diagnosis"]["calibrated"]["largest"] == pytest.approx(0.35)
+        # .35, .2825 and .215 are above .2; .1475 and .08 are not.
+        assert report["diagnosis"]["calibrated"]["share_small"] == pytest.approx(0.4)
+
+    def test_the_study_collapsed(self):
+        """Outputs between almost zero and 0.2 that hardly depend on the track."""
+        rng = np.random.default_rng(3)
+        prior = np.linspace(0.2, 0.02, 12)
+        record = make_record(400, 12, prior=prior, mask=0)
+        noisy = np.clip(prior + rng.normal(0, 0.004, (400, 12)), 0.001, 0.2)
+        report = build_report(fixed(record, noisy), n_resamples=50)
+        assert report["verdict"]["text"] == diagnosis.NO_BETTER
+        assert report["diagnosis"]["calibrated"]["largest"] < 0.2001
+        figures = report["diagnosis"]
+        assert figures["binary_accuracy"] == pytest.approx(figures["constant_accuracy"])
+
+    def test_good_ranking_with_small_probabilities_asks_for_tuned_thresholds(self):
+        prior = np.full(6, 0.04)
+        record = make_record(1500, 6, prior=prior, mask=0)
+        y = record.reference.labels
+        p = np.where(y, 0.3, 0.025) + np.random.default_rng(0).random(y.shape) / 50
+        record = replace(fixed(record, p), thresholds=np.full((1, 6), 0.15))
+        report = build_report(record, n_resamples=50)
+        assert report["verdict"]["text"] == diagnosis.RANKS_ONLY
+        assert len(report["diagnosis"]["never"]["at_half"]) == 6
+        assert report["diagnosis"]["never"]["tuned"] == []
+        assert report["figures"]["macro_f1"] == 1
+
+    def test_confusions_and_mistakes_of_three_tracks(self):
+        y = np.array([[1, 0, 0], [1, 0, 0], [0, 1, 1]], dtype=bool)
+        p = np.array([[0.1, 0.9, 0.1], [0.2, 0.8, 0.2], [0.1, 0.9, 0.9]])
+        record = fixed(make_record(3, 3, reference=LabelMatrix(y, np.ones_like(y))), p)
+        record.thresholds[:] = 0.5
+        assert curves.confusions(record) == [
+            {"index": 0, "positives": 2, "missed": 2, "nothing": 0,
+             "instead": [{"index": 1, "n": 2}]}
+        ]  # fmt: skip
+        worst = curves.mistakes(record)
+        assert [row["row"] for row in worst] == [0, 1, 2]
+        first = worst[0]
+        assert first["log_loss"] == pytest.approx(sk.log_loss(y[0], p[0]), rel=1e-5)
+        assert (first["index"], first["positives"], first["said"]) == (0, [0], [1])
+        assert first["is_positive"] == (first["index"] == 0)
+
+
+class TestWithoutFigures:
+    def check(self, record, said):
+        report = build_report(record, n_resamples=10)
+        assert said in report["message"]
+        assert report["verdict"] == {
+            "text": diagnosis.CANNOT_BE_JUDGED, "reasons": report["message"],
+        }  # fmt: skip
+        assert report["figures"]["macro_ap"] is None
+        assert report["figures"]["bce_skill"] is None
+        assert report["intervals"] == dict.fromkeys(HEADLINES)
+        json.dumps(report, allow_nan=False)
+
+    def test_no_held_out_track(self):
+        self.check(make_record(0), "no held-out track was judged yet")
+
+    def test_nothing_judged(self):
+        self.check(make_record(mask=1.1), "no held-out track was judged yet")
+
+    def test_one_class_only(self):
+        y = np.ones((30, 5), dtype=bool)
+        record = make_record(30, reference=LabelMatrix(y, np.ones_like(y)))
+        self.check(record, "no label is both given and not given")
+
+    def test_outputs_that_are_not_numbers(self):
+        record = make_record()
+        record.probabilities[:7] = np.nan
+        self.check(record, "for 7 of 200 tracks are not numbers")
+
+    def test_a_label_without_a_positive_is_null_and_the_others_count(self):
+        record = make_record()
+        record.reference.labels[:, 2] = False
+        report = build_report(record, n_resamples=10)
+        row = report["labels"][2]
+        assert (row["ap"], row["ap_interval"], row["f1"]) == (None, None, None)
+        assert report["figures"]["labels_scored"] == 4
+        assert report["diagnosis"]["labels_without_figures"] == ["uid2"]
+        assert report["precision_recall"]["uid2"] is None
+        json.dumps(report, allow_nan=False)
+
+    def test_few_tracks_cannot_be_judged(self):
+        report = build_report(make_record(7, mask=0), n_resamples=10)
+        assert report["verdict"]["text"] == diagnosis.CANNOT_BE_JUDGED
+
+    def test_logits_that_are_missing_are_left_out_of_the_raw_outputs(self):
+        record = make_record()
+        record.logits[:50] = np.nan
+        report = build_report(record, n_resamples=10)
+        assert report["message"] == ""
+        assert sum(row["n"] for row in report["calibration"]["before"]["bins"]) < sum(
+            row["n"] for row in report["calibration"]["after"]["bins"]
+        )
+
+
+GOOD = {
+    "n": 100,
+    "labels_scored": 10,
+    "skill": 0.3,
+    "skill_interval": (0.2, 0.4),
+    "accuracy": 0.96,
+    "constant_accuracy": 0.94,
+    "macro_ap": 0.5,
+    "macro_ap_interval": (0.4, 0.6),
+    "constant_ap": 0.1,
+    "never_at_half": 2,
+}
+NEAR, FAR = 0.945, 0.96  # of the constant's accuracy
+
+
+def of(skill, interval, accuracy):
+    return {"skill": skill, "skill_interval": interval, "accuracy": accuracy}
+
+
+@pytest.mark.parametrize(
+    ("over", "expected"),
+    [
+        ({}, diagnosis.USEFUL),
+        ({"never_at_half": 4}, diagnosis.USEFUL),
+        ({"never_at_half": 5}, diagnosis.RANKS_ONLY),
+        (of(0.02, (0.01, 0.03), NEAR), diagnosis.NO_BETTER),
+        (of(0.021, (0.01, 0.03), NEAR), diagnosis.USEFUL),
+        (of(0.1, (-0.1, 0.3), NEAR), diagnosis.NO_BETTER),
+        (of(0.1, (-0.1, 0.3), FAR), diagnosis.NOT_TOLD_APART),
+        (of(0.0, None, 0.9501), diagnosis.NOT_TOLD_APART),
+        (of(-0.5, (-0.7, -0.3), 0.8), diagnosis.MISLEADING),
+        (of(-0.5, None, 0.8), diagnosis.MISLEADING),
+        ({"macro_ap_interval": (0.09, 0.6)}, diagnosis.NOT_TOLD_APART),
+        ({"macro_ap": None}, diagnosis.NOT_TOLD_APART),
+        ({"skill": None}, diagnosis.CANNOT_BE_JUDGED),
+        ({"n": 7}, diagnosis.CANNOT_BE_JUDGED),
+        ({"problem": "nothing"}, diagnosis.CANNOT_BE_JUDGED),
+    ],
+)
+def test_the_rules_of_the_verdict(over, expected):
+    assert verdict(Evidence(**{**GOOD, **over}))[0] == expected
+
+
+class TestCourse:
+    def test_the_mean_of_what_holds_something_out(self):
+        epochs = (
+            *history(6, stage="fold 1 of 2"),
+            *history(4, stage="fold 2 of 2"),
+            *({**row, "validation_loss": None} for row in history(4, stage="all tracks")),
+        )
+        found = curves.course(epochs)
+        assert [stage["name"] for stage in found["stages"]] == [
+            "fold 1 of 2", "fold 2 of 2", "all tracks",
+        ]  # fmt: skip
+        assert (found["n_stages"], found["best_epoch"]) == (2, 4)
+        assert found["mean"]["loss"] == pytest.approx([0.6 / epoch for epoch in range(1, 7)])
+        assert found["mean"]["accuracy"] == [0.9] * 6
+        assert found["mean"]["validation_accuracy"] == [None] * 6
+
+    def test_without_accuracy_and_without_validation(self):
+        rows = [{**row, "validation_loss": None} for row in history(3, accuracy=False)]
+        found = curves.course(tuple(rows))
+        assert found["best_epoch"] is None
+        assert found["mean"]["accuracy"] == [None] * 3
+        assert curves.course(()) == {
+            "n_stages": 0, "stages": [], "best_epoch": None,
+            "mean": {name: [] for name in found["mean"]},
+        }  # fmt: skip
