@@ -142,7 +142,7 @@ def run_epochs(trainable: Trainable, data: FitData, plan: Plan, watch: Watch) ->
     for epoch in range(1, plan.epochs + 1):
         started = time.perf_counter()
         learnt = _one_epoch(trainable, data, plan, rng, watch)
-        held_out = _validate(trainable, data, plan, watch)
+        held_out = validate(trainable, data, plan, watch)
         report = EpochReport(
             epoch=watch.first_epoch + epoch,
             epochs=watch.epochs or plan.epochs,
@@ -155,6 +155,8 @@ def run_epochs(trainable: Trainable, data: FitData, plan: Plan, watch: Watch) ->
             validation_binary_accuracy=held_out.binary_accuracy,
         )
         history.append(report)
+        if math.isnan(held_out.loss):
+            _require_finite_weights(trainable)
         best.offer(epoch, held_out.loss, trainable)
         if watch.keeps_every_epoch:
             by_epoch.append(trainable.weights())
@@ -167,7 +169,7 @@ def run_epochs(trainable: Trainable, data: FitData, plan: Plan, watch: Watch) ->
     return Fitted(trainable, tuple(history), best.epoch, tuple(by_epoch))
 
 
-class _Figures(NamedTuple):
+class Figures(NamedTuple):
     """Of one side in one epoch; NaN where nothing was judged."""
 
     loss: float = math.nan
@@ -175,9 +177,15 @@ class _Figures(NamedTuple):
     macro_ap: float = math.nan
 
 
+def _require_finite_weights(trainable: Trainable) -> None:
+    """Where nothing validates, the last step may have gone wrong unseen."""
+    if not all(np.isfinite(value).all() for value in trainable.weights().values()):
+        raise NetworkDivergedError("the weights are not finite; lower the learning rate")
+
+
 def _one_epoch(
     trainable: Trainable, data: FitData, plan: Plan, rng: np.random.Generator, watch: Watch
-) -> _Figures:
+) -> Figures:
     items = data.inputs.draw(data.training, rng)
     total, n_right, n_judged = 0.0, 0, 0
     for number, part in enumerate(batches(items, plan.batch_size)):
@@ -196,17 +204,17 @@ def _one_epoch(
             )
         total, n_judged = total + loss * judged, n_judged + judged
         n_right += right
-    return _Figures(total / n_judged, n_right / n_judged) if n_judged else _Figures()
+    return Figures(total / n_judged, n_right / n_judged) if n_judged else Figures()
 
 
-def _validate(trainable: Trainable, data: FitData, plan: Plan, watch: Watch) -> _Figures:
-    """Loss (weighted as in training), accuracy and macro AP on the validation tracks."""
+def validate(predictor: Predictor, data: FitData, plan: Plan, watch: Watch) -> Figures:
+    """Return loss (weighted as in training), accuracy and macro AP on the validation tracks."""
     rows = data.validation
     mask = data.mask[rows]
     if not mask.any():
-        return _Figures()
+        return Figures()
     logits = score_tracks(
-        trainable,
+        predictor,
         data.inputs,
         rows,
         data.n_labels,
@@ -216,7 +224,7 @@ def _validate(trainable: Trainable, data: FitData, plan: Plan, watch: Watch) -> 
     if not np.isfinite(logits[mask]).all():
         raise NetworkDivergedError("the outputs for the validation tracks are not finite")
     logits, targets = np.where(mask, logits, 0.0), data.targets[rows]
-    return _Figures(
+    return Figures(
         weighted_bce(logits, targets, data.weights[rows], int(mask.sum())),
         float(((logits > 0) == (targets > 0))[mask].mean()),
         macro_ap(logits, targets > 0, mask),

@@ -40,6 +40,20 @@ def test_a_model_comes_back_as_it_was(model, tmp_path):
     assert sorted(path.name for path in saved.folder.iterdir()) == sorted(saved.files)
 
 
+def test_a_model_file_from_before_the_newer_figures_and_choices_still_reads(model, tmp_path):
+    arrays, facts = read_model(*_where(model.save(tmp_path / "m")))
+    for report in facts["history"]:
+        del report["binary_accuracy"], report["validation_binary_accuracy"]
+    for name in ("split", "sampling", "calibration", "thresholds", "bias"):
+        del facts["config"][name]
+    saved = write_model(tmp_path / "old", arrays, facts)
+    again = TrainedModel.load(saved.folder, saved.sha256)
+    assert np.isnan(again.history[0].binary_accuracy)
+    assert again.history[0].loss == model.history[0].loss
+    assert again.config == model.config
+    np.testing.assert_array_equal(again.probabilities(FEATURES), model.probabilities(FEATURES))
+
+
 def test_the_same_training_writes_the_same_weights(model, tmp_path):
     first, second = model.save(tmp_path / "m1"), model.save(tmp_path / "m2")
     assert first.sha256 == second.sha256
