@@ -112,7 +112,9 @@ def _waves(
     phase = rng.uniform(0, 2 * np.pi, size=numbers.shape)
     at_s = STEP_S * np.arange(FRAMES)
     angle = 2 * np.pi * hz[:, None, None] * at_s[None, :, None] + phase[:, None]
-    return (amplitude[:, None] * np.sin(angle)).astype(np.float32)
+    waves: FloatArray = np.sin(angle.astype(np.float32))
+    waves *= amplitude[:, None].astype(np.float32)
+    return waves
 
 
 def _frame_noise(n_windows: int, rng: np.random.Generator) -> FloatArray:

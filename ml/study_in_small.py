@@ -1,0 +1,232 @@
+"""The study in the small: what is run on the simulated libraries of `ml.study_design`.
+
+Stage: experiments. Three parts, each a list of named runs on one material, as data:
+
+- *recipes*: the study, what its author proposed next (also on both curators' labels, to see
+  what leaving out the first one does), and ours.
+- *turning*: one network trained on both curators or on the current one alone, with more and
+  more labels of the current one: where does leaving out begin to pay?
+- *ablation*: a small sound training, and each suspected cause of the study's failure alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from ml.experiments import Material
+from ml.recipes import AUDIOTAG, SEED_2019, SEED_NEXT, Recipe
+from ml.selection_rules import SelectionRules
+from ml.simulation import SimulationConfig
+from ml.study import N_TOP_GENRES, study_labels
+from ml.study_design import SimulatedStudy, StudyDesign, simulate_study
+from ml.summaries import summarise
+from ml.track_features import ArrayFeatures
+from ml.types import LabelMatrix, TrainingConfig
+
+JUDGED_BY = "the curator of today"
+PARTS = ("recipes", "turning", "ablation")
+
+#: What the author proposed, without leaving out the first curator.
+SEED_NEXT_BOTH = replace(
+    SEED_NEXT,
+    name="seed-next-both",
+    title="What the author proposed, on both curators' labels",
+    summary="seed-next with the answers of everybody: what leaving out the first one does.",
+    selection=replace(SEED_NEXT.selection, annotators="all"),
+)
+
+#: Labels of the current curator beside the 600 of the first, for the part *turning*.
+TURNING_SIZES = (25, 50, 100, 200, 400)
+N_LEGACY = 600
+
+#: The ablation learns from about 300 tracks and is judged on as many.
+ABLATION_DESIGN = StudyDesign(n_tracks=600, held_out_share=0.5)
+ABLATION_EPOCHS = 15
+#: A sound training of the study's network: what each cause is added to.
+SOUND = Recipe(
+    name="sound",
+    title="The study's network, soundly trained",
+    summary="Standardised inputs, plain loss, whole albums held back, one curator.",
+    training=TrainingConfig(
+        network="seed-cnn",
+        features="seed-025s",
+        epochs=ABLATION_EPOCHS,
+        batch_size=96,
+        learning_rate=1e-3,
+        loss="bce",
+        options=(("patience", ABLATION_EPOCHS), ("train_windows", 0), ("predict_windows", 0)),
+        calibration="none",
+        thresholds="half",
+        bias="prior",
+    ),
+    selection=SelectionRules(
+        annotators="current",
+        negatives="closed",
+        top_labels=SEED_2019.selection.top_labels,
+        others="drop",
+        min_support=1,
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One run of a part: `recipe` under the name `name` on `material`."""
+
+    name: str
+    title: str
+    recipe: Recipe
+    material: Material
+
+
+def material_of(
+    study: SimulatedStudy,
+    n_current: int | None = None,
+    features: dict[str, ArrayFeatures] | None = None,
+) -> Material:
+    """Return a simulated library as an experiment reads it.
+
+    Parameters
+    ----------
+    features : of `features_of`, where they are known already.
+    n_current : tracks of the current curator that may be learnt from, drawn at random once, so
+        that fewer are a part of more; None: all of them. The others then have no answer.
+    """
+    n_tracks = len(study.groups)
+    everybody = np.ones(n_tracks, dtype=bool)
+    is_current = _first_of(study, n_current)
+    return Material(
+        names=study.names,
+        track_uids=np.array([f"{row:06d}".encode() for row in range(n_tracks)], dtype="S36"),
+        features=features_of(study) if features is None else features,
+        said={
+            "all": _matrix(study.on_record(), ~study.is_current | is_current),
+            "legacy": _matrix(study.by_legacy, ~study.is_current),
+            "current": _matrix(study.by_current, is_current),
+        },
+        groups=study.groups,
+        held_out=np.flatnonzero(study.is_held_out),
+        reference=_matrix(study.by_current, everybody),
+        judged_by=JUDGED_BY,
+    )
+
+
+def _first_of(study: SimulatedStudy, n_current: int | None) -> npt.NDArray[np.bool_]:
+    learnable = np.flatnonzero(study.is_current & ~study.is_held_out)
+    order = np.random.default_rng([study.tracks.config.seed, 3]).permutation(learnable)
+    chosen = np.zeros(len(study.groups), dtype=bool)
+    chosen[order[:n_current]] = True
+    return chosen
+
+
+def _matrix(labels: npt.NDArray[np.bool_], rows: npt.NDArray[np.bool_]) -> LabelMatrix:
+    """Labels of the given rows, every label judged there, nothing elsewhere."""
+    mask = np.broadcast_to(rows[:, None], labels.shape).copy()
+    return LabelMatrix(labels & mask, mask)
+
+
+def features_of(study: SimulatedStudy) -> dict[str, ArrayFeatures]:
+    """Return the study's features, and the summaries that `pooled` reads, as `audiotag`."""
+    summary = np.stack([summarise(windows) for windows in study.windows])
+    return {
+        **study.features(),
+        "audiotag": ArrayFeatures(summary, list(study.windows)),
+    }
+
+
+def trials(part: str, seed: int, design: StudyDesign) -> Iterator[Trial]:
+    """Yield the runs of a part for one seed; the libraries are simulated when asked for.
+
+    Raises
+    ------
+    KeyError : there is no such part.
+    """
+    return {"recipes": _recipes, "turning": _turning, "ablation": _ablation}[part](seed, design)
+
+
+def _recipes(seed: int, design: StudyDesign) -> Iterator[Trial]:
+    material = material_of(simulate_study(design, seed))
+    for recipe in (SEED_2019, SEED_NEXT, SEED_NEXT_BOTH, AUDIOTAG):
+        yield Trial(recipe.name, recipe.title, recipe, material)
+
+
+def _turning(seed: int, design: StudyDesign) -> Iterator[Trial]:
+    """Enough tracks of the current curator for the largest size, whatever the design says."""
+    needed = N_LEGACY + TURNING_SIZES[-1]
+    n_tracks = int(1.1 * needed / (1 - design.held_out_share))
+    study = simulate_study(
+        replace(design, n_tracks=n_tracks, current_share=TURNING_SIZES[-1] * 1.1 / needed), seed
+    )
+    both = replace(AUDIOTAG, selection=replace(SEED_NEXT.selection, annotators="all"))
+    alone = replace(AUDIOTAG, selection=SEED_NEXT.selection)
+    features = features_of(study)
+    for size in TURNING_SIZES:
+        material = material_of(study, size, features)
+        yield Trial(f"both-{size}", f"both, {size} of the current", both, material)
+        yield Trial(f"current-{size}", f"the current alone, {size}", alone, material)
+
+
+def _ablation(seed: int, design: StudyDesign) -> Iterator[Trial]:
+    """The sound training, then one cause after the other added to it alone."""
+    del design  # the ablation has its own
+    material = material_of(simulate_study(ABLATION_DESIGN, seed))
+    one_curator = _by_one_curator(material)
+    for name, title, recipe in _causes():
+        held = material if name == "changed-curator" else one_curator
+        yield Trial(name, title, recipe, held)
+    balanced = _by_one_curator(material_of(_simulate_balanced(seed)))
+    yield Trial("balanced", "all genres equally frequent", SOUND, balanced)
+
+
+def _by_one_curator(material: Material) -> Material:
+    """The same tracks, all of them labelled by the current curator."""
+    said = material.reference
+    return replace(material, said={"all": said, "current": said})
+
+
+def _simulate_balanced(seed: int) -> SimulatedStudy:
+    return simulate_study(_BalancedDesign(n_tracks=600, held_out_share=0.5), seed)
+
+
+class _BalancedDesign(StudyDesign):
+    """The ablation's design without imbalance: the 29 genres of the study, equally frequent."""
+
+    def simulation(self, seed: int) -> SimulationConfig:
+        """Return the configuration of the tracks, every genre with the same weight."""
+        even = tuple((name, 1.0) for name, _ in study_labels()[:N_TOP_GENRES])
+        return replace(super().simulation(seed), labels=even)
+
+
+def _causes() -> Iterator[tuple[str, str, Recipe]]:
+    """Yield (name, title, recipe): the sound training, then each cause alone."""
+    training, selection = SOUND.training, SOUND.selection
+    yield "sound", "none: sound training", SOUND
+
+    def with_training(**changes: object) -> Recipe:
+        return replace(SOUND, training=replace(training, **changes))  # type: ignore[arg-type]
+
+    yield (
+        "class-weight",
+        "Keras class_weight on multi-hot targets",
+        with_training(loss="keras-class-weight"),
+    )
+    scaled = (*training.options, ("scaling", "min-max"))
+    yield "min-max", "scaled by the global minimum and maximum", with_training(options=scaled)
+    yield (
+        "label-sampling",
+        "tracks drawn by the label distribution",
+        with_training(sampling="label-distribution"),
+    )
+    yield "one-second", "windows of 1 s", with_training(features="seed-1s")
+    both = replace(SOUND, selection=replace(selection, annotators="all"))
+    yield "changed-curator", "labels of two curators", both
+    yield "others", "rare genres folded into Others", _with_others()
+    yield "window-leak", "windows of a track on both sides", with_training(split="windows")
+
+
+def _with_others() -> Recipe:
+    return replace(SOUND, selection=replace(SOUND.selection, others="fold"))
