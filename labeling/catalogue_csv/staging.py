@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -44,10 +45,14 @@ class StagedTrack:
 
 
 class Staging:
-    """The rows of a catalogue, grouped by track; texts and annotators have small numbers."""
+    """The rows of a catalogue, grouped by track; texts and annotators have small numbers.
+
+    `rows_with` counts, by the number of a text, the rows that have it.
+    """
 
     def __init__(self) -> None:
         self.texts: dict[tuple[str, str], int] = {}
+        self.rows_with: Counter[int] = Counter()
         self.annotators: dict[str, int] = {}
         self.annotator_names: list[str] = []
         self.n_tracks = 0
@@ -68,6 +73,7 @@ class Staging:
         if not row.labels:
             return
         texts = [self.texts.setdefault(one, len(self.texts)) for one in row.labels]
+        self.rows_with.update(texts)
         at = row.annotated_at.isoformat() if row.annotated_at else ""
         self._file.execute(
             "INSERT INTO said VALUES (?, ?, ?, ?, ?)",

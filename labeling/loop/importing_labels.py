@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from labeling.loop import taxonomy
 from labeling.models import Annotator, Facet, Label, LabelSet, Library
 from labeling.names import name_key
+
+#: New labels of a report; more of them are no vocabulary, but a column that holds no labels.
+NEW_KEPT = 1_000
 
 
 @dataclass
@@ -30,6 +34,22 @@ class LabelPlan:
     @property
     def n_new(self) -> int:
         return sum(len(names) for names in self.new.values())
+
+    def rarest_new(
+        self, numbers: Mapping[tuple[str, str], int], rows_with: Counter[int]
+    ) -> list[dict[str, str | int]]:
+        """Return the new labels with the rows that have them, a facet's rarest first.
+
+        A typing error is a rare name; a person shall see it before it is a label.
+        """
+        rows: Counter[tuple[str, str]] = Counter()
+        for text, key in self.texts.items():
+            rows[text[0], key] += rows_with[numbers[text]]
+        return [
+            {"facet": facet, "label": self.new[facet][key], "rows": rows[facet, key]}
+            for facet in sorted(self.new)
+            for key in sorted(self.new[facet], key=lambda key: (rows[facet, key], key))
+        ][:NEW_KEPT]
 
 
 def plan(texts: Iterable[tuple[str, str]], facets: dict[str, Facet]) -> LabelPlan:

@@ -89,6 +89,7 @@ class ImportRun:
             "annotations_created": self.n_annotations,
             "audio_missing": counts.audio_missing,
             "labels_created": planned.n_new,
+            "labels_new": planned.rarest_new(self.staging.texts, self.staging.rows_with),
             "labels_merged": len(planned.merged),
             "merged": planned.merged,
             "annotators_same_as": self.same_as,

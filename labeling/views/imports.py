@@ -40,6 +40,7 @@ from labeling.views.fields import text_in, whole_number
 
 _ON_A_PAGE = 25
 _ERRORS_SHOWN = 20
+_LABELS_SHOWN = 200
 _DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab"}
 MANAGER = Membership.Role.MANAGER
 
@@ -333,6 +334,8 @@ def _progress(batch: ImportBatch) -> dict[str, Any]:
         "figures": [(words, report[key]) for key, words in figures if key in report],
         "errors": report.get("errors", [])[:_ERRORS_SHOWN],
         "n_errors": len(report.get("errors", [])) + report.get("errors_omitted", 0),
+        "new_labels": report.get("labels_new", [])[:_LABELS_SHOWN],
+        "n_new_labels": report.get("labels_created", 0),
         "merged": report.get("merged", [])[:_ERRORS_SHOWN],
         "n_merged": len(report.get("merged", [])),
         "can_start": not is_open and importing.stored_path(batch).is_file(),

@@ -9,8 +9,17 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 
 from labeling import jobs
 from labeling.loop import importing
-from labeling.models import AudioFile, AudioRoot, ImportBatch, ImportMapping, Job, Label, Track
-from tests.factories import make_library, make_track, make_user
+from labeling.models import (
+    AudioFile,
+    AudioRoot,
+    ImportBatch,
+    ImportMapping,
+    Job,
+    Label,
+    Library,
+    Track,
+)
+from tests.factories import make_labels, make_library, make_track, make_user
 
 pytestmark = pytest.mark.django_db
 CSV = b'filename,feel,genre,bpm,who\n1.mp3,"calm, dark",=Rock,120,ann\n,calm,Pop,1,ann\n'
@@ -98,6 +107,25 @@ def test_trial_writes_nothing_then_the_import_does(manager, uploads):
     assert Track.objects.get().extra == {"bpm": "120"}
     assert list(Path(uploads).iterdir()) == []
     assert "imported" in manager.get(f"/imports/lib/{batch.pk}/").content.decode()
+
+
+def test_trial_lists_the_names_that_would_become_labels_the_rarest_first(manager):
+    content = b"filename,genre,feel\n1.mp3,Rock,calm\n2.mp3,Rock,\n3.mp3,Rokc,\n4.mp3, rock,\n"
+    make_labels(Library.objects.get(), "mood", ["Calm"])
+    upload(manager, content)
+    batch = ImportBatch.objects.get()
+    form = {"role-1": "facet:genre", "role-2": "facet:mood", "separator-1": ""}
+    start(manager, batch, **form, **{"try": "1"})
+    importing.run_batch(batch.pk)
+    Job.objects.update(state="done")
+    batch.refresh_from_db()
+    assert batch.report["labels_new"] == [
+        {"facet": "genre", "label": "Rokc", "rows": 1},
+        {"facet": "genre", "label": "Rock", "rows": 3},
+    ]
+    page = manager.get(f"/imports/lib/{batch.pk}/").content.decode()
+    assert "Names that become labels" in page
+    assert page.index("<bdi>Rokc</bdi>") < page.index("<bdi>Rock</bdi>")
 
 
 def test_errors_are_downloaded_as_csv(manager):
