@@ -1,0 +1,128 @@
+"""The runs of an experiment on disk: what was done is not done again.
+
+One folder a run: its records (`ml.evaluation_record`) and `run.json`, written last, with their
+checksums. A folder without it is what a killed process left, and is done anew. Numpy only.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ml.errors import MlError
+from ml.evaluation_record import EvaluationRecord, read_record, write_record
+from ml.weights import sync_folder, write_durably
+
+RUN_FILE = "run.json"
+_HELD_OUT, _VALIDATION = "held_out.npz", "validation.npz"
+FORMAT = 1
+
+
+class ExperimentFileError(MlError):
+    """A file of an experiment is damaged or of another version."""
+
+
+@dataclass(frozen=True)
+class StoredRun:
+    """One run as it is kept.
+
+    Attributes
+    ----------
+    part, name, title, seed : which run it is. key : digest of all that it was run with; a run
+        with another key is another run.
+    held_out : what it said of the held-out tracks; None where it failed.
+    validation : what it said of what it held back itself; None where it held nothing back.
+    error : why it failed, as a sentence; empty where it did not.
+    facts : seconds, n_tracks, versions and whatever else is to be told.
+    """
+
+    part: str
+    name: str
+    title: str
+    seed: int
+    key: str
+    held_out: EvaluationRecord | None = None
+    validation: EvaluationRecord | None = None
+    error: str = ""
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+def folder_of(root: Path, part: str, name: str, seed: int) -> Path:
+    """Return the folder of a run under the experiment's."""
+    return root / "runs" / part / name / f"seed-{seed}"
+
+
+def write_run(root: Path, run: StoredRun) -> None:
+    """Write a run; its `run.json` comes last, so that a folder with one is whole."""
+    folder = folder_of(root, run.part, run.name, run.seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / RUN_FILE).unlink(missing_ok=True)
+    checksums = {
+        name: write_record(folder / name, record).sha256
+        for name, record in ((_HELD_OUT, run.held_out), (_VALIDATION, run.validation))
+        if record is not None
+    }
+    facts = {
+        "format": FORMAT,
+        "part": run.part,
+        "name": run.name,
+        "title": run.title,
+        "seed": run.seed,
+        "key": run.key,
+        "error": run.error,
+        "facts": run.facts,
+        "sha256": checksums,
+    }
+    fresh = folder / f".{RUN_FILE}.{os.getpid()}"
+    fresh.unlink(missing_ok=True)
+    write_durably(fresh, (json.dumps(facts, indent=1, sort_keys=True) + "\n").encode())
+    os.replace(fresh, folder / RUN_FILE)
+    sync_folder(folder)
+
+
+def read_run(root: Path, part: str, name: str, seed: int, key: str = "") -> StoredRun | None:
+    """Return a run that is there whole, with this key if one is given; else None.
+
+    Raises
+    ------
+    ExperimentFileError, RecordFileError : its files were changed since they were written.
+    """
+    folder = folder_of(root, part, name, seed)
+    try:
+        text = (folder / RUN_FILE).read_text()
+    except FileNotFoundError:
+        return None
+    try:
+        facts = json.loads(text)
+        if facts["format"] != FORMAT:
+            return None
+        checksums = facts["sha256"]
+        found = StoredRun(
+            **{name: facts[name] for name in ("part", "name", "title", "seed", "key")},
+            error=facts["error"],
+            facts=facts["facts"],
+            held_out=_record(folder / _HELD_OUT, checksums),
+            validation=_record(folder / _VALIDATION, checksums),
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        message = f"{folder / RUN_FILE} cannot be read ({error}); remove the folder to run anew"
+        raise ExperimentFileError(message) from error
+    return found if key in ("", found.key) else None
+
+
+def read_runs(root: Path) -> list[StoredRun]:
+    """Return all whole runs of an experiment, by part, name and seed."""
+    found = []
+    for path in sorted(root.glob(f"runs/*/*/seed-*/{RUN_FILE}")):
+        part, name, seed = path.parts[-4:-1]
+        run = read_run(root, part, name, int(seed.removeprefix("seed-")))
+        if run is not None:
+            found.append(run)
+    return found
+
+
+def _record(path: Path, checksums: dict[str, str]) -> EvaluationRecord | None:
+    return read_record(path, checksums[path.name]) if path.name in checksums else None
