@@ -39,6 +39,8 @@ from ml.agreement import MINIMUM_JOINT_POSITIVES
 
 #: In a library of more looks the counting is left to a worker, not to whoever opens the page.
 COUNT_HERE = 2_000
+#: An id that no annotator has.
+NOBODY = 0
 STRATUM_NAMES = {**{one.value: one.label for one in Stratum}, "": IMPORTED_NAME}
 
 
@@ -54,12 +56,13 @@ class Asked:
 
 
 def read_filters(library: Library, query: QueryDict) -> Asked:
-    """Read the filters; what cannot be read is left out and named."""
+    """Read the filters; what cannot be read is named, and left out but for an annotator.
+
+    Somebody who is not there has no figures: everybody's under their name would be wrong.
+    """
     wrong: list[str] = []
-    people = Annotator.objects.filter(library=library)
-    chosen = frozenset(one.pk for one in people if str(one.pk) in query.getlist("annotator"))
-    label = _row(Label.objects.filter(facet__library=library), query.get("label"))
-    facet = _row(Facet.objects.filter(library=library), query.get("facet"))
+    label = _named(Label.objects.filter(facet__library=library), query, "label", wrong)
+    facet = _named(Facet.objects.filter(library=library), query, "facet", wrong)
     if label is not None:
         facet = label.facet
     stratum = query.get("stratum") or None
@@ -69,7 +72,7 @@ def read_filters(library: Library, query: QueryDict) -> Asked:
         wrong.append(f"there is no stratum {stratum!r}")
         stratum = None
     filters = Filters(
-        annotator_ids=chosen,
+        annotator_ids=_people(library, query, wrong),
         facet_id=facet.pk if facet else None,
         label_id=label.pk if label else None,
         strata=None if stratum is None else frozenset([stratum]),
@@ -77,6 +80,25 @@ def read_filters(library: Library, query: QueryDict) -> Asked:
         until=_day(query, "until", wrong),
     )
     return Asked(filters, facet, label, stratum, wrong)
+
+
+def _people(library: Library, query: QueryDict, wrong: list[str]) -> frozenset[int]:
+    known = set(Annotator.objects.filter(library=library).values_list("pk", flat=True))
+    chosen = set()
+    for text in filter(None, query.getlist("annotator")):
+        number = whole_number(text)
+        chosen.add(number if number in known else NOBODY)
+        if number not in known:
+            wrong.append(f"there is no annotator {text[:20]!r} here")
+    return frozenset(chosen)
+
+
+def _named(rows: Any, query: QueryDict, name: str, wrong: list[str]) -> Any:
+    text = query.get(name, "")
+    found = _row(rows, text)
+    if text and found is None:
+        wrong.append(f"there is no {name} {text[:20]!r} here")
+    return found
 
 
 def _row(rows: Any, number: str | None) -> Any:

@@ -93,9 +93,33 @@ def test_filters_narrow_to_person_stratum_and_period(world):
 
 def test_nonsense_in_the_address_is_named_and_left_out(world):
     world.fill()
-    body = world.body(since="soon", stratum="secret", facet="x", label="9" * 30, annotator="-1")
+    body = world.body(since="soon", stratum="secret", facet="x", label="9" * 30)
     assert "is no date" in body
-    assert "there is no stratum" in body
+    assert all(f"there is no {what}" in body for what in ("stratum", "facet", "label"))
+    assert "Who answered" in body
+
+
+@pytest.mark.parametrize("number", ["-1", "0", "999999", "x", "9" * 30])
+def test_an_annotator_who_is_not_there_has_no_figures(world, number):
+    world.fill()
+    body = world.body(annotator=number)
+    assert "there is no annotator" in body
+    assert "No answers match these filters" in body
+    assert "Who answered" not in body
+
+
+def test_of_several_annotators_those_who_are_there_are_shown(world):
+    world.fill()
+    body = world.body(annotator=[world.ben.pk, "999999"])
+    assert "there is no annotator" in body
+    assert "<td><bdi>Ben</bdi></td>" in body
+    assert "<td><bdi>Ana" not in body
+
+
+def test_tables_that_a_filter_does_not_narrow_say_so(world):
+    world.fill()
+    body = world.body(stratum="audit", since="2024-01-01")
+    assert body.count("period do not narrow this table") == 3
 
 
 def test_guideline_changes_are_named(world):
