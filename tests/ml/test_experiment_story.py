@@ -114,10 +114,8 @@ def test_only_common_labels_are_compared():
 
 
 def test_a_run_that_failed_is_told_and_compared_with_nothing():
-    told = tell(
-        [run_of("good", 0, record(0, 8.0)), run_of("dead", 0, None, error="it diverged")]
-    )
-    dead = told["runs"][1]
+    failed = run_of("dead", 0, None, error="it diverged")
+    dead = tell([run_of("good", 0, record(0, 8.0)), failed])["runs"][1]
     assert dead["errors"] == {0: "it diverged"}
     assert dead["held_out"] is None
     assert dead["differences"] is None
