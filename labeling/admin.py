@@ -48,6 +48,7 @@ from labeling.models import (
     QueueItem,
     Receipt,
     Round,
+    RunGroup,
     Snapshot,
     TaxonomyChange,
     Track,
@@ -332,6 +333,12 @@ class SnapshotAdmin(Evidence):
     list_filter = ("library",)
     list_display = ("library", "number", "tracks", "annotations", "by", "taken_at")
     search_fields = ("hash",)
+
+
+@register(RunGroup)
+class RunGroupAdmin(Evidence):
+    list_display = ("id", "library", "kind", "by", "created_at")
+    list_filter = ("library", "kind")
 
 
 @register(TrainingRun)

@@ -35,6 +35,7 @@ TASKS: dict[str, tuple[str, str]] = {
     JobKind.SNAPSHOT: ("workers.take_snapshot", "default"),
     JobKind.TRAIN: ("workers.train_model", "ml"),
     JobKind.EVALUATE: ("workers.evaluate_folds", "ml"),
+    JobKind.COMPARE: ("workers.compare_criteria", "ml"),
     JobKind.PREDICT: ("workers.predict_pool", "ml"),
     JobKind.RANK: ("workers.rank_queue", "ml"),
 }

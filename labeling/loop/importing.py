@@ -24,6 +24,7 @@ from labeling.catalogue_csv.rows import ANNOTATOR_LIMIT, RowError, parse
 from labeling.catalogue_csv.staging import Staging
 from labeling.loop import importing_audio, libraries, walking
 from labeling.loop.errors import BadInput
+from labeling.loop.importing_answers import Origin
 from labeling.loop.importing_run import ImportRun, Progress, ShouldStop
 from labeling.models import Facet, ImportBatch, Job, Library, Track
 from labeling.models.jobs import JobKind
@@ -105,6 +106,7 @@ def import_catalogue(
     options: ImportOptions,
     *,
     by_id: int | None = None,
+    batch_id: int | None = None,
     progress: Progress | None = None,
     should_stop: ShouldStop | None = None,
 ) -> dict[str, Any]:
@@ -126,7 +128,8 @@ def import_catalogue(
         if library.pk is None and not options.is_dry_run:
             libraries.get_or_create_library(slug)
             library, facets = _library(slug)
-        run = ImportRun(library, facets, staging, folder, options.is_dry_run, by_id)
+        origin = Origin(by_id, batch_id)
+        run = ImportRun(library, facets, staging, folder, options.is_dry_run, origin)
         report |= run.apply(progress, should_stop)
     if report["tracks_created"] and not options.is_dry_run:
         walking.restart([library.pk])
@@ -220,6 +223,7 @@ def run_batch(
             path,
             options,
             by_id=batch.by_id,
+            batch_id=batch.pk,
             progress=progress,
             should_stop=should_stop,
         )

@@ -167,10 +167,21 @@ _EVENT = (
     "guideline_id",
     "answered_at",
     "recorded_by_id",
+    "batch_id",
     "idempotency_key",
     "request_hash",
 )
 _DIRTY = ("library_id", "annotator_id", "track_id", "day")
+
+
+class Origin(NamedTuple):
+    """Who imports, and which upload it comes with, if any."""
+
+    by_id: int | None = None
+    batch_id: int | None = None
+
+
+NOBODY = Origin()
 
 
 @dataclass
@@ -180,7 +191,7 @@ class AnswerWriter:
     library: Library
     guideline_id: int
     label_sets: LabelSets
-    by_id: int | None = None
+    origin: Origin = NOBODY
 
     def write(self, news: list[tuple[Said, Slot, list[int]]], new_track_ids: set[int]) -> None:
         """Write events inside the caller's transaction, then bring current answers up."""
@@ -219,7 +230,8 @@ class AnswerWriter:
             slot.base_id,
             self.guideline_id,
             said.answered_at,
-            self.by_id,
+            self.origin.by_id,
+            self.origin.batch_id,
             _source_key(said, slot.n_imports),
             said.digest,
         )

@@ -11,7 +11,15 @@ from typing import Any
 from labeling.catalogue_csv.staging import StagedAnswer, StagedTrack, Staging
 from labeling.loop import grouping, importing_audio, importing_labels, libraries, taxonomy
 from labeling.loop.bulk_rows import rarer_checkpoints
-from labeling.loop.importing_answers import AnswerWriter, Said, Slot, SlotKey, slots
+from labeling.loop.importing_answers import (
+    NOBODY,
+    AnswerWriter,
+    Origin,
+    Said,
+    Slot,
+    SlotKey,
+    slots,
+)
 from labeling.loop.importing_audio import AudioFolder
 from labeling.loop.importing_labels import LabelPlan, LabelSets
 from labeling.loop.importing_tracks import TrackCounts, TrackWriter, untidy_keys
@@ -42,10 +50,10 @@ class ImportRun:
         staging: Staging,
         folder: AudioFolder | None,
         is_dry_run: bool,
-        by_id: int | None = None,
+        origin: Origin = NOBODY,
     ) -> None:
         self.library, self.facets, self.staging = library, facets, staging
-        self.folder, self.is_dry_run, self.by_id = folder, is_dry_run, by_id
+        self.folder, self.is_dry_run, self.origin = folder, is_dry_run, origin
         self.n_annotations = 0
         self.same_as: list[dict[str, str]] = []
         self._digest_of = lru_cache(_REMEMBERED)(self._digest)
@@ -148,7 +156,7 @@ class ImportRun:
         if not self.is_dry_run:
             guideline = libraries.unknown_guideline(self.library)
             label_sets = LabelSets(self.facets, used)
-            self.writer = AnswerWriter(self.library, guideline.pk, label_sets, self.by_id)
+            self.writer = AnswerWriter(self.library, guideline.pk, label_sets, self.origin)
 
     def _apply_chunk(self, chunk: list[StagedTrack], tracks: TrackWriter) -> None:
         """Look for the files first, then write in one transaction, without any file access."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -16,6 +16,8 @@ import numpy as np
 import numpy.typing as npt
 from django.db.models import Q, QuerySet
 
+from labeling.loop.criteria import Present, present
+from labeling.loop.held import Column, Held, Side
 from labeling.loop.replay import Event, live_ids, roots
 from labeling.loop.selection import Selection, period
 from labeling.loop.taxonomy import resolutions
@@ -33,33 +35,13 @@ from labeling.names import name_key
 from ml.types import LabelMatrix
 
 
-class Held(NamedTuple):
-    """An answer that the selection takes."""
-
-    answer_id: int
-    annotation_id: int
-    annotator_id: int
-    track_id: int
-    label_set_id: int
-    is_complete: bool
-    is_imported: bool
-    answered_s: float
-
-
-class Column(NamedTuple):
-    """A label of the matrix."""
-
-    label_id: int | None
-    uid: str
-    name: str
-    facet_id: int
-
-
 @dataclass(frozen=True)
 class AnswerTable:
     """One row an annotator and track, one column an active label.
 
-    `annotators` and `tracks` are ids (n_rows,), `annotations` the ids of the events read.
+    `annotators` and `tracks` are ids (n_rows,), `annotations` the ids of the events read,
+    `authors` and `events_of` those of their annotators and tracks (n_events,). `present` says
+    whose criteria are the present ones, where the selection asks for that.
     """
 
     columns: tuple[Column, ...]
@@ -67,6 +49,23 @@ class AnswerTable:
     tracks: npt.NDArray[np.int64]
     matrix: LabelMatrix
     annotations: npt.NDArray[np.int64]
+    authors: npt.NDArray[np.int64]
+    events_of: npt.NDArray[np.int64]
+    present: Present | None = None
+
+    def of_tracks(self, track_ids: npt.NDArray[np.int64]) -> AnswerTable:
+        """Return what was said of these tracks."""
+        rows = np.flatnonzero(np.isin(self.tracks, track_ids))
+        events = np.flatnonzero(np.isin(self.events_of, track_ids))
+        return replace(
+            self,
+            annotators=self.annotators[rows],
+            tracks=self.tracks[rows],
+            matrix=self.matrix.rows(rows),
+            annotations=self.annotations[events],
+            authors=self.authors[events],
+            events_of=self.events_of[events],
+        )
 
 
 def read_answers(library: Library, selection: Selection) -> AnswerTable:
@@ -75,9 +74,16 @@ def read_answers(library: Library, selection: Selection) -> AnswerTable:
     1. The answers that hold: the current ones, or the newest within a period or guideline.
     2. The labels: active ones of the facets; what was merged counts as what it became.
     3. Blanks become negatives where the rule allows, then what was said is written over.
+    4. Where criteria are asked for, what was judged by others is taken out label by label.
     """
-    held = _within(library, selection) if selection.looks_back else _current(library, selection)
     columns, column_of = _columns(library, selection)
+    side = None
+    if selection.criteria != "all":
+        side = Side(present(library), selection.criteria == "current", columns, column_of)
+    if selection.looks_back:
+        held = _within(library, selection, side)
+    else:
+        held = _current(library, selection)
     pairs = sorted({(row.track_id, row.annotator_id) for row in held})
     row_of = {pair: number for number, pair in enumerate(pairs)}
     shape = (len(pairs), len(columns))
@@ -85,14 +91,27 @@ def read_answers(library: Library, selection: Selection) -> AnswerTable:
     rows = {row.answer_id: row_of[row.track_id, row.annotator_id] for row in held}
     _write_blanks(mask, held, rows, column_of, _first_uses(library, selection, column_of))
     _write_judgements(labels, mask, library, rows, column_of)
+    if side is not None:
+        side.take_out(labels, mask, held, rows)
     tracks, annotators = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
-    annotations = np.unique(np.array([row.annotation_id for row in held], dtype=np.int64))
-    return AnswerTable(columns, annotators, tracks, LabelMatrix(labels, mask), annotations)
+    events = {row.annotation_id: (row.annotator_id, row.track_id) for row in held}
+    ids = sorted(events)
+    authors, events_of = np.array([events[pk] for pk in ids], np.int64).reshape(-1, 2).T
+    return AnswerTable(
+        columns,
+        annotators,
+        tracks,
+        LabelMatrix(labels, mask),
+        np.array(ids, dtype=np.int64),
+        authors,
+        events_of,
+        side.present if side is not None else None,
+    )
 
 
 def _who(selection: Selection, prefix: str) -> Q:
     """Return the filter on annotators and facets, below `prefix`."""
-    wanted = Q(**{f"{prefix}annotator__kind__in": selection.sources})
+    wanted = Q(**{f"{prefix}annotator__kind__in": selection.annotator_kinds})
     if selection.annotators:
         keys = [name_key(name) for name in selection.annotators]
         wanted &= Q(**{f"{prefix}annotator__name_key__in": keys})
@@ -107,11 +126,19 @@ def _facets(library: Library, selection: Selection) -> QuerySet[Facet]:
 
 
 def _held(values: tuple[Any, ...]) -> Held:
-    answer, annotation, annotator, track, label_set, is_complete, kind, answered_at = values
-    is_imported = kind == Annotation.Kind.IMPORTED
-    seconds = _seconds(answered_at)
+    *ids, is_complete, kind, answered_at, facet, guideline = values
+    answer, annotation, annotator, track, label_set = ids
     return Held(
-        answer, annotation, annotator, track, label_set, is_complete, is_imported, seconds
+        answer_id=answer,
+        annotation_id=annotation,
+        annotator_id=annotator,
+        track_id=track,
+        label_set_id=label_set,
+        is_complete=is_complete,
+        is_imported=kind == Annotation.Kind.IMPORTED,
+        answered_s=_seconds(answered_at),
+        facet_id=facet,
+        guideline=guideline,
     )
 
 
@@ -130,14 +157,32 @@ def _current(library: Library, selection: Selection) -> list[Held]:
         "answer__is_complete",
         "answer__annotation__kind",
         "answer__annotation__answered_at",
+        "facet_id",
+        "answer__annotation__guideline__number",
     )
     return [_held(row) for row in rows.iterator(chunk_size=5_000)]
 
 
-def _within(library: Library, selection: Selection) -> list[Held]:
+def _within(library: Library, selection: Selection, side: Side | None) -> list[Held]:
     """Return, per annotator, track and facet, the newest live answer inside the filter."""
-    start, end = period(selection)
     events = _live_events(library)
+    newest: dict[tuple[int, int, int], tuple[Order, Held]] = {}
+    for values in _asked(library, selection).iterator(chunk_size=5_000):
+        row = _held(values)
+        event = events.get(row.annotation_id)
+        if event is None or (selection.sources and event.source not in selection.sources):
+            continue
+        if side is not None and not side.takes(row):
+            continue
+        key = (row.annotator_id, row.track_id, row.facet_id)
+        if key not in newest or newest[key][0] < event.order:
+            newest[key] = (event.order, row)
+    return [row for _, row in newest.values()]
+
+
+def _asked(library: Library, selection: Selection) -> QuerySet[Answer, tuple[Any, ...]]:
+    """Return the values of the answers that the database can tell to be asked for."""
+    start, end = period(selection)
     rows = Answer.objects.filter(
         _who(selection, "annotation__"),
         annotation__library=library,
@@ -149,11 +194,11 @@ def _within(library: Library, selection: Selection) -> list[Held]:
         rows = rows.filter(
             Q(annotation__answered_at__lt=end) | Q(annotation__answered_at__isnull=True)
         )
-    if selection.guideline is not None:
-        rows = rows.filter(annotation__guideline__number=selection.guideline)
-    newest: dict[tuple[int, int, int], tuple[tuple[bool, float, int], Held]] = {}
-    parts = (
-        "facet_id",
+    if selection.guidelines:
+        rows = rows.filter(annotation__guideline__number__in=selection.guidelines)
+    if selection.batches:
+        rows = rows.filter(annotation__batch__in=selection.batches)
+    return rows.values_list(
         "id",
         "annotation_id",
         "annotation__annotator_id",
@@ -162,30 +207,36 @@ def _within(library: Library, selection: Selection) -> list[Held]:
         "is_complete",
         "annotation__kind",
         "annotation__answered_at",
+        "facet_id",
+        "annotation__guideline__number",
     )
-    for facet_id, *values in rows.values_list(*parts).iterator(chunk_size=5_000):
-        held = _held(tuple(values))
-        order = events.get(held.annotation_id)
-        if order is None:
-            continue
-        key = (held.annotator_id, held.track_id, facet_id)
-        if key not in newest or newest[key][0] < order:
-            newest[key] = (order, held)
-    return [held for _, held in newest.values()]
 
 
-def _live_events(library: Library) -> dict[int, tuple[bool, float, int]]:
-    """Return the order of every live event, as `replay` orders them."""
+Order = tuple[bool, float, int]
+
+
+class Live(NamedTuple):
+    """An event that holds: its place in the order of `replay`, and how its root came about."""
+
+    order: Order
+    source: str
+
+
+def _live_events(library: Library) -> dict[int, Live]:
+    """Return every live event by its id."""
     rows = library.annotations.order_by("id").values_list(
         "id", "track_id", "kind", "revises_id", "derived_from_id", "answered_at"
     )
     events = [Event(*row) for row in rows.iterator(chunk_size=5_000)]
     live, first = live_ids(events), roots(events)
     return {
-        event.id: (
-            first[event.id].kind != Annotation.Kind.PROPAGATED,
-            _seconds(first[event.id].answered_at),
-            event.id,
+        event.id: Live(
+            (
+                first[event.id].kind != Annotation.Kind.PROPAGATED,
+                _seconds(first[event.id].answered_at),
+                event.id,
+            ),
+            first[event.id].kind,
         )
         for event in events
         if event.id in live
@@ -227,7 +278,7 @@ def _first_uses(library: Library, selection: Selection, column_of: dict[int, int
     """Return, per annotator, when each column was first ticked (inf: never), or None: closed.
 
     A tick without a date counts as the oldest, as it does in the order of answers; one that
-    was retracted or revised away sets off nothing.
+    was retracted or revised away, or is on an audit track, sets off nothing.
     """
     if selection.negatives == "closed":
         return None
@@ -236,7 +287,9 @@ def _first_uses(library: Library, selection: Selection, column_of: dict[int, int
     if selection.negatives == "open":
         return uses
     ticks = Judgement.objects.filter(
-        value=Judgement.YES, answer__annotation__library=library
+        value=Judgement.YES,
+        answer__annotation__library=library,
+        answer__annotation__track__is_audit=False,
     ).values_list(
         "answer_id", "answer__annotation__annotator_id", "label_id",
         "answer__annotation__answered_at",

@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Self
 
 from labeling.loop.errors import BadInput
-from labeling.models import Annotator, Library
+from labeling.models import Annotation, Annotator, Library
 from labeling.names import name_key
 
 NEGATIVES = ("closed", "first-use", "open")
 OTHERS = ("keep", "fold", "drop")
+#: Whose criteria: `labeling.loop.criteria` says what the last two mean.
+CRITERIA = ("all", "legacy", "current")
 #: Kinds of annotator that are learnt from unless the selection says otherwise: no models.
-SOURCES = ("legacy", "partner", "person", "reference")
+LEARNT_FROM = ("legacy", "partner", "person", "reference")
+#: How an answer came about. A correction counts as what it corrects.
+SOURCES = tuple(
+    str(kind)
+    for kind in (
+        Annotation.Kind.JUDGEMENT,
+        Annotation.Kind.IMPORTED,
+        Annotation.Kind.ADJUDICATION,
+        Annotation.Kind.PROPAGATED,
+    )
+)
+#: Whose answers measure on audit tracks: those that were selected, or the current curators'.
+JUDGES = ("selected", "current")
 #: A label of one of these names gathers what has no name of its own.
 CATCH_ALL = ("others", "other")
 
@@ -26,22 +39,34 @@ class Selection:
 
     `since` and `until` are days, both included, compared with the time of the answer itself:
     an answer without a date is left out by `since` and counts as the oldest for `until`.
+    `batches` are uploads of the Imports page. `criteria` narrows all this to the current
+    curators' present criteria or to everything else.
     `negatives` says how the blanks of imported answers count: `closed` every blank is a no,
     `first-use` from the first time on that this annotator used the label, `open` never.
-    `others`: labels with fewer than `min_support` positives are left out; `fold` unites them
-    per facet in a label Others, `drop` leaves an existing label of that name out as well.
+    `others`: `keep` leaves labels with fewer than `min_support` positives out; `fold` unites
+    those, and all beyond the `top_labels` most frequent of a facet, in a label Others; `drop`
+    leaves them out, and an existing label of that name too.
+    Training tracks of a label combination above `combination_cap` of all are thinned (0: none),
+    but none with a label of a smaller share than `rare_share`.
     """
 
     facets: tuple[str, ...] = ()
     annotators: tuple[str, ...] = ()
+    annotator_kinds: tuple[str, ...] = LEARNT_FROM
     since: str = ""
     until: str = ""
-    guideline: int | None = None
-    sources: tuple[str, ...] = SOURCES
+    guidelines: tuple[int, ...] = ()
+    sources: tuple[str, ...] = ()
+    batches: tuple[int, ...] = ()
+    criteria: str = "all"
     negatives: str = "first-use"
     others: str = "keep"
     min_support: int = 5
+    top_labels: int = 0
+    combination_cap: float = 0.0
+    rare_share: float = 0.01
     aggregation: str = "one-coin"
+    judged_by: str = "selected"
 
     @classmethod
     def of(cls, values: dict[str, Any]) -> Self:
@@ -51,35 +76,41 @@ class Selection:
         if unknown:
             raise BadInput(f"a selection has no {', '.join(unknown)}")
         tuples = {
-            name: tuple(values[name])
-            for name in ("facets", "annotators", "sources")
-            if name in values
+            name: tuple(value) for name, value in values.items() if isinstance(value, list)
         }
-        return cls(**dict(values, **tuples))
+        return cls(**{**values, **tuples})
 
     def canonical(self) -> dict[str, Any]:
         """Return the selection as JSON-able values, the order of names without meaning."""
-        values = asdict(self)
-        for name in ("facets", "annotators", "sources"):
-            values[name] = sorted(values[name])
-        return values
+        return {
+            name: sorted(value) if isinstance(value, tuple) else value
+            for name, value in asdict(self).items()
+        }
 
     @property
     def looks_back(self) -> bool:
         """Say whether an answer other than the current one may be the one that is meant."""
-        return bool(self.since or self.until or self.guideline is not None)
+        parts = (self.since, self.until, self.guidelines, self.sources, self.batches)
+        return any(parts) or self.criteria != "all"
 
 
 def check(library: Library, selection: Selection) -> None:
     """Refuse what names something that is not there."""
     _check_words(selection)
+    _check_numbers(selection)
     facets = set(library.facets.values_list("name_key", flat=True))
     _refuse(f"no facet {{}} (known: {', '.join(sorted(facets))})", selection.facets, facets)
     names = set(library.annotators.values_list("name_key", flat=True))
     _refuse("no annotator {}", selection.annotators, names)
-    number = selection.guideline
-    if number is not None and not library.guidelines.filter(number=number).exists():
-        raise BadInput(f"{library.slug} has no guideline version {number}")
+    published = library.guidelines.filter(published_at__isnull=False)
+    numbers = set(published.values_list("number", flat=True))
+    for number in selection.guidelines:
+        if number not in numbers:
+            raise BadInput(f"{library.slug} has no guideline version {number}")
+    batches = set(library.imports.values_list("pk", flat=True))
+    for number in selection.batches:
+        if number not in batches:
+            raise BadInput(f"{library.slug} has no import {number}")
     period(selection)
 
 
@@ -87,17 +118,27 @@ def _check_words(selection: Selection) -> None:
     for value, known, what in (
         (selection.negatives, NEGATIVES, "negatives"),
         (selection.others, OTHERS, "others"),
+        (selection.criteria, CRITERIA, "criteria"),
+        (selection.judged_by, JUDGES, "judged_by"),
         (selection.aggregation, ("one-coin", "majority"), "aggregation"),
     ):
         if value not in known:
             raise BadInput(f"{what} is {value!r}; it must be one of {', '.join(known)}")
-    for source in selection.sources:
-        if source not in Annotator.Kind.values:
-            raise BadInput(
-                f"no kind of annotator {source!r}: {', '.join(Annotator.Kind.values)}"
-            )
+    kinds, sources = set(Annotator.Kind.values), set(SOURCES)
+    words = ", ".join(Annotator.Kind.values)
+    _refuse(f"no kind of annotator {{}}: {words}", selection.annotator_kinds, kinds)
+    _refuse(f"no source {{}}: {', '.join(SOURCES)}", selection.sources, sources)
+
+
+def _check_numbers(selection: Selection) -> None:
     if selection.min_support < 1:
         raise BadInput(f"min_support is {selection.min_support}; it must be at least 1")
+    if selection.top_labels < 0:
+        raise BadInput(f"top_labels is {selection.top_labels}; it must be at least 0")
+    for what in ("combination_cap", "rare_share"):
+        value = getattr(selection, what)
+        if not 0 <= value <= 1:
+            raise BadInput(f"{what} is {value}; it must lie between 0 and 1")
 
 
 def _refuse(message: str, names: Iterable[str], known: set[str]) -> None:
@@ -123,8 +164,44 @@ def _day(text: str) -> datetime | None:
         raise BadInput(f"{text!r} is not a day; write it as 2024-12-31") from None
 
 
-def describe(selection: Selection) -> str:
-    """Say in a line what a selection asks for."""
-    defaults = Selection().canonical()
-    changed = {k: v for k, v in selection.canonical().items() if v != defaults[k]}
-    return json.dumps(changed, ensure_ascii=False) if changed else "everything"
+def in_words(selection: Selection) -> str:
+    """Say for people what a selection asks for."""
+    numbers = ", ".join(str(number) for number in selection.guidelines)
+    batches = ", ".join(str(number) for number in selection.batches)
+    kinds = selection.annotator_kinds
+    parts = [
+        f"facets {', '.join(selection.facets)}" if selection.facets else "",
+        _CRITERIA_WORDS[selection.criteria],
+        f"by {', '.join(selection.annotators)}" if selection.annotators else "",
+        f"kinds of annotator: {', '.join(kinds)}" if set(kinds) != set(LEARNT_FROM) else "",
+        f"from {selection.since}" if selection.since else "",
+        f"until {selection.until}" if selection.until else "",
+        f"under guideline {numbers}" if numbers else "",
+        f"source: {', '.join(selection.sources)}" if selection.sources else "",
+        f"of import {batches}" if batches else "",
+        f"blanks: {selection.negatives}" if selection.negatives != "first-use" else "",
+        *_label_words(selection),
+        "measured by the current curator" if selection.judged_by == "current" else "",
+    ]
+    return "; ".join(part for part in parts if part)
+
+
+_CRITERIA_WORDS = {
+    "all": "",
+    "legacy": "legacy: all but the current criteria",
+    "current": "the current curator's criteria",
+}
+
+
+def _label_words(selection: Selection) -> list[str]:
+    rare = {"fold": "the others as Others", "drop": "the others and Others left out"}
+    top = f"the {selection.top_labels} most frequent labels" if selection.top_labels else ""
+    return [
+        top,
+        f"rare labels: {selection.others}" if selection.others != "keep" and not top else "",
+        rare[selection.others] if selection.others != "keep" and top else "",
+        f"combinations above {selection.combination_cap:.0%} of the tracks thinned"
+        if selection.combination_cap
+        else "",
+        f"labels with at least {selection.min_support} positives",
+    ]

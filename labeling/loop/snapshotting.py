@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 import uuid
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,82 +22,17 @@ from django.db.models import Max
 from django.utils import timezone
 
 from labeling.files import put
-from labeling.loop import selecting, uniting
+from labeling.loop import selecting
 from labeling.loop.errors import BadInput, EmptySelection
-from labeling.loop.selecting import AnswerTable
+from labeling.loop.freezing import Frozen, freeze, track_facts, united_by_side
 from labeling.loop.selection import Selection, check
-from labeling.loop.uniting import kept_labels, recast, support_of, united
-from labeling.models import Annotation, Library, Snapshot, Track
+from labeling.loop.uniting import support_of
+from labeling.models import Library, Snapshot
 from ml.errors import ParameterError
 from ml.splits import grouped_folds
-from ml.types import LabelMatrix, TrainingConfig
+from ml.types import TrainingConfig
 
-_TEXT = "S36"
-
-
-@dataclass(frozen=True)
-class Frozen:
-    """The arrays of a snapshot; rows are tracks in the order of their ids.
-
-    Attributes
-    ----------
-    track_ids : int64 (n,). track_uids : bytes (n,). groups : int64 (n,), codes of split groups.
-    is_audit : bool (n,).
-    matrix : what the selected answers say together, (n, n_labels).
-    reference : the same on audit tracks by the answers that measure; nothing on the others.
-    label_uids : bytes (n_labels,). annotation_uids : bytes, sorted.
-    judged_by : whose answers the reference is, in words.
-    """
-
-    track_ids: npt.NDArray[np.int64]
-    track_uids: npt.NDArray[np.bytes_]
-    groups: npt.NDArray[np.int64]
-    is_audit: npt.NDArray[np.bool_]
-    matrix: LabelMatrix
-    reference: LabelMatrix
-    label_uids: npt.NDArray[np.bytes_]
-    annotation_uids: npt.NDArray[np.bytes_]
-    judged_by: str
-
-    def arrays(self) -> dict[str, npt.NDArray[Any]]:
-        """Return everything as named arrays without objects."""
-        return {
-            "track_ids": self.track_ids,
-            "track_uids": self.track_uids,
-            "groups": self.groups,
-            "is_audit": self.is_audit,
-            "labels": self.matrix.labels,
-            "label_mask": self.matrix.label_mask,
-            "reference_labels": self.reference.labels,
-            "reference_mask": self.reference.label_mask,
-            "label_uids": self.label_uids,
-            "annotation_uids": self.annotation_uids,
-            "judged_by": np.frombuffer(self.judged_by.encode(), dtype=np.uint8),
-        }
-
-    @classmethod
-    def from_arrays(cls, arrays: dict[str, npt.NDArray[Any]]) -> Self:
-        """Rebuild from `arrays()`."""
-        return cls(
-            track_ids=arrays["track_ids"],
-            track_uids=arrays["track_uids"],
-            groups=arrays["groups"],
-            is_audit=arrays["is_audit"],
-            matrix=LabelMatrix(arrays["labels"], arrays["label_mask"]),
-            reference=LabelMatrix(arrays["reference_labels"], arrays["reference_mask"]),
-            label_uids=arrays["label_uids"],
-            annotation_uids=arrays["annotation_uids"],
-            judged_by=arrays["judged_by"].tobytes().decode(),
-        )
-
-    def digest(self, selection: Selection) -> str:
-        """Return the sha256 of the selection and of every array, name by name."""
-        text = json.dumps(selection.canonical(), sort_keys=True)
-        whole = hashlib.sha256(text.encode())
-        for name, array in sorted(self.arrays().items()):
-            whole.update(f"{name} {array.dtype.str} {array.shape}".encode())
-            whole.update(np.ascontiguousarray(array).tobytes())
-        return whole.hexdigest()
+__all__ = ["Frozen", "freeze", "label_uids", "load", "lowest_support", "take_snapshot"]
 
 
 def take_snapshot(
@@ -128,6 +62,7 @@ def take_snapshot(
         "annotations": len(frozen.annotation_uids),
         "label_uids": _texts(frozen.label_uids),
         "split": split_of(frozen),
+        "facts": frozen.facts,
         "taken_at": taken_at,
         "by_id": by_id,
     }
@@ -182,71 +117,6 @@ def _store(library: Library, digest: str, values: dict[str, Any]) -> Snapshot:
     raise BadInput("too many snapshots were taken at the same moment: try again")
 
 
-def freeze(library: Library, selection: Selection) -> Frozen:
-    """Return the arrays of the selection, or refuse when there is nothing to learn from."""
-    table = selecting.read_answers(library, selection)
-    track_ids = np.unique(table.tracks)
-    tracks = _track_facts(library, track_ids)
-    matrix = united(table, track_ids, selection)
-    columns, matrix, weights = kept_labels(
-        library, table.columns, matrix, selection, ~tracks[2]
-    )
-    judged_by, reference = uniting.reference(library, table, track_ids, tracks[2], selection)
-    reference = recast(reference, weights)
-    if matrix.n_labels == 0 or not matrix.label_mask.any():
-        raise EmptySelection(_nothing(table, selection))
-    is_kept = matrix.label_mask.any(axis=1)
-    rows = np.flatnonzero(is_kept)
-    uids = Annotation.objects.filter(library=library).values_list("id", "uid")
-    used = set(table.annotations.tolist())
-    named = sorted(uid.hex for pk, uid in uids.iterator(chunk_size=5_000) if pk in used)
-    return Frozen(
-        track_ids=track_ids[rows],
-        track_uids=tracks[0][rows],
-        groups=np.unique(tracks[1][rows], return_inverse=True)[1].astype(np.int64),
-        is_audit=tracks[2][rows],
-        matrix=matrix.rows(rows),
-        reference=reference.rows(rows),
-        label_uids=np.array([column.uid for column in columns], dtype=_TEXT),
-        annotation_uids=np.array(named, dtype=_TEXT),
-        judged_by=judged_by,
-    )
-
-
-def _nothing(table: AnswerTable, selection: Selection) -> str:
-    if not len(table.tracks):
-        return (
-            "no answer matches this selection: choose other annotators, a longer period or "
-            "another guideline, or label some tracks first"
-        )
-    return (
-        f"no label has {selection.min_support} positive answers outside of the audit tracks "
-        f"in this selection ({len(np.unique(table.tracks))} tracks): label more tracks or ask "
-        "for a lower --min-support"
-    )
-
-
-def _track_facts(
-    library: Library, track_ids: npt.NDArray[np.int64]
-) -> tuple[npt.NDArray[np.bytes_], npt.NDArray[np.str_], npt.NDArray[np.bool_]]:
-    """Return uid, split group and audit side of the tracks, in the order of their ids."""
-    wanted = set(track_ids.tolist())
-    rows = Track.objects.filter(library=library).order_by("id")
-    facts = [
-        (uid.hex, group or f"track:{pk}", is_audit)
-        for pk, uid, group, is_audit in rows.values_list(
-            "id", "uid", "split_group", "is_audit"
-        ).iterator(chunk_size=5_000)
-        if pk in wanted
-    ]
-    uids, groups, audit = zip(*facts, strict=True) if facts else ((), (), ())
-    return (
-        np.array(uids, dtype=_TEXT),
-        np.array(groups, dtype=str),
-        np.array(audit, dtype=bool),
-    )
-
-
 def split_of(frozen: Frozen) -> dict[str, int]:
     """Count the tracks trained on, held out to stop and calibrate by, and audited."""
     training = np.flatnonzero(~frozen.is_audit)
@@ -297,8 +167,9 @@ def lowest_support(library: Library, selection: Selection, at_least: int = 2) ->
     check(library, selection)
     table = selecting.read_answers(library, selection)
     track_ids = np.unique(table.tracks)
-    is_training = ~_track_facts(library, track_ids)[2]
-    support = support_of(united(table, track_ids, selection), is_training)
+    is_audit = track_facts(library, track_ids)[2]
+    given = united_by_side(table, track_ids, is_audit, selection)
+    support = support_of(given, ~is_audit)
     for wanted in sorted({selection.min_support, at_least}, reverse=True):
         facets = [
             column.facet_id
@@ -332,6 +203,9 @@ def supported_labels(library: Library) -> set[str]:
 def answer(snapshot: Snapshot) -> dict[str, Any]:
     """Return what `take_snapshot --json` prints."""
     return {
+        "selection": snapshot.selection,
+        "annotators": snapshot.facts.get("annotators", []),
+        "present": snapshot.facts.get("present"),
         "snapshot": snapshot.number,
         "hash": snapshot.hash,
         "tracks": snapshot.tracks,

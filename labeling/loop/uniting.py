@@ -7,7 +7,8 @@ import uuid
 import numpy as np
 import numpy.typing as npt
 
-from labeling.loop.selecting import AnswerTable, Column
+from labeling.loop.held import Column
+from labeling.loop.selecting import AnswerTable
 from labeling.loop.selection import CATCH_ALL, Selection
 from labeling.models import Annotator, Facet, Library
 from labeling.names import name_key
@@ -82,20 +83,19 @@ def kept_labels(
 ) -> tuple[list[Column], LabelMatrix, list[Columns]]:
     """Return the labels with enough positives: each as the columns that it is made of.
 
-    Only what may be learnt from counts.
+    Only what may be learnt from counts, for their support and for which are most frequent.
     """
     support = support_of(matrix, is_training)
-    is_catch_all = np.array([name_key(column.name) in CATCH_ALL for column in columns])
-    enough = support >= selection.min_support
-    if selection.others == "drop" and len(columns):
-        enough &= ~is_catch_all
+    is_catch_all = np.array([name_key(column.name) in CATCH_ALL for column in columns], bool)
+    stands = support >= selection.min_support
+    if selection.others != "keep":
+        stands &= ~is_catch_all
+        stands &= _is_top(columns, np.where(stands, support, -1), selection.top_labels)
     parts = [
-        (column, np.array([number]))
-        for number, column in enumerate(columns)
-        if enough[number] and not (selection.others == "fold" and is_catch_all[number])
+        (column, np.array([number])) for number, column in enumerate(columns) if stands[number]
     ]
     if selection.others == "fold":
-        parts += _folded(library, columns, enough, is_catch_all)
+        parts += _folded(library, columns, stands, is_catch_all)
     folded = recast(matrix, [part for _, part in parts])
     has_enough = support_of(folded, is_training) >= selection.min_support
     kept = [part for part, fits in zip(parts, has_enough, strict=True) if fits]
@@ -103,24 +103,39 @@ def kept_labels(
     return [column for column, _ in kept], recast(matrix, weights), weights
 
 
+def _is_top(
+    columns: tuple[Column, ...], support: npt.NDArray[np.int64], top: int
+) -> npt.NDArray[np.bool_]:
+    """Say which labels are among the `top` most frequent of their facet; 0: all are."""
+    is_top = np.full(len(columns), top == 0)
+    for facet in {column.facet_id for column in columns} if top else ():
+        own = np.flatnonzero([column.facet_id == facet for column in columns])
+        is_top[own[np.argsort(-support[own], kind="stable")[:top]]] = True
+    return is_top
+
+
 def _folded(
     library: Library,
     columns: tuple[Column, ...],
-    enough: npt.NDArray[np.bool_],
+    stands: npt.NDArray[np.bool_],
     is_catch_all: npt.NDArray[np.bool_],
 ) -> list[tuple[Column, Columns]]:
-    """Return, per facet, one label Others made of the rare ones and an existing one."""
+    """Return, per facet, one label Others made of the rare ones and an existing one.
+
+    What other labels were put into is no label of the library any more and has a uid of its
+    own, so that nobody is shown it in the place of one.
+    """
     folded = []
     for facet in Facet.objects.filter(library=library):
         rare = [
             number
             for number, column in enumerate(columns)
-            if column.facet_id == facet.pk and (not enough[number] or is_catch_all[number])
+            if column.facet_id == facet.pk and not stands[number]
         ]
-        own = [columns[number] for number in rare if is_catch_all[number]]
         made = Column(None, uuid.uuid5(facet.uid, "others").hex, "Others", facet.pk)
+        is_own = len(rare) == 1 and is_catch_all[rare[0]]
         if rare:
-            folded.append((own[0] if own else made, np.array(rare)))
+            folded.append((columns[rare[0]] if is_own else made, np.array(rare)))
     return folded
 
 
@@ -150,16 +165,20 @@ def reference(
     at_audit = is_audit[np.searchsorted(track_ids, table.tracks)]
     by_person = at_audit & np.isin(table.annotators, persons)
     n_persons = len(np.unique(table.tracks[by_person]))
+    is_current = selection.judged_by == "current"
     is_enough = n_persons >= ENOUGH_PERSON_TRACKS
-    rows = by_person if is_enough else at_audit
+    rows = by_person if is_enough and not is_current else at_audit
     names = sorted(people[pk].name for pk in np.unique(table.annotators[rows]).tolist())
-    return _who_judged(names, is_enough), united(table, track_ids, selection, rows)
+    said = united(table, track_ids, selection, rows)
+    return _who_judged(names, is_enough, is_current), said
 
 
-def _who_judged(names: list[str], is_persons: bool) -> str:
+def _who_judged(names: list[str], is_persons: bool, is_current: bool) -> str:
     if not names:
         return "nobody: no audit track was judged yet"
     shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+    if is_current:
+        return f"the current curator: {shown}"
     if is_persons:
         return f"persons: {shown}"
     return (

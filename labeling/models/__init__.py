@@ -28,7 +28,13 @@ from labeling.models.taxonomy import (
     LabelSetMember,
     TaxonomyChange,
 )
-from labeling.models.training import ModelVersion, PredictionSet, PromotionEvent, TrainingRun
+from labeling.models.training import (
+    ModelVersion,
+    PredictionSet,
+    PromotionEvent,
+    RunGroup,
+    TrainingRun,
+)
 
 __all__ = [
     "AgreementFigures",
@@ -65,6 +71,7 @@ __all__ = [
     "QueueItem",
     "Receipt",
     "Round",
+    "RunGroup",
     "Snapshot",
     "TaxonomyChange",
     "Track",

@@ -8,6 +8,7 @@ from django.db.models import Q
 
 from labeling.models.base import Travelling
 from labeling.models.catalogue import Library, Track
+from labeling.models.imports import ImportBatch
 from labeling.models.people import Annotator, GuidelineVersion
 from labeling.models.queue import Presentation
 from labeling.models.taxonomy import Facet, Label, LabelSet
@@ -54,6 +55,15 @@ class Annotation(Travelling):
     )
     decision_time_s = models.FloatField(null=True)
     note = models.TextField(blank=True)
+    batch = models.ForeignKey(
+        ImportBatch,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        db_index=False,
+        related_name="annotations",
+        help_text="The upload that it came with; null: none.",
+    )
     idempotency_key = models.CharField(max_length=100)
     request_hash = models.CharField(max_length=64)
 

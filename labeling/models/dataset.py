@@ -64,6 +64,9 @@ class Snapshot(Travelling):
     annotations = models.PositiveIntegerField()
     label_uids = models.JSONField()
     split = models.JSONField()
+    facts = models.JSONField(
+        default=dict, help_text="Who said how much, and what the words of the selection meant."
+    )
     taken_at = models.DateTimeField()
     by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True

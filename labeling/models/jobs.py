@@ -20,6 +20,7 @@ class JobKind(models.TextChoices):
     SNAPSHOT = "snapshot", "Take a snapshot"
     TRAIN = "train", "Train and evaluate"
     EVALUATE = "evaluate", "Measure by folds"
+    COMPARE = "compare", "Train on everybody, legacy, current"
     PREDICT = "predict", "Predict the pool"
     RANK = "rank", "Rank the queue"
 

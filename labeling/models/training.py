@@ -12,6 +12,28 @@ from labeling.models.dataset import FeatureSet, Snapshot
 from labeling.models.jobs import Job
 
 
+class RunGroup(Travelling):
+    """Runs of one configuration that differ in one thing, measured on the same tracks."""
+
+    class Kind(models.TextChoices):
+        CRITERIA = "criteria", "Everybody, legacy, current"
+
+    library = models.ForeignKey(Library, on_delete=models.PROTECT, related_name="run_groups")
+    kind = models.CharField(max_length=12, choices=Kind.choices)
+    facts = models.JSONField(default=dict, help_text="What all runs of it have in common.")
+    result = models.JSONField(default=dict, help_text="Figures of each arm, differences.")
+    by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} ({self.pk})"
+
+
 class TrainingRun(Travelling):
     """One attempt to train: snapshot, configuration, seed, course, outcome."""
 
@@ -25,6 +47,12 @@ class TrainingRun(Travelling):
     snapshot = models.ForeignKey(Snapshot, on_delete=models.PROTECT, related_name="runs")
     feature_set = models.ForeignKey(FeatureSet, on_delete=models.PROTECT, related_name="runs")
     job = models.ForeignKey(Job, on_delete=models.PROTECT, null=True, related_name="runs")
+    group = models.ForeignKey(
+        RunGroup, on_delete=models.PROTECT, null=True, blank=True, related_name="runs"
+    )
+    arm = models.CharField(
+        max_length=12, blank=True, help_text="What sets it apart in its group."
+    )
     network = models.CharField(max_length=40)
     config = models.JSONField()
     config_hash = models.CharField(max_length=64)

@@ -74,6 +74,7 @@ LEAST = {
     "models/S/N/": "curator",
     "models/S/N/use/": "curator",
     "snapshots/S/": "curator",
+    "snapshots/S/N/": "curator",
     "imports/S/": "manager",
     "imports/S/N/": "manager",
     "imports/S/N/start/": "manager",

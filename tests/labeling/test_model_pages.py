@@ -8,11 +8,19 @@ import pytest
 from django.core.management import call_command
 
 from labeling.loop import registering, snapshotting
-from labeling.models import Job, ModelVersion, TrainingRun
+from labeling.loop.selection import in_words
+from labeling.models import (
+    Annotator,
+    GuidelineVersion,
+    Job,
+    ModelVersion,
+    Snapshot,
+    TrainingRun,
+)
 from labeling.models.jobs import JobKind
 from labeling.views import model_rows
-from labeling.views.snapshots import in_words
-from tests.factories import make_library, make_user
+from tests.answers import day
+from tests.factories import make_annotator, make_library, make_user
 from tests.planted_library import catalogue, plant
 
 pytestmark = pytest.mark.django_db
@@ -192,6 +200,55 @@ class TestSnapshots:
         assert said in answer.content.decode()
         assert Job.objects.count() == 0
 
+    def test_preview_counts_and_takes_nothing(self, planted, curator):
+        ana = make_annotator(planted.library, "Ana")
+        catalogue(planted, range(12, 20), annotator=ana, kind="judgement", at="2024-05-01")
+        address = f"/snapshots/{planted.library.slug}/"
+        asked = {**self.DEFAULTS, "min_support": "2", "action": "preview"}
+        text = curator.post(address, asked).content.decode()
+        assert "What this would hold" in text
+        assert "33 to train, 12 audit" in text
+        for cells in (
+            '<bdi>Ana</bdi> <span class="muted">person</span></td><td class="num">8</td>',
+            '<bdi>catalogue</bdi> <span class="muted">legacy</span></td>'
+            '<td class="num">45</td>',
+        ):
+            assert cells in text
+        assert "measured by all selected: Ana, catalogue" not in text  # audit: catalogue alone
+        assert "measured by all selected: catalogue" in text
+        current = curator.post(address, asked | {"criteria": "current"}).content.decode()
+        assert "8 to train, 0 audit" in current
+        assert "The criteria of guideline 0, which is in force." in current
+        assert "45</td>" not in current
+        assert (Job.objects.count(), Snapshot.objects.count()) == (0, 0)
+
+    def test_preview_says_why_nothing_could_be_learnt(self, planted, curator):
+        address = f"/snapshots/{planted.library.slug}/"
+        asked = {**self.DEFAULTS, "since": "2024-01-01", "action": "preview"}
+        assert (
+            "no answer matches this selection" in curator.post(address, asked).content.decode()
+        )
+        Annotator.objects.update(kind="person")
+        GuidelineVersion.objects.create(
+            library=planted.library, number=1, text="x", published_at=day("2024-01-01")
+        )
+        asked = {**self.DEFAULTS, "criteria": "current", "action": "preview"}
+        assert "nobody is a current curator" in curator.post(address, asked).content.decode()
+
+    def test_page_of_one_shows_its_spec_and_hash(self, planted, curator):
+        chosen = snapshotting.Selection(
+            sources=("imported",), min_support=2, criteria="current"
+        )
+        taken = snapshotting.take_snapshot(planted.library, chosen)
+        text = page(curator, f"/snapshots/{planted.library.slug}/1/")
+        for part in (
+            taken.hash, "source: imported", "33 to train, 12 audit", "nobody else has answered",
+            "<dd>imported</dd>", "<td><bdi>Rock</bdi></td>",
+        ):  # fmt: skip
+            assert part in text
+        assert curator.get(f"/snapshots/{planted.library.slug}/2/").status_code == 404
+        assert 'href="/snapshots/' in page(curator, f"/snapshots/{planted.library.slug}/")
+
     def test_failed_snapshot_is_shown(self, planted, curator):
         Job.objects.create(
             library=planted.library, kind="snapshot", key="k", state="failed",
@@ -202,7 +259,7 @@ class TestSnapshots:
 
 
 def test_selection_in_words():
-    selection = snapshotting.Selection(facets=("genre",), since="2020-01-01", guideline=2)
+    selection = snapshotting.Selection(facets=("genre",), since="2020-01-01", guidelines=(2,))
     assert in_words(selection) == (
         "facets genre; from 2020-01-01; under guideline 2; labels with at least 5 positives"
     )

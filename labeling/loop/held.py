@@ -1,0 +1,84 @@
+"""The answers that a selection takes, and the part of them that is by the present criteria."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from labeling.loop.criteria import Present
+
+
+class Held(NamedTuple):
+    """An answer that the selection takes."""
+
+    answer_id: int
+    annotation_id: int
+    annotator_id: int
+    track_id: int
+    label_set_id: int
+    is_complete: bool
+    is_imported: bool
+    answered_s: float
+    facet_id: int
+    guideline: int
+
+
+class Column(NamedTuple):
+    """A label of the matrix."""
+
+    label_id: int | None
+    uid: str
+    name: str
+    facet_id: int
+
+
+class Side:
+    """One side of the present criteria: what was judged by them, or all that was not."""
+
+    def __init__(
+        self,
+        present_: Present,
+        is_current: bool,
+        columns: tuple[Column, ...],
+        column_of: dict[int, int],
+    ) -> None:
+        self.present, self._is_current = present_, is_current
+        self._facets = [column.facet_id for column in columns]
+        self._columns_of_label = column_of
+        self._since: dict[int, npt.NDArray[np.float64]] = {}
+        self._places = {
+            facet: np.flatnonzero([one == facet for one in self._facets])
+            for facet in set(self._facets)
+        }
+
+    def takes(self, row: Held) -> bool:
+        """Say whether an answer holds anything of this side."""
+        return bool(self._is_kept(row).any())
+
+    def take_out(
+        self,
+        labels: npt.NDArray[np.bool_],
+        mask: npt.NDArray[np.bool_],
+        held: list[Held],
+        rows: dict[int, int],
+    ) -> None:
+        """Forget, in place, the labels of an answer that belong to the other side."""
+        for one in held:
+            kept = self._is_kept(one)
+            if not kept.all():
+                gone = self._places[one.facet_id][~kept]
+                labels[rows[one.answer_id], gone] = mask[rows[one.answer_id], gone] = False
+
+    def _is_kept(self, row: Held) -> npt.NDArray[np.bool_]:
+        """Return, per column of the answer's facet, whether it is of this side."""
+        places = self._places.get(row.facet_id, np.empty(0, dtype=np.intp))
+        if row.annotator_id not in self._since:
+            self._since[row.annotator_id] = self.present.since(
+                row.annotator_id, self._facets, self._columns_of_label
+            )
+        is_present = row.answered_s >= self._since[row.annotator_id][places]
+        if self.present.guideline not in (None, row.guideline):
+            is_present = np.zeros(len(places), dtype=bool)
+        return is_present if self._is_current else ~is_present

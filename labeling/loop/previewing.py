@@ -1,0 +1,57 @@
+"""What a snapshot would hold, before it is taken."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from labeling.loop import selecting
+from labeling.loop.errors import EmptySelection
+from labeling.loop.freezing import by_annotator, freeze
+from labeling.loop.selection import Selection, check
+from labeling.loop.snapshotting import split_of
+from labeling.models import Library
+
+
+@dataclass(frozen=True)
+class Preview:
+    """The counts of a selection; `problem` says why nothing could be learnt from it."""
+
+    tracks: int = 0
+    answers: int = 0
+    split: dict[str, int] = field(default_factory=dict)
+    labels: list[dict[str, Any]] = field(default_factory=list)
+    annotators: list[dict[str, Any]] = field(default_factory=list)
+    present: dict[str, Any] | None = None
+    judged_by: str = ""
+    problem: str = ""
+
+    @property
+    def to_train(self) -> int:
+        """Tracks that would be learnt from."""
+        return self.split.get("train", 0) + self.split.get("validation", 0)
+
+
+def preview(library: Library, selection: Selection) -> Preview:
+    """Count what a snapshot of this selection would hold now; writes nothing."""
+    check(library, selection)
+    try:
+        frozen = freeze(library, selection)
+    except EmptySelection as nothing:
+        table = selecting.read_answers(library, selection)
+        return Preview(
+            answers=len(table.annotations),
+            annotators=by_annotator(library, table),
+            present=table.present.facts() if table.present else None,
+            problem=str(nothing),
+        )
+    facts = frozen.facts
+    return Preview(
+        tracks=len(frozen.track_ids),
+        answers=len(frozen.annotation_uids),
+        split=split_of(frozen),
+        labels=sorted(facts["labels"], key=lambda one: -one["positives"]),
+        annotators=facts["annotators"],
+        present=facts["present"],
+        judged_by=frozen.judged_by,
+    )
