@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from labeling.loop import taxonomy
 from labeling.models import Annotator, Facet, Label, LabelSet, Library
@@ -37,7 +38,7 @@ class LabelPlan:
 
     def rarest_new(
         self, numbers: Mapping[tuple[str, str], int], rows_with: Counter[int]
-    ) -> list[dict[str, str | int]]:
+    ) -> list[dict[str, Any]]:
         """Return the new labels with the rows that have them, a facet's rarest first.
 
         A typing error is a rare name; a person shall see it before it is a label.

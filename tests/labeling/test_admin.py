@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 from django.apps import apps
 from django.contrib import admin
@@ -101,3 +103,15 @@ def test_settings_of_a_library_can_be_changed(root, event):
     assert root.post(address(Library, "change", library.pk), data).status_code == 302
     library.refresh_from_db()
     assert library.retrain_after == 35
+
+
+def test_pages_have_our_mark_and_no_script_that_our_policy_would_block(root):
+    for address_ in (
+        reverse("admin:index"),
+        reverse("admin:django_celery_beat_periodictask_add"),
+    ):
+        page = root.get(address_).content.decode()
+        assert re.search(r'<link rel="icon" href="[^"]*mark\.svg"', page)
+        scripts = re.findall(r"<script\b[^>]*>", page)
+        assert all("src=" in one or "application/json" in one for one in scripts)
+    assert "labeling/admin/crontab.js" in page
