@@ -20,7 +20,11 @@ _REFUSALS = {400: ErrorBody, 403: ErrorBody, 404: ErrorBody}
 
 
 class Annotations(LibraryView):
-    """Record an answer of the caller's own."""
+    """Record an answer of the caller's own.
+
+    The same request again (the same `idempotency_key`) records nothing and is answered as it
+    was the first time, with 200: what held right after that answer, not what holds now.
+    """
 
     @extend_schema(
         operation_id="annotations_create",
@@ -33,8 +37,10 @@ class Annotations(LibraryView):
         vocabulary = Vocabulary.of(self.library)
         submission = self._submission(asked.validated_data, vocabulary)
         recorded = annotating.record_annotation(submission)
-        body = answer_body(vocabulary, recorded.annotation)
-        return Response(body, status=201 if recorded.is_new else 200)
+        if recorded.is_new:
+            return Response(answer_body(vocabulary, recorded.annotation), status=201)
+        state = annotating.state_after(vocabulary, recorded.annotation)
+        return Response(_body(recorded.annotation, *state))
 
     def _submission(
         self, said: dict[str, Any], vocabulary: Vocabulary
@@ -97,7 +103,11 @@ class Undo(LibraryView):
 
 def answer_body(vocabulary: Vocabulary, annotation: Annotation) -> dict[str, Any]:
     """Return what holds on the track of an annotation, as far as its annotator may know."""
-    stored, version = annotating.known_state(vocabulary, annotation.annotator, annotation.track)
+    state = annotating.known_state(vocabulary, annotation.annotator, annotation.track)
+    return _body(annotation, *state)
+
+
+def _body(annotation: Annotation, stored: dict[str, Any], version: int) -> dict[str, Any]:
     return {
         "annotation": str(annotation.uid),
         "track": annotation.track_id,

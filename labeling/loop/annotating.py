@@ -18,9 +18,15 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from labeling.loop import blinding, libraries, presenting, taxonomy
-from labeling.loop.answers import FacetAnswer, Vocabulary, as_names, current_states
+from labeling.loop.answers import (
+    FacetAnswer,
+    Vocabulary,
+    as_names,
+    current_states,
+    states_of,
+)
 from labeling.loop.errors import BadInput, StaleVersion
-from labeling.loop.projecting import project
+from labeling.loop.projecting import answers_after, project
 from labeling.loop.replay import Event, live_ids, roots
 from labeling.models import (
     Annotation,
@@ -181,6 +187,19 @@ def known_state(
     if blinding.is_hidden(annotator, track):
         return as_names(vocabulary, {}), 0
     return stored_answer(vocabulary, annotator, track), version_of(annotator, track)
+
+
+def state_after(vocabulary: Vocabulary, event: Annotation) -> tuple[dict[str, Any], int]:
+    """Return what held right after an event, and the version then, as `known_state` does.
+
+    So a request that is sent again is answered as it was the first time, whatever was said
+    since; only names are those of now.
+    """
+    if blinding.is_hidden(event.annotator, event.track):
+        return as_names(vocabulary, {}), 0
+    states = states_of(answers_after(event), vocabulary.merged)
+    events = Annotation.objects.filter(annotator=event.annotator, track=event.track)
+    return as_names(vocabulary, states), events.filter(pk__lte=event.pk).count()
 
 
 def stored_answer(vocabulary: Vocabulary, annotator: Annotator, track: Track) -> dict[str, Any]:

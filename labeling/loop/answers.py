@@ -7,11 +7,10 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from django.db.models import QuerySet
-
 from labeling.loop import taxonomy
 from labeling.loop.errors import BadInput
 from labeling.models import (
+    Answer,
     CurrentAnswer,
     Facet,
     Judgement,
@@ -25,6 +24,10 @@ from labeling.names import name_key
 #: Names of what was said, by facet, or one flat list while names are unique.
 Names = Mapping[str, Iterable[str]] | Iterable[str]
 _WORDS = {Judgement.YES: "labels", Judgement.UNSURE: "unsure", Judgement.NO: "negative"}
+
+
+#: Of a current answer, what its state is read from.
+_STATE = ("facet_id", "answer_id", "answer__is_complete", "answer__label_set__hash")
 
 
 @dataclass(frozen=True)
@@ -205,23 +208,28 @@ def current_states(
         annotator_id=annotator_id, track_id__in=list(track_ids), answer__isnull=False
     )
     resolve = taxonomy.resolutions(library) if merged is None else merged
-    return _states(rows, "track_id", resolve)
+    return _states(rows.values_list("track_id", *_STATE), resolve)
 
 
 def everybodys_states(library: Library, track_id: int) -> dict[int, dict[int, FacetState]]:
     """Return annotator id -> facet id -> the answer that holds, for one track."""
     rows = CurrentAnswer.objects.filter(track_id=track_id, answer__isnull=False)
-    return _states(rows, "annotator_id", taxonomy.resolutions(library))
+    return _states(rows.values_list("annotator_id", *_STATE), taxonomy.resolutions(library))
+
+
+def states_of(answer_ids: Iterable[int], merged: dict[int, int]) -> dict[int, FacetState]:
+    """Return facet id -> what an answer says, of answers to one track."""
+    rows = Answer.objects.filter(pk__in=list(answer_ids)).values_list(
+        "annotation__track_id", "facet_id", "pk", "is_complete", "label_set__hash"
+    )
+    return next(iter(_states(rows, merged).values()), {})
 
 
 def _states(
-    current: QuerySet[CurrentAnswer], by: str, resolve: dict[int, int]
+    found: Iterable[tuple[Any, ...]], resolve: dict[int, int]
 ) -> dict[int, dict[int, FacetState]]:
-    rows = list(
-        current.values_list(
-            by, "facet_id", "answer_id", "answer__is_complete", "answer__label_set__hash"
-        )
-    )
+    """Read states from rows of (key, facet id, answer id, is complete, label set's hash)."""
+    rows = list(found)
     said = _judgements([row[2] for row in rows], resolve)
     offers = _on_offer({row[4] for row in rows}, resolve)
     states: dict[int, dict[int, FacetState]] = {}
@@ -261,7 +269,7 @@ def _members_of(digest: str) -> tuple[int, ...]:
 def as_names(vocabulary: Vocabulary, states: Mapping[int, FacetState]) -> dict[str, Any]:
     """Return what holds as the interface says it: names by facet, and what is complete."""
     said: dict[str, Any] = {"labels": {}, "unsure": {}, "negative": {}, "completed_facets": []}
-    for facet_id, state in states.items():
+    for facet_id, state in sorted(states.items()):
         facet_name = vocabulary.facet_names[facet_id]
         for label_id, value in state.values.items():
             names = said[_WORDS[value]].setdefault(facet_name, [])

@@ -40,6 +40,13 @@ def project(annotator_id: int, track_ids: Iterable[int]) -> None:
         _write(annotator_id, tracks, holding(events))
 
 
+def answers_after(event: Annotation) -> list[int]:
+    """Return the answers that held on the track of an event right after it was recorded."""
+    _, events = _load(event.annotator_id, {event.track_id})
+    held = holding(one for one in events if one.id <= event.pk)
+    return list(held.get(event.track_id, {}).values())
+
+
 def rebuild(library: Library) -> int:
     """Write the current answers of a library anew from its events; return how many changed."""
     changed = 0

@@ -118,6 +118,18 @@ def test_an_answer_is_201_and_its_repetition_200_with_the_same_body(ana, track, 
     assert stored.guideline.number == 0
 
 
+def test_a_repetition_after_an_edit_and_an_undo_has_the_first_body(ana, track, labels):
+    said = {"track": track.pk, "idempotency_key": "k1"}
+    said |= {"labels": ["Calm", "Drone"], "presentation": take(ana)["presentation"]}
+    first = submit(ana, **said).json()
+    edit = submit(ana, track=track.pk, labels=["Rock"], idempotency_key="k2").json()
+    assert submit(ana, **said).json() == first
+    ana.post(f"/api/v1/libraries/lib/annotations/{edit['annotation']}/undo/")
+    again = submit(ana, **said)
+    assert (again.status_code, again.json()) == (200, first)
+    assert (first["version"], first["labels"]) == (1, {"genre": ["Drone"], "mood": ["Calm"]})
+
+
 def test_another_content_under_the_same_key_is_refused(ana, track, labels):
     submit(ana, track=track.pk, labels=["Drone"], idempotency_key="k")
     again = submit(ana, track=track.pk, labels=["Rock"], idempotency_key="k")
