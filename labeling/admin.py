@@ -24,6 +24,7 @@ from labeling.models import (
     CurrentAnswer,
     DirtyKey,
     EraCut,
+    Evaluation,
     Facet,
     FeatureRow,
     FeatureSet,
@@ -384,3 +385,4 @@ _plain(LabelDay, "annotator", "label", "day", "stratum", "yes", "unsure", "no")
 _plain(AgreementFigures, "library", "counted", "figures_of", "computed_at")
 _plain(PairCell, "a", "b", "label", "both", "only_a", "only_b", "neither")
 _plain(DirtyKey, "library", "annotator", "track", "day", filters=("library",))
+_plain(Evaluation, "id", "library", "run", "side", "network", "verdict", filters=("side",))

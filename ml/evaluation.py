@@ -182,5 +182,5 @@ def _interval(
         macro_ap = partial(STATISTICS["macro_ap"], probabilities[held], rows)
         figures.append(macro_ap(np.ones((len(held), 1)))[0])
         draws.append(np.concatenate([macro_ap(block) for block in blocks]))
-    means = np.array(draws).mean(axis=0)
+    means = np.ma.masked_invalid(np.array(draws)).mean(axis=0).filled(np.nan)
     return centred_interval(means, float(np.nanmean(figures)))

@@ -24,6 +24,7 @@ from labeling.loop import (
     importing,
     predicting,
     registering,
+    reporting,
     snapshotting,
     sweeping,
     turning,
@@ -151,9 +152,14 @@ def _needless(library: Library) -> list[str]:
 
 
 @job_task(JobKind.EVALUATE)
-def evaluate_folds(run: Run) -> dict[str, Any]:
-    """Measure a configuration by folds; registers nothing, so no training waits for it."""
-    return training.cross_validated(run, training.prepare(run), int(run.arguments["folds"]))
+def evaluate_folds(run: Run) -> None:
+    """Measure a configuration by folds; makes no model, so no training waits for it."""
+    prepared = training.prepare(run)
+    measured, figures = training.cross_validated(run, prepared, int(run.arguments["folds"]))
+    with run.committing(figures) as result:
+        network = prepared.config.network
+        row = reporting.register(run.library, network, measured, job=run.job)
+        result["evaluation"] = row.pk
 
 
 # --- predict --------------------------------------------------------------------------------

@@ -20,7 +20,9 @@ from django.db import IntegrityError, transaction
 from django.db.models import Max
 from django.utils import timezone
 
+from labeling.loop import reporting
 from labeling.loop.errors import BadInput
+from labeling.loop.reporting import Measured
 from labeling.models import (
     FeatureSet,
     Job,
@@ -74,6 +76,7 @@ class Trained:
     metrics: dict[str, Any]
     baseline: dict[str, Any]
     epochs: Sequence[dict[str, Any]] = ()
+    measured: Measured | None = None
 
 
 # --- runs -----------------------------------------------------------------------------------
@@ -243,6 +246,8 @@ def register(run: TrainingRun, trained: Trained, decision: Decision) -> ModelVer
         reason=decision.reason,
         finished_at=timezone.now(),
     )
+    if trained.measured is not None:
+        reporting.register(library, run.network, trained.measured, run=run, job=run.job)
     if decision.is_promoted:
         _switch(version, Kind.PROMOTED, decision.reason, decision.figures, by_id=None)
     else:
@@ -300,6 +305,7 @@ def outcome(run: TrainingRun) -> dict[str, Any]:
         "run": run.pk,
         "snapshot": version.run.snapshot.number,
         "model_version": version.number,
+        "evaluation": run.evaluation.pk if hasattr(run, "evaluation") else None,
         "promoted": version.state == ModelVersion.State.CHAMPION,
         "reason": version.run.reason,
         "network": version.run.network,
@@ -346,6 +352,7 @@ def sweep_models(library: Library) -> list[str]:
     """Remove folders that no model names and no running run is about to fill."""
     home = Path(settings.MODEL_ROOT) / library.slug
     known = set(library.models.values_list("folder", flat=True))
+    known |= set(library.evaluations.values_list("folder", flat=True))
     running = library.runs.filter(state=TrainingRun.State.RUNNING)
     known |= {folder_name(run) for run in running.select_related("library")}
     removed = []

@@ -9,6 +9,7 @@ from __future__ import annotations
 from labeling.models.annotation import Annotation, Answer, CurrentAnswer, Judgement
 from labeling.models.catalogue import AudioFile, AudioRoot, Library, Membership, Track
 from labeling.models.dataset import FeatureRow, FeatureSet, Snapshot
+from labeling.models.evaluation import Evaluation
 from labeling.models.imports import ImportBatch, ImportMapping
 from labeling.models.jobs import Job, JobChunk, WorkerBeat
 from labeling.models.people import Annotator, EraCut, GuidelineVersion, Receipt
@@ -47,6 +48,7 @@ __all__ = [
     "CurrentAnswer",
     "DirtyKey",
     "EraCut",
+    "Evaluation",
     "Facet",
     "FeatureRow",
     "FeatureSet",

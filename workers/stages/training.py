@@ -13,18 +13,24 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from django.conf import settings
+from django.utils import timezone
 
-from labeling.loop import featuring, registering, snapshotting
+from labeling.loop import featuring, registering, reporting, snapshotting
 from labeling.loop.errors import BadInput
 from labeling.loop.featuring import Located
 from labeling.loop.registering import Decision, EpochLog, Trained
+from labeling.loop.reporting import Measured
 from labeling.loop.selection import Selection
 from labeling.loop.snapshotting import Frozen
 from labeling.models import FeatureSet, Label, Library, ModelVersion, Snapshot, TrainingRun
 from ml.errors import CancelledError, MlError
-from ml.evaluation import CrossValidation, FoldProgress, cross_validate, evaluate_model
+from ml.evaluation import CrossValidation, FoldProgress, cross_validate
+from ml.evaluation_record import EvaluationRecord
+from ml.metrics import baseline as constant_figures
+from ml.metrics import evaluate
 from ml.networks.base import EpochReport
 from ml.prediction import predict_pool
+from ml.recording import HeldOut, record_of_folds, record_of_model
 from ml.track_features import SelectedTracks, TrackFeatures
 from ml.trained_model import SEMANTICS, TrainedModel, versions
 from ml.training import train
@@ -85,6 +91,24 @@ class Prepared:
             "audit_tracks": len(self.audit),
             "tracks_without_features": self.left_out,
             "labels": len(self.uids),
+        }
+
+    def about(self) -> dict[str, Any]:
+        """Return what a report says of what was learnt from, and with what."""
+        return {
+            "library": self.library.slug,
+            "network": self.config.network,
+            "config": self.config.canonical(),
+            "seed": self.config.seed,
+            "features": {"name": self.feature_set.name, "digest": self.feature_set.digest},
+            "snapshot": {
+                "number": self.snapshot.number,
+                "hash": self.snapshot.hash,
+                "taken_at": self.snapshot.taken_at.isoformat(),
+                "selection": self.snapshot.selection,
+            },
+            "answers": reporting.about_answers(self.library, self.frozen.annotation_uids),
+            **self.facts(),
         }
 
 
@@ -226,20 +250,47 @@ def _epoch(report: EpochReport) -> dict[str, Any]:
     return {name: None if value != value else value for name, value in values}
 
 
-def evaluated(model: TrainedModel, prepared: Prepared) -> tuple[dict[str, Any], dict[str, Any]]:
+def evaluated(
+    record: EvaluationRecord, prepared: Prepared
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return (metrics, baseline) on the audit tracks, by the answers that measure."""
-    rows = prepared.audit
-    metrics, baseline = evaluate_model(
-        model,
-        SelectedTracks(prepared.features, rows),
-        prepared.frozen.reference.rows(rows),
-        prepared.frozen.groups[rows],
+    thresholds, prior = record.thresholds[0], record.prior[0]
+    metrics = evaluate(
+        record.probabilities, record.reference, thresholds, prior=prior, groups=record.groups
     )
+    baseline = constant_figures(prior, record.reference)
     metrics["judged_by"] = prepared.frozen.judged_by
     metrics["message"] = _message(metrics)
     for row in metrics["labels"] + baseline["labels"]:
         row["label_uid"] = prepared.uids[row["index"]]
     return metrics, baseline
+
+
+def recorded_on_audit(
+    model: TrainedModel, row: TrainingRun, prepared: Prepared
+) -> EvaluationRecord:
+    """Score the audit tracks and keep all that was said of them."""
+    rows = prepared.audit
+    seconds = (timezone.now() - row.started_at).total_seconds()
+    about = {"run": row.pk, "versions": row.versions, "seconds": round(seconds, 1)}
+    return record_of_model(
+        model,
+        SelectedTracks(prepared.features, rows),
+        _held_out(prepared, rows, prepared.frozen.reference.rows(rows), about),
+    )
+
+
+def _held_out(
+    prepared: Prepared, rows: Rows, reference: LabelMatrix, about: dict[str, Any]
+) -> HeldOut:
+    return HeldOut(
+        track_uids=prepared.frozen.track_uids[rows],
+        groups=prepared.frozen.groups[rows],
+        reference=reference,
+        labels=reporting.label_names(prepared.library, prepared.uids),
+        judged_by=prepared.frozen.judged_by,
+        about={**prepared.about(), **about},
+    )
 
 
 def _message(metrics: dict[str, Any]) -> str:
@@ -255,9 +306,11 @@ def _message(metrics: dict[str, Any]) -> str:
 
 def saved(model: TrainedModel, row: TrainingRun, prepared: Prepared) -> Trained:
     """Measure the model and write its files; nothing refers to them yet."""
-    metrics, baseline = evaluated(model, prepared)
+    record = recorded_on_audit(model, row, prepared)
+    metrics, baseline = evaluated(record, prepared)
     name = registering.folder_name(row)
     stored = model.save(Path(settings.MODEL_ROOT) / name)
+    measured = reporting.keep(name, record)
     return Trained(
         folder=name,
         sha256=stored.sha256,
@@ -267,6 +320,7 @@ def saved(model: TrainedModel, row: TrainingRun, prepared: Prepared) -> Trained:
         metrics=metrics,
         baseline=baseline,
         epochs=[_epoch(report) for report in model.history],
+        measured=measured,
     )
 
 
@@ -336,7 +390,9 @@ def _decide_by_labels(champion: ModelVersion, prepared: Prepared) -> Decision | 
 # --- cross-validation -----------------------------------------------------------------------
 
 
-def cross_validated(run: Run, prepared: Prepared, folds: int) -> dict[str, Any]:
+def cross_validated(
+    run: Run, prepared: Prepared, folds: int
+) -> tuple[Measured, dict[str, Any]]:
     """Measure a configuration by folds over all tracks, audit ones too; register nothing."""
     n_groups = len(np.unique(prepared.frozen.groups))
     if not 2 <= folds <= n_groups:
@@ -353,7 +409,9 @@ def cross_validated(run: Run, prepared: Prepared, folds: int) -> dict[str, Any]:
         should_stop=run.should_stop,
     )
     metrics = {**registering.plain(outcome.metrics), "judged_by": "all selected answers"}
-    return {
+    seconds = round(time.monotonic() - started, 3)
+    measured = _kept_folds(run, prepared, outcome, {"folds": folds, "seconds": seconds})
+    return measured, {
         "run": None,
         "model_version": None,
         "snapshot": prepared.snapshot.number,
@@ -361,8 +419,20 @@ def cross_validated(run: Run, prepared: Prepared, folds: int) -> dict[str, Any]:
         "folds": folds,
         "metrics": metrics,
         "baseline": registering.plain(outcome.baseline),
-        "seconds": round(time.monotonic() - started, 3),
+        "seconds": seconds,
     }
+
+
+def _kept_folds(
+    run: Run, prepared: Prepared, outcome: CrossValidation, about: dict[str, Any]
+) -> Measured:
+    """Write down what the folds said; under the job's attempt, so that two never meet."""
+    rows = np.arange(len(prepared.frozen.track_ids))
+    about = {**about, "versions": versions()}
+    held_out = _held_out(prepared, rows, prepared.frozen.matrix, about)
+    held_out = replace(held_out, judged_by="all selected answers")
+    folder = f"{prepared.library.slug}/folds-{run.token.hex}"
+    return reporting.keep(folder, record_of_folds(outcome, held_out))
 
 
 def _fold_progress(run: Run) -> Callable[[FoldProgress], None]:

@@ -1,0 +1,263 @@
+"""The record of a run beside its model, its row, and the report that is computed from it.
+
+A record is written once and read with its checksum compared. `report.json` beside it is what a
+worker computed of it at the time; where it is missing or of another format, it is computed
+again from the record, which gives the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from django.conf import settings
+from django.db.models import QuerySet
+
+from labeling.files import put
+from labeling.loop.errors import BadInput
+from labeling.models import Annotation, Evaluation, Job, Label, Library, Track, TrainingRun
+from ml.comparison import compare
+from ml.evaluation_record import (
+    FILE_NAME,
+    EvaluationRecord,
+    LabelName,
+    RecordFileError,
+    read_record,
+    write_record,
+)
+from ml.report import FORMAT, build_report
+
+Report = dict[str, Any]
+
+REPORT_FILE = "report.json"
+#: A column that is no label of the library is one that a recipe or a selection made.
+OTHERS = "Others"
+#: No page or command compares more runs than this at once.
+MOST_COMPARED = 6
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A record that was written, as its row will tell of it."""
+
+    folder: str
+    sha256: str
+    answers_hash: str
+    side: str
+    tracks: int
+    verdict: str
+
+
+# --- writing --------------------------------------------------------------------------------
+
+
+def keep(folder: str, record: EvaluationRecord) -> Measured:
+    """Write a record and its report into a folder below that of the models."""
+    home = Path(settings.MODEL_ROOT) / folder
+    stored = write_record(home / FILE_NAME, record)
+    report = {"record": stored.sha256, **build_report(record)}
+    put(home / REPORT_FILE, json.dumps(report, allow_nan=False).encode())
+    return Measured(
+        folder=folder,
+        sha256=stored.sha256,
+        answers_hash=answers_hash(record),
+        side=record.side,
+        tracks=record.n_tracks,
+        verdict=report["verdict"]["text"],
+    )
+
+
+def answers_hash(record: EvaluationRecord) -> str:
+    """Return a hash of the held-out tracks and what was judged of them, in any order.
+
+    Two runs with the same hash were measured on the same answers, so their figures compare.
+    """
+    order = np.argsort(record.track_uids, kind="stable")
+    columns = np.argsort([label.uid for label in record.labels], kind="stable")
+    place = np.ix_(order, columns)
+    judged = record.reference.label_mask[place]
+    parts = (
+        record.track_uids[order].astype("S36").tobytes(),
+        "".join(record.labels[column].uid for column in columns).encode(),
+        judged.tobytes(),
+        (record.reference.labels[place] & judged).tobytes(),
+    )
+    whole = hashlib.sha256()
+    for part in parts:
+        whole.update(hashlib.sha256(part).digest())
+    return whole.hexdigest()
+
+
+def register(
+    library: Library,
+    network: str,
+    measured: Measured,
+    *,
+    run: TrainingRun | None = None,
+    job: Job | None = None,
+) -> Evaluation:
+    """Write the row of a record, in the caller's transaction."""
+    return Evaluation.objects.create(
+        library=library,
+        run=run,
+        job=job,
+        side=measured.side,
+        network=network,
+        folder=measured.folder,
+        sha256=measured.sha256,
+        answers_hash=measured.answers_hash,
+        tracks=measured.tracks,
+        verdict=measured.verdict,
+    )
+
+
+def label_names(library: Library, uids: Sequence[str]) -> tuple[LabelName, ...]:
+    """Return name and facet of the columns as they are today."""
+    labels = Label.objects.filter(facet__library=library).select_related("facet")
+    known = {label.uid.hex: (label.name, label.facet.name) for label in labels}
+    return tuple(LabelName(uid, *known.get(uid, (OTHERS, ""))) for uid in uids)
+
+
+def about_answers(library: Library, uids: npt.NDArray[np.bytes_]) -> Report:
+    """Say whose answers were learnt from, from when, and under which guideline versions."""
+    wanted = set(uids.tolist())
+    rows = Annotation.objects.filter(library=library).values_list(
+        "uid", "annotator__name", "annotator__kind", "answered_at", "guideline__number"
+    )
+    people: Counter[tuple[str, str]] = Counter()
+    days: list[str] = []
+    guidelines: set[int] = set()
+    for uid, name, kind, at, guideline in rows.iterator(chunk_size=5_000):
+        if uid.hex.encode() not in wanted:
+            continue
+        people[name, kind] += 1
+        guidelines.add(guideline)
+        if at is not None:
+            days.append(at.date().isoformat())
+    return {
+        "annotators": [
+            {"name": name, "kind": kind, "answers": n}
+            for (name, kind), n in people.most_common()
+        ],
+        "period": [min(days), max(days)] if days else None,
+        "undated": people.total() - len(days),
+        "guidelines": sorted(guidelines),
+    }
+
+
+# --- reading --------------------------------------------------------------------------------
+
+
+def folder_of(evaluation: Evaluation) -> Path:
+    """Return where the files of an evaluation are."""
+    return Path(settings.MODEL_ROOT) / evaluation.folder
+
+
+def record_of(evaluation: Evaluation) -> EvaluationRecord:
+    """Read the record of an evaluation, or say why that cannot be."""
+    try:
+        return read_record(folder_of(evaluation) / FILE_NAME, evaluation.sha256)
+    except RecordFileError as error:
+        raise BadInput(str(error)) from error
+
+
+def report_of(evaluation: Evaluation) -> Report:
+    """Return the report of an evaluation: as kept, else computed again from its record."""
+    try:
+        kept: Report = json.loads((folder_of(evaluation) / REPORT_FILE).read_bytes())
+    except (OSError, ValueError):
+        kept = {}
+    if kept.get("format") == FORMAT and kept.get("record") == evaluation.sha256:
+        return kept
+    return {"record": evaluation.sha256, **build_report(record_of(evaluation))}
+
+
+def evaluations(library: Library) -> QuerySet[Evaluation]:
+    """Return the evaluations of a library with what names them."""
+    return library.evaluations.select_related("run__model", "run__snapshot")
+
+
+def find(
+    library: Library, *, model: int | None = None, run: int | None = None, pk: int | None = None
+) -> Evaluation:
+    """Return the evaluation of a model's number, of a run or of its own id; say why not."""
+    rows = evaluations(library)
+    if model is not None:
+        found, name = rows.filter(run__model__number=model).first(), f"model {model}"
+        is_there = library.models.filter(number=model).exists()
+    elif run is not None:
+        found, name = rows.filter(run_id=run).first(), f"run {run}"
+        is_there = library.runs.filter(pk=run).exists()
+    else:
+        found, name, is_there = rows.filter(pk=pk or 0).first(), f"evaluation {pk}", False
+    if found is None:
+        raise BadInput(_why_not(library, name, run, is_there))
+    return found
+
+
+def _why_not(library: Library, name: str, run: int | None, is_there: bool) -> str:
+    if not is_there:
+        return f"{library.slug} has no {name}"
+    row = library.runs.filter(pk=run).first() if run is not None else None
+    if row is not None and row.state != TrainingRun.State.DONE:
+        ended = f": {row.reason}" if row.reason else ""
+        return f"run {run} has nothing to report, it is {row.get_state_display()}{ended}"
+    return f"{name} was trained before evaluation records were kept: train again to get one"
+
+
+def name_of(evaluation: Evaluation) -> str:
+    """Return what people call an evaluation: its model, or the cross-validation."""
+    version = getattr(evaluation.run, "model", None) if evaluation.run else None
+    if version is not None:
+        return f"Model {version.number}"
+    if evaluation.run is not None:
+        return f"Run {evaluation.run.pk}"
+    return f"Cross-validation {evaluation.pk}"
+
+
+def tracks_by_uid(library: Library, uids: Iterable[str]) -> dict[str, Track]:
+    """Return tracks by the uid that a record names them by."""
+    rows = Track.objects.filter(library=library, uid__in=list(uids))
+    return {row.uid.hex: row for row in rows}
+
+
+# --- comparing ------------------------------------------------------------------------------
+
+
+def compared(chosen: Sequence[Evaluation]) -> Report:
+    """Compare evaluations with the first one; the newest says what is right."""
+    if not 2 <= len(chosen) <= MOST_COMPARED:
+        raise BadInput(f"choose 2 to {MOST_COMPARED} runs to compare")
+    if len({one.pk for one in chosen}) < len(chosen):
+        raise BadInput("a run cannot be compared with itself: choose two different ones")
+    reference = max(range(len(chosen)), key=lambda n: chosen[n].pk)
+    found = _compared(tuple((one.pk, one.sha256) for one in chosen), reference)
+    return {**found, "reference": name_of(chosen[reference])}
+
+
+@lru_cache(maxsize=16)
+def _compared(keys: tuple[tuple[int, str], ...], reference: int) -> Report:
+    rows = Evaluation.objects.in_bulk([pk for pk, _ in keys])
+    return compare([record_of(rows[pk]) for pk, _ in keys], reference=reference)
+
+
+def decision_figures(
+    chosen: Evaluation | None, instead_of: Evaluation | None
+) -> dict[str, Any]:
+    """Return the figures that stand behind a choice by hand; empty where none can be had."""
+    if chosen is None or instead_of is None:
+        return {}
+    try:
+        found = compared([instead_of, chosen])
+    except BadInput:
+        return {}
+    gaps = found["runs"][1]["differences"]
+    return {"n": found["n"], **gaps["macro_ap"], "differences": gaps}
