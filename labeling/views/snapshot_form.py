@@ -64,7 +64,7 @@ class SnapshotForm(forms.Form):
     annotators = _several()
     since = _day()
     until = _day(
-        help_text="Both days are included. Answers without a date count as the oldest."
+        help_text="Both are UTC days and included. Answers without a date count as the oldest."
     )
     guidelines = _several(label="Guideline versions")
     sources = _several(label="How answers came about")

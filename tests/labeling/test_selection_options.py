@@ -74,3 +74,13 @@ def test_what_there_is_not_ends_with_2(planted, arguments):
         take(planted.library, *arguments)
     assert refused.value.returncode == 2
     assert Snapshot.objects.count() == 0
+
+
+def test_days_are_utc_wherever_the_site_is(planted, settings, capsys):
+    settings.TIME_ZONE = "America/New_York"  # there it was still April
+    assert (
+        take(planted.library, "--source", "judgement", "--since", "2024-05-01")["tracks"] == 30
+    )
+    with pytest.raises(SystemExit):
+        call_command("take_snapshot", "--help")
+    assert capsys.readouterr().out.count("UTC day") == 2
