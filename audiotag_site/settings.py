@@ -244,6 +244,11 @@ WORKER_SEEN_S = 15.0
 # Set by `run_audiotag` for its children, which leave when it is gone.
 IS_SUPERVISED = env.bool("AUDIOTAG_SUPERVISED", False)
 
+# --- what is kept (`prune`) --------------------------------------------------------------
+KEEP_MODELS = env.int("AUDIOTAG_KEEP_MODELS", 10)
+KEEP_JOBS_DAYS = env.int("AUDIOTAG_KEEP_JOBS_DAYS", 90)
+KEEP_UPLOADS_DAYS = env.int("AUDIOTAG_KEEP_UPLOADS_DAYS", 30)
+
 # --- words on the wire ------------------------------------------------------------------
 LOG_LEVEL = env.str("AUDIOTAG_LOG_LEVEL", "INFO")
 LOGGING = {

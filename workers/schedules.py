@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from django.db import transaction
 from django_celery_beat.models import CrontabSchedule, IntervalSchedule, PeriodicTask
 
-from workers.upkeep import CONSISTENCY_SLOT_S, REFRESH_CONSISTENCY, SWEEP
+from workers.upkeep import CONSISTENCY_SLOT_S, PRUNE, REFRESH_CONSISTENCY, SWEEP
 
 RETRAIN_ALL = "workers.retrain_all"
 
@@ -41,6 +41,12 @@ ENTRIES = (
         RETRAIN_ALL,
         "Trains every library that has new answers. Untick Enabled to stop it.",
         at_hour=3,
+    ),
+    Entry(
+        "Prune at night",
+        PRUNE,
+        "Removes files of old models, snapshots and predictions, old jobs and uploads.",
+        at_hour=5,
     ),
 )
 

@@ -16,7 +16,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from labeling import jobs
-from labeling.loop import presenting, registering
+from labeling.loop import presenting, pruning, registering
 from labeling.models import DirtyKey, Job, Library, WorkerBeat
 from labeling.models.jobs import JobKind
 from workers import beats as _beats  # noqa: F401 - a worker that sweeps also beats
@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 
 SWEEP = "workers.sweep"
 REFRESH_CONSISTENCY = "workers.refresh_consistency"
+PRUNE = "workers.prune"
 RESEND_AFTER = timedelta(seconds=10)
 RESEND_AT_MOST_EVERY = timedelta(seconds=60)
 _BEAT_FORGOTTEN = timedelta(minutes=10)
@@ -42,6 +43,12 @@ def sweep_task() -> None:
 def refresh_consistency_task() -> None:
     """Ask for consistency where answers came in since it was measured."""
     refresh_consistency()
+
+
+@shared_task(name=PRUNE, ignore_result=True)
+def prune_task() -> None:
+    """Remove what is no longer kept."""
+    logger.info("pruned: %s", pruning.prune().as_json())
 
 
 @shared_task(name=jobs.HELP_TASK, bind=True, ignore_result=True)

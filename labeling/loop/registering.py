@@ -34,6 +34,7 @@ from labeling.models import (
 )
 from ml import metrics as figures_of
 from ml.types import LabelMatrix, TrainingConfig
+from ml.weights import WEIGHTS_FILE
 
 Kind = PromotionEvent.Kind
 _FORGOTTEN_AFTER_S = 3_600.0
@@ -326,7 +327,8 @@ def in_common(
 
 def has_files(version: ModelVersion) -> bool:
     """Say whether the files of a model are there; it has no folder once it was pruned."""
-    return bool(version.folder) and (Path(settings.MODEL_ROOT) / version.folder).is_dir()
+    weights = Path(settings.MODEL_ROOT) / version.folder / WEIGHTS_FILE
+    return bool(version.folder) and weights.is_file()
 
 
 def folder_of(version: ModelVersion) -> Path:

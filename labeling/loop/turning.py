@@ -163,19 +163,30 @@ def looked_last_at(library: Library) -> datetime | None:
     snapshot or facets that somebody chose, and no cross-validation. A training that failed or
     was cancelled has learnt nothing, so the answers that it read still count as new.
     """
+    last = last_learnt(library)
+    return last.started_at if last else None
+
+
+def last_learnt(library: Library) -> Job | None:
+    """Return the newest training that ended well and took all answers."""
     done = _of_all_answers(library).filter(kind=JobKind.TRAIN, state=Job.State.DONE)
-    return done.order_by("-id").values_list("started_at", flat=True).first()
+    return done.order_by("-id").first()
 
 
 def _tried_last_at(library: Library) -> datetime | None:
-    """Return when a turn last ended without a training, in failure or cancelled."""
+    job = last_tried(library)
+    return (job.finished_at or job.queued_at) if job else None
+
+
+def last_tried(library: Library) -> Job | None:
+    """Return the job with which a turn last ended without a training, failed or cancelled."""
     ended = _of_all_answers(library).filter(
         kind__in=[JobKind.PROBE, JobKind.FEATURES, JobKind.TRAIN],
         state__in=[Job.State.FAILED, Job.State.CANCELLED],
     )
     for job in ended.order_by("-id")[:_LOOKED_AT]:
         if _leads_to_training(job):
-            return job.finished_at or job.queued_at
+            return job
     return None
 
 

@@ -133,7 +133,7 @@ def _mapping_page(
     request: HttpRequest, batch: ImportBatch, options: dict[str, Any], problem: str = ""
 ) -> HttpResponse:
     if not importing.stored_path(batch).is_file():
-        messages.info(request, "This file has come in and is no longer kept: upload it again.")
+        messages.info(request, "This file is no longer kept: upload it again.")
         return redirect("imports", batch.library.slug)
     try:
         seen = importing.preview(importing.stored_path(batch))

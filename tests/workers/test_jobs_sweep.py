@@ -160,7 +160,8 @@ class TestStuck:
 
 class TestSchedule:
     def test_it_is_made_once_and_keeps_changes(self):
-        assert schedules.ensure_schedules() == ["Sweep", "Consistency", "Retrain at night"]
+        names = ["Sweep", "Consistency", "Retrain at night", "Prune at night"]
+        assert schedules.ensure_schedules() == names
         PeriodicTask.objects.filter(name="Retrain at night").update(enabled=False)
         assert schedules.ensure_schedules() == []
         nightly = PeriodicTask.objects.get(name="Retrain at night")
