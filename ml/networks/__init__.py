@@ -16,8 +16,12 @@ if TYPE_CHECKING:
     from ml.networks.base import Network
 
 REGISTRY: dict[str, str] = {
+    "gmm": "ml.networks.gmm:NETWORK",
+    "knn": "ml.networks.knn:NETWORK",
+    "parallel-cnn": "ml.networks.parallel_cnn:NETWORK",
     "pooled": "ml.networks.pooled:NETWORK",
     "pooled-numpy": "ml.networks.pooled_numpy:NETWORK",
+    "recurrent": "ml.networks.recurrent:NETWORK",
     "seed-cnn": "ml.networks.seed_cnn:NETWORK",
 }
 

@@ -246,6 +246,8 @@ class Network(Protocol):
 
     name: str
     needs: Needs
+    #: The feature configuration it is made for; "" takes the library's own.
+    features: str
     defaults: Defaults
     #: True where a fit takes seconds, so that calibration may cross-fit five of them.
     is_cheap: bool

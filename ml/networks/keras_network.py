@@ -61,6 +61,7 @@ class KerasNetwork:
 
     name: str
     needs: Needs
+    features = ""
     defaults: Defaults
     is_cheap = False
 

@@ -166,6 +166,7 @@ class PooledNumpyNetwork:
 
     name = "pooled-numpy"
     needs: Needs = "summary"
+    features = ""
     defaults = POOLED_DEFAULTS
     is_cheap = True
 

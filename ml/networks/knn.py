@@ -1,0 +1,170 @@
+"""Nearest neighbours on timbral statistics: what a track's neighbours have, it has.
+
+The classical reference [1]_: Euclidean distance between standardised means and deviations of
+the timbral values of a track; each label is decided by the `neighbours` nearest tracks that
+were judged for it, weighted by 1 / distance and by the weight of the element in the loss.
+Its weights are the tracks that it learnt from.
+
+.. [1] Tzanetakis, G., Cook, P.: Musical genre classification of audio signals. IEEE Trans.
+   SAP 10(5), 2002.
+"""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import numpy.typing as npt
+
+from ml.errors import ParameterError
+from ml.networks.base import (
+    Defaults,
+    FitData,
+    Fitted,
+    FloatArray,
+    IndexArray,
+    Needs,
+    Plan,
+    Predictor,
+    Watch,
+    Weights,
+)
+from ml.networks.one_pass import clipped, finished, learnt_items, statistics_read
+
+#: A neighbour at distance 0 counts much, not infinitely.
+_NEAREST = 1e-3
+#: Neighbours looked at before those that were not judged for a label are left out, at least.
+_REACH = 64
+
+
+class NearestNeighbours:
+    """The tracks learnt from, and what they have.
+
+    Attributes
+    ----------
+    items : float32 (n, d). targets, elements : float32 (n, n_labels), 1 where the label was
+        given, and the weight of each element; 0 where nothing was judged.
+    prior : float32 (n_labels,), weighted share of the tracks with each label.
+    """
+
+    def __init__(
+        self, items: FloatArray, targets: FloatArray, elements: FloatArray, plan: Plan
+    ) -> None:
+        self._items, self._targets, self._elements = items, targets, elements
+        self._neighbours = plan.whole("neighbours")
+        self._pull = np.float32(plan.number("pull"))
+        given = (targets * elements).sum(axis=0, dtype=np.float64)
+        judged = elements.sum(axis=0, dtype=np.float64)
+        self._prior = ((given + 0.5) / (judged + 1)).astype(np.float32)
+        self._norms = np.einsum("ij,ij->i", items, items)
+
+    def weights(self) -> Weights:
+        """Return the tracks learnt from by name."""
+        return {"items": self._items, "targets": self._targets, "elements": self._elements}
+
+    def logits(self, items: FloatArray) -> FloatArray:
+        """Return float32 (m, n_labels) of scaled summaries (m, at least d)."""
+        distances = self._distances(items[:, : self._items.shape[1]])
+        reach = min(distances.shape[1], max(_REACH, 4 * self._neighbours))
+        nearest = np.argpartition(distances, reach - 1, axis=1)[:, :reach]
+        found = np.take_along_axis(distances, nearest, axis=1)
+        order = np.argsort(found, axis=1, kind="stable")
+        nearest = np.take_along_axis(nearest, order, axis=1)
+        found = np.take_along_axis(found, order, axis=1)
+        columns = [
+            self._share(label, distances, nearest, found)
+            for label in range(self._targets.shape[1])
+        ]
+        share = np.clip(np.column_stack(columns), 1e-13, 1 - 1e-13)
+        return clipped(np.log(share) - np.log1p(-share))
+
+    def _distances(self, items: FloatArray) -> FloatArray:
+        squares = np.einsum("ij,ij->i", items, items)[:, None] + self._norms
+        squares -= 2 * (items @ self._items.T)
+        return np.sqrt(np.maximum(squares, 0))
+
+    def _share(
+        self, label: int, distances: FloatArray, nearest: IndexArray, found: FloatArray
+    ) -> npt.NDArray[np.float64]:
+        """Weighted share of the nearest judged tracks that have the label, (m,)."""
+        is_judged = self._elements[:, label] > 0
+        wanted = min(self._neighbours, int(is_judged.sum()))
+        if wanted == 0:
+            return np.full(len(found), float(self._prior[label]))
+        counts = is_judged[nearest]
+        takes = counts & (np.cumsum(counts, axis=1) <= wanted)
+        short = takes.sum(axis=1) < wanted
+        shares = np.empty(len(found))
+        shares[~short] = self._vote(label, nearest[~short], found[~short], takes[~short])
+        if short.any():
+            judged = np.flatnonzero(is_judged)
+            far = distances[short][:, judged]
+            chosen = np.argpartition(far, wanted - 1, axis=1)[:, :wanted]
+            every = np.ones(chosen.shape, dtype=bool)
+            at = np.take_along_axis(far, chosen, axis=1)
+            shares[short] = self._vote(label, judged[chosen], at, every)
+        return shares
+
+    def _vote(
+        self, label: int, tracks: IndexArray, at: FloatArray, takes: npt.NDArray[np.bool_]
+    ) -> npt.NDArray[np.float64]:
+        """Share of the votes for a label, drawn to its prior as if `pull` more votes were.
+
+        Votes are 1 / distance in units of the farthest neighbour's, so that the pull means the
+        same everywhere.
+        """
+        farthest = np.where(takes, at, 0).max(axis=1, initial=0)[:, None] + _NEAREST
+        votes = np.where(takes, farthest / np.maximum(at, _NEAREST * farthest), 0.0)
+        votes = votes * self._elements[tracks, label]
+        yes = (votes * self._targets[tracks, label]).sum(axis=1)
+        pull = float(self._pull)
+        share: npt.NDArray[np.float64] = (yes + pull * self._prior[label]) / (
+            votes.sum(axis=1) + pull
+        )
+        return share
+
+
+class KnnNetwork:
+    """Registered as `knn`."""
+
+    name = "knn"
+    needs: Needs = "summary"
+    features = "timbral"
+    defaults = Defaults(
+        epochs=1,
+        batch_size=256,
+        learning_rate=1.0,
+        patience=1,
+        options={"neighbours": 5, "parts": 2, "pull": 1.0},
+    )
+    is_cheap = True
+
+    def fit(self, data: FitData, plan: Plan, watch: Watch) -> Fitted:
+        """Keep the tracks to learn from."""
+        started = time.perf_counter()
+        watch.check()
+        if plan.whole("neighbours") < 1:
+            raise ParameterError(f"neighbours is {plan.whole('neighbours')}; it must be >= 1")
+        n_read = statistics_read(data.inputs.item_shape[0], plan.whole("parts"))
+        rows = data.training
+        found = NearestNeighbours(
+            learnt_items(data, n_read), data.targets[rows], data.weights[rows], plan
+        )
+        return finished(found, data, plan, watch, started)
+
+    def restore(
+        self, plan: Plan, item_shape: tuple[int, ...], n_labels: int, weights: Weights
+    ) -> Predictor:
+        """Rebuild from the tracks; raises ParameterError if their shapes do not fit."""
+        n_read = statistics_read(item_shape[0], plan.whole("parts"))
+        n = len(weights.get("items", ()))
+        wanted = {"items": (n, n_read), "targets": (n, n_labels), "elements": (n, n_labels)}
+        for name, shape in wanted.items():
+            if name not in weights or weights[name].shape != shape or not n:
+                raise ParameterError(f"the weights do not fit {self.name!r}: {name}")
+        return NearestNeighbours(
+            weights["items"], weights["targets"], weights["elements"], plan
+        )
+
+
+NETWORK = KnnNetwork()
