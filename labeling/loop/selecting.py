@@ -14,10 +14,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from django.db.models import Q, QuerySet
+from django.db.models import BooleanField, ExpressionWrapper, Q, QuerySet
 
 from labeling.loop.criteria import Present, present
 from labeling.loop.held import Column, Held, Side
+from labeling.loop.importing_answers import SOURCE
 from labeling.loop.replay import Event, live_ids, roots
 from labeling.loop.selection import Selection, period
 from labeling.loop.taxonomy import resolutions
@@ -125,8 +126,21 @@ def _facets(library: Library, selection: Selection) -> QuerySet[Facet]:
     return facets
 
 
+def _of_catalogue(prefix: str) -> ExpressionWrapper:
+    """Say whether an event is a catalogue's word: imported, or a row that came in changed.
+
+    Of both it is unknown what a blank meant; who edits on the page saw all labels.
+    """
+    kind = f"{prefix}kind"
+    changed = Q(
+        **{kind: Annotation.Kind.REVISION, f"{prefix}idempotency_key__startswith": SOURCE}
+    )
+    imported = Q(**{kind: Annotation.Kind.IMPORTED})
+    return ExpressionWrapper(imported | changed, output_field=BooleanField())
+
+
 def _held(values: tuple[Any, ...]) -> Held:
-    *ids, is_complete, kind, answered_at, facet, guideline = values
+    *ids, is_complete, is_imported, answered_at, facet, guideline = values
     answer, annotation, annotator, track, label_set = ids
     return Held(
         answer_id=answer,
@@ -135,7 +149,7 @@ def _held(values: tuple[Any, ...]) -> Held:
         track_id=track,
         label_set_id=label_set,
         is_complete=is_complete,
-        is_imported=kind == Annotation.Kind.IMPORTED,
+        is_imported=is_imported,
         answered_s=_seconds(answered_at),
         facet_id=facet,
         guideline=guideline,
@@ -155,7 +169,7 @@ def _current(library: Library, selection: Selection) -> list[Held]:
         "track_id",
         "answer__label_set_id",
         "answer__is_complete",
-        "answer__annotation__kind",
+        _of_catalogue("answer__annotation__"),
         "answer__annotation__answered_at",
         "facet_id",
         "answer__annotation__guideline__number",
@@ -205,7 +219,7 @@ def _asked(library: Library, selection: Selection) -> QuerySet[Answer, tuple[Any
         "annotation__track_id",
         "label_set_id",
         "is_complete",
-        "annotation__kind",
+        _of_catalogue("annotation__"),
         "annotation__answered_at",
         "facet_id",
         "annotation__guideline__number",

@@ -7,6 +7,8 @@ import pytest
 from labeling.loop import annotating, projecting, taxonomy
 from labeling.loop.answers import FacetAnswer
 from labeling.loop.importing import ImportOptions, import_catalogue
+from labeling.loop.selecting import read_answers
+from labeling.loop.selection import Selection
 from labeling.models import Annotation, Annotator, CurrentAnswer, Track
 from tests.factories import make_annotator, make_library
 
@@ -85,3 +87,22 @@ def test_what_the_annotator_took_back_does_not_return_with_the_same_file(library
     assert load("C")["annotations_created"] == 0
     assert load("D")["annotations_created"] == 1
     assert holds(library) == "D"
+
+
+@pytest.mark.parametrize("since", ["", "2000-01-01"])
+@pytest.mark.parametrize("negatives", ["closed", "open"])
+def test_a_row_put_right_means_no_more_by_its_blanks_than_before(
+    library, tmp_path, since, negatives
+):
+    """Which labels the catalogue's author knew does not follow from a correction."""
+    path = tmp_path / "dated.csv"
+    for label in ("A", "B"):
+        path.write_text(f"filename,genre,annotated_at\n1.mp3,{label},2020-01-01\n")
+        import_catalogue("lib", path, ImportOptions(annotator="ann"))
+    assert Annotation.objects.latest("id").kind == Annotation.Kind.REVISION
+    table = read_answers(library, Selection(since=since, negatives=negatives))
+    judged = {
+        column.name: bool(mask)
+        for column, mask in zip(table.columns, table.matrix.label_mask[0], strict=True)
+    }
+    assert judged == {"A": negatives == "closed", "B": True}
