@@ -41,6 +41,7 @@ class ImportBatch(Travelling):
 
     class Meta:
         ordering = ["-id"]
+        verbose_name_plural = "import batches"
 
     def __str__(self) -> str:
         return self.file_name

@@ -115,3 +115,7 @@ def test_pages_have_our_mark_and_no_script_that_our_policy_would_block(root):
         scripts = re.findall(r"<script\b[^>]*>", page)
         assert all("src=" in one or "application/json" in one for one in scripts)
     assert "labeling/admin/crontab.js" in page
+
+
+def test_the_index_names_uploads_in_english(root):
+    assert "Import batches" in root.get(reverse("admin:index")).content.decode()
