@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -28,6 +29,7 @@ SETTLED_AFTER_S = 60.0
 _LOOK_EVERY_S = 0.1
 _ORDER_S = 3.0
 _LOG_BYTES = 10 * 1024 * 1024
+_LOGS_EVERY_S = 5.0
 
 
 class Guard:
@@ -119,6 +121,11 @@ class Child:
         """Seconds until it is started again."""
         return max(0.0, self._start_at - time.monotonic())
 
+    def make_room(self) -> None:
+        """Keep the log from growing without end."""
+        if self._log is not None:
+            cut_log(self._log)
+
     def ask_to_stop(self) -> None:
         """Send SIGTERM to the process itself, which ends what it has in hand."""
         if self._running is not None:
@@ -151,7 +158,27 @@ def open_log(file: Path) -> IO[str]:
     """Open a log to append to; one that has grown large becomes `.1` first."""
     if file.exists() and file.stat().st_size > _LOG_BYTES:
         file.replace(file.with_name(file.name + ".1"))
-    return open(file, "a", opener=lambda path, flags: os.open(path, flags, 0o600))
+    return open(file, "a", opener=_private)
+
+
+def cut_log(file: Path) -> None:
+    """Move what a large log holds to `.1`, while its process goes on writing to it.
+
+    The process appends to an open file, which is therefore copied and emptied, not renamed; a
+    line that comes between the two is lost. Emptied it is also where the copy does not fit.
+    """
+    with contextlib.suppress(OSError):
+        if file.stat().st_size <= _LOG_BYTES:
+            return
+        with contextlib.suppress(OSError):
+            older = file.with_name(file.name + ".1")
+            with file.open("rb") as source, open(older, "wb", opener=_private) as copy:
+                shutil.copyfileobj(source, copy)
+        os.truncate(file, 0)
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def _kill_group(group: int) -> None:
@@ -219,7 +246,12 @@ class Supervisor:
 
     def watch(self) -> None:
         """Keep every process running until a signal comes, or the parent to heed is gone."""
+        rooms_at = time.monotonic()
         while not self._asked.wait(_LOOK_EVERY_S) and not self._is_left_behind():
+            if time.monotonic() >= rooms_at:
+                rooms_at = time.monotonic() + _LOGS_EVERY_S
+                for child in self.children:
+                    child.make_room()
             for child in self.children:
                 status = child.look()
                 if status is not None:

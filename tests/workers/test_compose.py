@@ -57,6 +57,10 @@ def services():
 
 
 class TestFile:
+    def test_no_log_grows_without_end(self, services):
+        limits = [one["logging"]["options"] for one in services.values()]
+        assert limits == [{"max-size": "10m", "max-file": "3"}] * len(services)
+
     def test_it_names_every_service(self, services):
         assert set(services) == {*OURS, "postgres", "redis"}
 

@@ -16,7 +16,7 @@ import pytest
 from labeling.loop.errors import BadInput
 from workers import guard, processes, starting
 from workers.processes import Process
-from workers.supervisor import Child, Guard, Supervisor, open_log
+from workers.supervisor import Child, Guard, Supervisor, cut_log, open_log
 
 ROOT = Path(__file__).resolve().parents[2]
 #: A process whose child ignores SIGTERM, as a stuck decoder would.
@@ -205,6 +205,42 @@ class TestGround:
         assert (tmp_path / "web.log.1").read_text() == "first"
         assert (tmp_path / "web.log").read_text() == "second"
         assert (tmp_path / "web.log").stat().st_mode & 0o777 == 0o600
+
+    def test_a_log_is_cut_while_its_process_writes(self, tmp_path, monkeypatch):
+        monkeypatch.setattr("workers.supervisor._LOG_BYTES", 10_000)
+        monkeypatch.setattr("workers.supervisor._LOGS_EVERY_S", 0.0)
+        command = "while True: print('x' * 99, flush=True)"
+        process = Process("chatter", (sys.executable, "-c", command))
+        supervisor = Supervisor([process], print, tmp_path)
+        log, older = tmp_path / "chatter.log", tmp_path / "chatter.log.1"
+        supervisor.start()
+        looks, watching = [], supervisor.children[0].make_room
+
+        def make_room():
+            watching()
+            looks.append(log.stat().st_size)
+            if len(looks) == 20:
+                supervisor._on_signal()
+
+        monkeypatch.setattr(supervisor.children[0], "make_room", make_room)
+        supervisor.watch()
+        (child,) = supervisor.children
+        assert child.restarts == 0
+        supervisor.stop()
+        assert older.stat().st_size > 10_000
+        assert older.stat().st_mode & 0o777 == 0o600
+        assert set(older.read_text().splitlines()[1:-1]) == {"x" * 99}
+        assert min(looks[1:]) < older.stat().st_size
+        assert b"\0" not in log.read_bytes()
+
+    def test_a_log_that_cannot_be_copied_is_emptied(self, tmp_path, monkeypatch):
+        monkeypatch.setattr("workers.supervisor._LOG_BYTES", 3)
+        log = tmp_path / "web.log"
+        log.write_text("a full disk")
+        (tmp_path / "web.log.1").mkdir()
+        cut_log(log)
+        assert log.read_text() == ""
+        cut_log(tmp_path / "none.log")
 
 
 class TestProcesses:
