@@ -94,8 +94,9 @@ _of_this_process: list[ProcessBeat] = []
 def _quietly(act: Callable[[], object]) -> None:
     try:
         act()
-    except DatabaseError as error:
-        logger.warning("no sign of life written: %s", error)
+    except Exception as error:  # whatever it is: a worker without a beat counts as gone
+        is_known = isinstance(error, DatabaseError)
+        logger.warning("no sign of life, or no sweep: %s", error, exc_info=not is_known)
 
 
 def _begin(name: str, queues: str, also: Callable[[], object] | None = None) -> None:

@@ -45,7 +45,9 @@ class Heartbeat:
     def _beat_once(self) -> None:
         try:
             self._beat()
-        except DatabaseError as error:
-            # The next beat may get through; when none does, the sweep gives the work away.
-            logger.warning("heartbeat missed: %s", error)
+        except Exception as error:
+            # The next beat may get through; when none does, the sweep gives the work away. A
+            # thread that ended here would give away work that goes on.
+            is_known = isinstance(error, DatabaseError)
+            logger.warning("heartbeat missed: %s", error, exc_info=not is_known)
             connections.close_all()

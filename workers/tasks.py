@@ -9,6 +9,7 @@ for next is decided in `labeling.loop.turning`, in the transaction that commits 
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -37,6 +38,8 @@ from workers.chunks import Lease, chunk_task
 from workers.progress import Run, job_task
 from workers.schedules import RETRAIN_ALL
 from workers.stages import listening, training
+
+logger = logging.getLogger(__name__)
 
 
 # --- import ---------------------------------------------------------------------------------
@@ -190,9 +193,12 @@ def rank_queue(run: Run) -> None:
 # --- by itself, at night --------------------------------------------------------------------
 @shared_task(name=RETRAIN_ALL, queue="default", ignore_result=True)
 def retrain_all() -> None:
-    """Turn the loop in every library where something is new."""
+    """Turn the loop in every library where something is new; one in trouble holds up none."""
     for library in Library.objects.all():
-        turning.request_nightly(library)
+        try:
+            turning.request_nightly(library)
+        except Exception:
+            logger.exception("no nightly turn was asked for in %s", library.slug)
 
 
 def _sum(parts: list[dict[str, Any]], name: str) -> int:

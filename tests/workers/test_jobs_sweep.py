@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import timedelta
+from unittest.mock import Mock
 
 import pytest
+from django.db import InterfaceError
 from django.utils import timezone
 from django_celery_beat.models import PeriodicTask
 
@@ -12,8 +15,9 @@ from labeling import jobs
 from labeling.models import DirtyKey, Job, WorkerBeat
 from labeling.models.jobs import JobKind
 from tests.factories import make_annotator, make_library, make_track
-from workers import progress, schedules, upkeep
+from workers import beats, progress, schedules, tasks, upkeep
 from workers.beats import GRACE_S, is_shutting_down
+from workers.heartbeat import Heartbeat
 
 pytestmark = pytest.mark.django_db
 
@@ -181,3 +185,52 @@ class TestSchedule:
         (second,) = upkeep.refresh_consistency()
         assert first == second
         assert (first.library, first.kind) == (library, JobKind.CONSISTENCY)
+
+    def test_a_library_in_trouble_holds_up_no_other_at_night(self, monkeypatch, caplog):
+        bad, good = make_library(), make_library()
+        asked = []
+
+        def request(library):
+            if library == bad:
+                raise ValueError("features of an older version")
+            asked.append(library)
+
+        monkeypatch.setattr("labeling.loop.turning.request_nightly", request)
+        tasks.retrain_all()
+        assert asked == [good]
+        assert "no nightly turn was asked for" in caplog.text
+
+
+class TestBeatsGoOn:
+    """A thread that beats must outlive whatever goes wrong in one beat."""
+
+    def test_of_a_job(self, monkeypatch):
+        monkeypatch.setattr("workers.heartbeat.connection", Mock(in_atomic_block=False))
+        monkeypatch.setattr("workers.heartbeat.connections", Mock())
+        beaten, again = [], threading.Event()
+
+        def beat():
+            beaten.append(1)
+            if len(beaten) == 1:
+                raise InterfaceError("connection already closed")
+            again.set()
+
+        with Heartbeat(beat, 0.01):
+            assert again.wait(20)
+
+    def test_of_a_worker(self, monkeypatch):
+        monkeypatch.setattr("workers.beats.BEAT_S", 0.01)
+        monkeypatch.setattr("workers.beats.connections", Mock())
+        swept, again = [], threading.Event()
+
+        def sweep():
+            swept.append(1)
+            if len(swept) == 1:
+                raise KeyError("a kind of job of a later version")
+            again.set()
+
+        beat = beats.ProcessBeat("w", "ml", sweep)
+        monkeypatch.setattr(beat, "write", lambda: None)
+        beat.start()
+        assert again.wait(20)
+        beat.end()
