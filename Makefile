@@ -72,6 +72,11 @@ bench: $(VENV)/dev.stamp ## Measure; figures are ratios within one run
 	@for file in benchmarks/[a-z]*.py; do \
 		module=$${file%.py}; echo "== $$module"; $(BIN)/python -m $${module//\//.}; done
 
+STUDY ?= data/study
+.PHONY: study
+study: $(VENV)/runtime.stamp ## The study in the small: hours; stop it and start it as you like
+	$(BIN)/python manage.py study_in_small --out $(STUDY)
+
 .PHONY: clean
 clean: ## Remove the environment and all caches; data/ stays
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

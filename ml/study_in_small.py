@@ -12,11 +12,12 @@ Stage: experiments. Three parts, each a list of named runs on one material, as d
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
+from ml.experiment_runner import Trial
 from ml.experiments import Material
 from ml.recipes import AUDIOTAG, SEED_2019, SEED_NEXT, Recipe
 from ml.selection_rules import SelectionRules
@@ -71,16 +72,6 @@ SOUND = Recipe(
         min_support=1,
     ),
 )
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One run of a part: `recipe` under the name `name` on `material`."""
-
-    name: str
-    title: str
-    recipe: Recipe
-    material: Material
 
 
 def material_of(
@@ -138,20 +129,28 @@ def features_of(study: SimulatedStudy) -> dict[str, ArrayFeatures]:
     }
 
 
-def trials(part: str, seed: int, design: StudyDesign) -> Iterator[Trial]:
+def trials(part: str, seed: int, design: StudyDesign, epochs: int = 0) -> Iterator[Trial]:
     """Yield the runs of a part for one seed; the libraries are simulated when asked for.
+
+    Parameters
+    ----------
+    epochs : of the recipes of the study in the part *recipes*; 0: as they have it, 50.
 
     Raises
     ------
     KeyError : there is no such part.
     """
-    return {"recipes": _recipes, "turning": _turning, "ablation": _ablation}[part](seed, design)
+    if part == "recipes":
+        return _recipes(seed, design, epochs)
+    return {"turning": _turning, "ablation": _ablation}[part](seed, design)
 
 
-def _recipes(seed: int, design: StudyDesign) -> Iterator[Trial]:
+def _recipes(seed: int, design: StudyDesign, epochs: int) -> Iterator[Trial]:
     material = material_of(simulate_study(design, seed))
     for recipe in (SEED_2019, SEED_NEXT, SEED_NEXT_BOTH, AUDIOTAG):
-        yield Trial(recipe.name, recipe.title, recipe, material)
+        if epochs and recipe is not AUDIOTAG:
+            recipe = replace(recipe, training=replace(recipe.training, epochs=epochs))
+        yield Trial("recipes", recipe.name, recipe.title, recipe, material)
 
 
 def _turning(seed: int, design: StudyDesign) -> Iterator[Trial]:
@@ -166,8 +165,8 @@ def _turning(seed: int, design: StudyDesign) -> Iterator[Trial]:
     features = features_of(study)
     for size in TURNING_SIZES:
         material = material_of(study, size, features)
-        yield Trial(f"both-{size}", f"both, {size} of the current", both, material)
-        yield Trial(f"current-{size}", f"the current alone, {size}", alone, material)
+        yield Trial("turning", f"both-{size}", f"both, {size} of the current", both, material)
+        yield Trial("turning", f"current-{size}", f"the current alone, {size}", alone, material)
 
 
 def _ablation(seed: int, design: StudyDesign) -> Iterator[Trial]:
@@ -177,9 +176,9 @@ def _ablation(seed: int, design: StudyDesign) -> Iterator[Trial]:
     one_curator = _by_one_curator(material)
     for name, title, recipe in _causes():
         held = material if name == "changed-curator" else one_curator
-        yield Trial(name, title, recipe, held)
+        yield Trial("ablation", name, title, recipe, held)
     balanced = _by_one_curator(material_of(_simulate_balanced(seed)))
-    yield Trial("balanced", "all genres equally frequent", SOUND, balanced)
+    yield Trial("ablation", "balanced", "all genres equally frequent", SOUND, balanced)
 
 
 def _by_one_curator(material: Material) -> Material:

@@ -1,0 +1,119 @@
+"""Runs trials one after the other and keeps each; what is kept already is not run again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ml.errors import NetworkDivergedError, NothingToLearnError
+from ml.experiment_store import StoredRun, read_run, write_run
+from ml.experiments import Material, run_recipe
+from ml.networks.base import OnEpoch, ShouldStop
+from ml.recipes import Recipe
+from ml.trained_model import versions
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One run of an experiment: `recipe` on `material`, under `part` and `name`."""
+
+    part: str
+    name: str
+    title: str
+    recipe: Recipe
+    material: Material
+
+
+@dataclass(frozen=True)
+class Watcher:
+    """Who looks on.
+
+    `on_run` : told after each run, and whether it was there already. `on_epoch`, `should_stop`:
+    as `ml.training.train`.
+    """
+
+    on_run: Callable[[StoredRun, bool], None] | None = None
+    on_epoch: OnEpoch | None = None
+    should_stop: ShouldStop | None = None
+
+
+def run_trials(
+    trials: Iterable[Trial], seed: int, root: Path, watcher: Watcher | None = None
+) -> list[StoredRun]:
+    """Run every trial with `seed` and keep it under `root`.
+
+    A training that has nothing to learn from, or diverges, is kept as a run with its error;
+    the others go on.
+
+    Raises
+    ------
+    CancelledError : `should_stop` said so; the runs before are kept.
+    """
+    watcher = watcher or Watcher()
+    return [_done(trial, seed, root, watcher) for trial in trials]
+
+
+def _done(trial: Trial, seed: int, root: Path, watcher: Watcher) -> StoredRun:
+    key = key_of(trial, seed)
+    found = read_run(root, trial.part, trial.name, seed, key)
+    is_kept = found is not None
+    if found is None:
+        found = _run(trial, seed, key, watcher)
+        write_run(root, found)
+    if watcher.on_run is not None:
+        watcher.on_run(found, is_kept)
+    return found
+
+
+def _run(trial: Trial, seed: int, key: str, watcher: Watcher) -> StoredRun:
+    def stored(**values: Any) -> StoredRun:
+        return StoredRun(trial.part, trial.name, trial.title, seed, key, **values)
+
+    try:
+        run = run_recipe(
+            trial.material,
+            trial.recipe,
+            seed,
+            on_epoch=watcher.on_epoch,
+            should_stop=watcher.should_stop,
+        )
+    except (NothingToLearnError, NetworkDivergedError) as error:
+        return stored(error=str(error), facts={"versions": versions()})
+    facts = {"n_tracks": run.n_tracks, "seconds": run.seconds, "versions": versions()}
+    return stored(held_out=run.held_out, validation=run.validation, facts=facts)
+
+
+def key_of(trial: Trial, seed: int) -> str:
+    """Digest of what decides a run: recipe, seed, the arithmetic, and what the material says.
+
+    Features count by the windows and summaries of a few tracks: enough to tell one library or
+    one simulation from another without reading all of it.
+    """
+    whole = hashlib.sha256()
+    facts = [trial.recipe.canonical(), seed, versions()["semantics"], trial.material.names]
+    whole.update(json.dumps(facts, sort_keys=True).encode())
+    for array in _arrays(trial.material):
+        whole.update(np.ascontiguousarray(array).tobytes())
+    features = trial.material.features.get(trial.recipe.training.features)
+    if features is not None and features.n_tracks:
+        some = np.unique(np.linspace(0, features.n_tracks - 1, 5).astype(np.intp))
+        counts = features.window_counts()[some]
+        whole.update(counts.tobytes())
+        has_any = some[counts > 0]
+        whole.update(features.windows(has_any, np.zeros(len(has_any), np.intp)).tobytes())
+    return whole.hexdigest()
+
+
+def _arrays(material: Material) -> list[npt.NDArray[Any]]:
+    matrices = [material.reference, *(material.said[name] for name in sorted(material.said))]
+    found = [material.track_uids, material.groups, material.held_out]
+    for matrix in matrices:
+        found += [matrix.labels & matrix.label_mask, matrix.label_mask]
+    return found

@@ -1,0 +1,130 @@
+"""An experiment told in Markdown: tables, and sentences that follow from stated rules."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+Story = dict[str, Any]
+
+_NONE = "–"
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a Markdown table; cells must hold no line breaks."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines) + "\n"
+
+
+def number(value: float | None, places: int = 3) -> str:
+    """Return a figure as a person reads it; what is not known is a dash."""
+    return _NONE if value is None else f"{value:.{places}f}"
+
+
+def with_interval(figure: Story) -> str:
+    """Return "mean [low, high]" of a figure with its interval."""
+    if figure["mean"] is None:
+        return _NONE
+    if figure["interval"] is None:
+        return number(figure["mean"])
+    low, high = figure["interval"]
+    return f"{figure['mean']:.3f} [{low:.3f}, {high:.3f}]"
+
+
+def gap(difference: Story | None) -> str:
+    """Return "+0.123 [+0.100, +0.150]" of a paired difference."""
+    if difference is None or difference["difference"] is None:
+        return _NONE
+    return f"{difference['difference']:+.3f} [{difference['lo']:+.3f}, {difference['hi']:+.3f}]"
+
+
+def recipes_table(story: Story, side: str) -> str:
+    """Return the figures of all runs on one side, "held_out" or "validation"."""
+    rows = []
+    for run in story["runs"]:
+        told = run[side]
+        if told is None:
+            why = "; ".join(sorted(set(run["errors"].values()))) or "held nothing back"
+            rows.append([run["title"], *[_NONE] * 8, why])
+            continue
+        figures, outputs = told["figures"], told["outputs"]
+        rows.append(
+            [
+                run["title"],
+                number(run["n_tracks"], 0),
+                with_interval(figures["macro_ap"]),
+                number(figures["macro_ap"]["constant"]),
+                with_interval(figures["bce_skill"]),
+                f"{number(figures['binary_accuracy']['mean'])} "
+                f"({number(figures['binary_accuracy']['constant'])})",
+                f"{number(outputs['largest'], 2)}, {_percent(outputs['share_small'])} < .2",
+                f"{number(outputs['never_at_half'], 1)} of {number(outputs['n_labels'], 0)}",
+                f"{number(figures['macro_f1']['mean'])} "
+                f"({number(figures['macro_f1']['constant'])})",
+                verdicts(told["verdicts"]),
+            ]
+        )
+    header = [
+        "run",
+        "tracks",
+        "macro AP",
+        "constant's",
+        "BCE skill",
+        "binary accuracy (constant's)",
+        "largest output",
+        "never said at .5",
+        "macro F1 (constant's)",
+        "verdict",
+    ]
+    return table(header, rows)
+
+
+def verdicts(found: Sequence[str]) -> str:
+    """Return the verdict, or each with the number of seeds that it holds for."""
+    counts = {text: found.count(text) for text in dict.fromkeys(found)}
+    if len(counts) == 1:
+        return found[0]
+    return "; ".join(f"{text} ({n} of {len(found)})" for text, n in counts.items())
+
+
+def differences_table(story: Story) -> str:
+    """Return the paired differences of all runs to the first."""
+    title = next((run["title"] for run in story["runs"] if run["name"] == story["first"]), "")
+    rows = [
+        [
+            run["title"],
+            gap(run["differences"]["macro_ap"]),
+            gap(run["differences"]["bce_skill"]),
+            run["verdict"],
+        ]
+        for run in story["runs"]
+        if run["differences"] is not None
+    ]
+    return table([f"against: {title}", "macro AP", "BCE skill", "by macro AP"], rows)
+
+
+def signature_text(run: Story) -> str:
+    """Say whether the study's failure appears in a run, sign by sign."""
+    told = run["validation"] or run["held_out"]
+    if told is None:
+        return f"{run['title']} did not run, so nothing can be said of the study's signature.\n"
+    signs = told["signature"]
+    n = len(signs)
+    shown = sum(found["all"] for found in signs)
+    head = {
+        n: f"The study's signature appears for all {n} seeds.",
+        0: f"The study's signature does not appear as a whole for any of the {n} seeds.",
+    }.get(shown, f"The study's signature appears for {shown} of {n} seeds.")
+    words = {
+        "accuracy": "binary accuracy within .01 of the constant's",
+        "outputs": "largest output below .5 for at least 24 of 30 labels",
+        "verdict": 'verdict "no better than answering the label frequencies"',
+    }
+    lines = [
+        f"- {words[sign]}: {sum(found[sign] for found in signs)} of {n} seeds" for sign in words
+    ]
+    return "\n".join([head, "", *lines, ""])
+
+
+def _percent(share: float | None) -> str:
+    return _NONE if share is None else f"{100 * share:.0f} %"

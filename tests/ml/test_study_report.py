@@ -1,0 +1,148 @@
+"""Trials that are run once and kept, and the report of the study in the small."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from ml.errors import CancelledError
+from ml.experiment_runner import Trial, Watcher, key_of, run_trials
+from ml.experiment_store import StoredRun
+from ml.experiment_text import gap, signature_text, table, verdicts
+from ml.experiments import Material
+from ml.recipes import AUDIOTAG
+from ml.selection_rules import SelectionRules
+from ml.study_design import StudyDesign
+from ml.study_report import causes_text, study_story, turning_text, write_study_report
+from ml.track_features import ArrayFeatures
+from ml.types import LabelMatrix, TrainingConfig
+from tests.ml.test_experiment_story import record
+
+FAST = replace(
+    AUDIOTAG,
+    training=TrainingConfig(network="pooled-numpy", epochs=3),
+    selection=SelectionRules(min_support=2),
+)
+
+
+def material(shift=0.0):
+    rng = np.random.default_rng(0)
+    labels = rng.random((60, 3)) < 0.4
+    summary = labels @ rng.normal(size=(3, 5)) + 0.3 * rng.normal(size=(60, 5)) + shift
+    windows = list(np.repeat(summary[:, None, None], 2, axis=1).astype(np.float32))
+    judged = LabelMatrix(labels, np.ones_like(labels))
+    return Material(
+        names=("a", "b", "c"),
+        track_uids=np.array([f"{row}".encode() for row in range(60)]),
+        features={"audiotag": ArrayFeatures(summary, windows)},
+        said={"all": judged},
+        groups=np.arange(60),
+        held_out=np.arange(40, 60),
+        reference=judged,
+    )
+
+
+def trial(name="fast", recipe=FAST, shift=0.0):
+    return Trial("recipes", name, name, recipe, material(shift))
+
+
+def test_what_is_kept_is_not_run_again(tmp_path):
+    told = []
+    watcher = Watcher(on_run=lambda run, is_kept: told.append((run.name, is_kept)))
+    first = run_trials([trial()], 0, tmp_path, watcher)[0]
+    again = run_trials([trial()], 0, tmp_path, watcher)[0]
+    assert told == [("fast", False), ("fast", True)]
+    assert np.array_equal(first.held_out.logits, again.held_out.logits)
+
+
+def test_another_recipe_seed_or_library_is_another_run():
+    other = replace(FAST, training=replace(FAST.training, epochs=4))
+    keys = {
+        key_of(trial(), 0),
+        key_of(trial(), 1),
+        key_of(trial(recipe=other), 0),
+        key_of(trial(shift=1.0), 0),
+    }
+    assert len(keys) == 4
+    assert key_of(trial(), 0) in keys
+
+
+def test_a_trial_that_cannot_learn_is_kept_with_its_reason_and_the_others_go_on(tmp_path):
+    hopeless = replace(FAST, selection=SelectionRules(min_support=1_000))
+    found = run_trials([trial("hopeless", hopeless), trial()], 0, tmp_path)
+    assert "0 labels have at least 1000" in found[0].error
+    assert found[0].held_out is None
+    assert found[1].held_out is not None
+
+
+def test_stopping_keeps_what_is_whole(tmp_path):
+    run_trials([trial()], 0, tmp_path)
+    stopping = Watcher(should_stop=lambda: True)
+    with pytest.raises(CancelledError):
+        run_trials([trial(), trial("second")], 0, tmp_path, stopping)
+    assert [path.name for path in (tmp_path / "runs/recipes").iterdir()] == ["fast"]
+
+
+def stored(part, name, seed, quality):
+    held_out = record(seed, quality)
+    facts = {"n_tracks": 300, "seconds": 2.0}
+    return StoredRun(part, name, name, seed, "k", held_out, held_out, facts=facts)
+
+
+@pytest.fixture(scope="module")
+def runs():
+    return [
+        stored("recipes", "seed-2019", 0, 0.0),
+        stored("recipes", "seed-next-both", 0, 0.05),
+        stored("recipes", "seed-next", 0, 4.0),
+        stored("turning", "both-25", 0, 4.0),
+        stored("turning", "current-25", 0, 0.05),
+        stored("turning", "both-400", 0, 0.05),
+        stored("turning", "current-400", 0, 4.0),
+        stored("ablation", "sound", 0, 4.0),
+        stored("ablation", "min-max", 0, 0.05),
+        stored("ablation", "others", 0, 4.0),
+    ]
+
+
+def test_the_report_tells_what_the_runs_say(runs, tmp_path):
+    files = write_study_report(tmp_path, runs, StudyDesign())
+    story = json.loads(files[0].read_text())
+    page = files[1].read_text()
+    assert story["one_curator"]["verdict"] == "better"
+    assert "The study's signature appears for all 1 seeds." in page
+    assert "Up to 25 labels it is better to learn from both." in page
+    assert "From 400 labels on the current curator alone is better." in page
+    assert "- min-max: harms (macro AP -0." in page
+    assert "- others: does nothing that can be told from chance here" in page
+
+
+def test_parts_that_did_not_run_are_left_out(runs, tmp_path):
+    files = write_study_report(tmp_path, runs[:1], StudyDesign())
+    page = files[1].read_text()
+    assert "## The recipes" in page
+    assert "## Which cause" not in page
+    assert "## One curator" not in page
+    assert study_story([], StudyDesign())["recipes"] is None
+
+
+def test_no_turn_is_said_plainly():
+    flat = [{"size": 25, "verdict": "not told apart"}]
+    expected = "At none of these numbers is the current curator alone told to be better."
+    assert turning_text(flat) == expected
+
+
+def test_text_of_what_is_not_known():
+    assert gap(None) == "–"
+    assert gap({"difference": None, "lo": None, "hi": None}) == "–"
+    assert verdicts(["useful", "useful"]) == "useful"
+    assert verdicts(["useful", "cannot be judged"]) == (
+        "useful (1 of 2); cannot be judged (1 of 2)"
+    )
+    assert table(["a"], [["1"]]) == "| a |\n| --- |\n| 1 |\n"
+    assert "did not run" in signature_text({"title": "x", "validation": None, "held_out": None})
+    told = {"runs": [{"name": "balanced", "verdict": "better"}]}
+    assert causes_text(told) == ""

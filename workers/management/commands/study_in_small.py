@@ -1,0 +1,66 @@
+"""Run the study in the small: simulated libraries, the study's recipe, and what was wrong."""
+
+from __future__ import annotations
+
+import json
+from argparse import ArgumentParser
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from labeling.loop.errors import BadInput
+from labeling.management.base import AudiotagCommand
+from ml.experiment_runner import Watcher, run_trials
+from ml.experiment_store import StoredRun, read_runs
+from ml.study_design import StudyDesign
+from ml.study_in_small import PARTS, trials
+from ml.study_report import write_study_report
+
+
+class Command(AudiotagCommand):
+    help = (
+        "Simulate the study's library and run its recipe, its author's next one and ours on "
+        "it. What is done already is not done again: stop it and start it as you like."
+    )
+    needs_library = False
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument("--out", required=True, metavar="DIR", type=Path)
+        parser.add_argument("--parts", default=",".join(PARTS), metavar="A,B")
+        parser.add_argument("--seeds", type=int, default=3, metavar="N")
+        parser.add_argument("--tracks", type=int, default=0, metavar="N", help="default: 1500")
+        parser.add_argument("--epochs", type=int, default=0, metavar="N", help="default: 50")
+
+    def answer(self, **options: Any) -> dict[str, Any]:
+        parts, design = checked(options)
+        root: Path = options["out"]
+        for seed in range(options["seeds"]):
+            for part in parts:
+                self.say(f"seed {seed}, {part} ...")
+                watcher = Watcher(on_run=self._tell_run)
+                run_trials(trials(part, seed, design, options["epochs"]), seed, root, watcher)
+        runs = read_runs(root)
+        files = write_study_report(root, runs, design)
+        return {"out": str(root), "runs": len(runs), "files": [path.name for path in files]}
+
+    def _tell_run(self, run: StoredRun, is_kept: bool) -> None:
+        if run.error:
+            self.say(f"  {run.name}: failed: {run.error}")
+        else:
+            took = "was there" if is_kept else f"{run.facts['seconds']:.0f} s"
+            self.say(f"  {run.name}: {took}, {json.dumps(run.facts['n_tracks'])} tracks")
+
+
+def checked(options: dict[str, Any]) -> tuple[list[str], StudyDesign]:
+    """Return the parts and the design, or refuse before anything is written."""
+    parts = [part for part in options["parts"].split(",") if part]
+    unknown = sorted(set(parts) - set(PARTS))
+    if unknown or not parts:
+        raise BadInput(f"--parts must be of {', '.join(PARTS)}, not {', '.join(unknown)!r}")
+    if options["seeds"] < 1 or options["tracks"] < 0 or options["epochs"] < 0:
+        raise BadInput("--seeds must be at least 1, --tracks and --epochs at least 0")
+    if 0 < options["tracks"] < 200:
+        raise BadInput("--tracks must be at least 200: less has no rare genres to learn")
+    design = StudyDesign()
+    return parts, replace(design, n_tracks=options["tracks"] or design.n_tracks)
