@@ -37,7 +37,7 @@ from workers import upkeep as _upkeep  # noqa: F401 - its tasks are registered w
 from workers.chunks import Lease, chunk_task
 from workers.progress import Run, job_task
 from workers.schedules import RETRAIN_ALL
-from workers.stages import listening, training
+from workers.stages import comparing, listening, network_folds, training
 
 logger = logging.getLogger(__name__)
 
@@ -147,16 +147,28 @@ def _nothing_new(run: Run, same: TrainingRun) -> None:
 
 def _look_again(run: Run) -> Callable[[], None]:
     """Return what asks for the next turn if enough answers came in while this one went on."""
-    return lambda: turning.after_training(run.library)
+    return lambda: turning.after_training(run.library, run.job)
 
 
 def _needless(library: Library) -> list[str]:
     return [] if predicting.is_stale(library) else [JobKind.PREDICT]
 
 
+@job_task(JobKind.COMPARE)
+def compare_criteria(run: Run) -> None:
+    """Train the same on everybody, on legacy and on current answers; none is put in use."""
+    comparing.compare(run)
+
+
 @job_task(JobKind.EVALUATE)
 def evaluate_folds(run: Run) -> None:
-    """Measure a configuration by folds; makes no model, so no training waits for it."""
+    """Measure a configuration, or several networks, by folds; makes no model.
+
+    So no training waits for it.
+    """
+    if run.arguments.get("networks"):
+        with run.committing(network_folds.compared(run)):
+            return
     prepared = training.prepare(run)
     measured, figures = training.cross_validated(run, prepared, int(run.arguments["folds"]))
     with run.committing(figures) as result:

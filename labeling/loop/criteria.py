@@ -31,7 +31,8 @@ from django.db.models import F, Q, QuerySet
 
 from labeling.loop import libraries
 from labeling.loop.errors import BadInput
-from labeling.loop.selection import LEARNT_FROM
+from labeling.loop.selection import LEARNT_FROM, Selection
+from labeling.loop.selection import check as selecting_check
 from labeling.models import Annotator, CurrentAnswer, EraCut, Library, Membership
 
 Floats = npt.NDArray[np.float64]
@@ -94,6 +95,13 @@ class Present:
                 meant = np.arange(len(facets)) == columns_of_label.get(start.label_id, -1)
             found[meant] = np.maximum(found[meant], start.at.timestamp())
         return found
+
+
+def check(library: Library, selection: Selection) -> None:
+    """Refuse what names something that is not there, a current curator included."""
+    selecting_check(library, selection)
+    if selection.criteria != "all" or selection.judged_by == "current":
+        present(library)
 
 
 def present(library: Library) -> Present:

@@ -29,6 +29,7 @@ from labeling.models import (
     Library,
     ModelVersion,
     PromotionEvent,
+    RunGroup,
     Snapshot,
     TrainingRun,
 )
@@ -53,6 +54,12 @@ SHARED = (
 NOT_JUDGED = (
     "no audit track with features was judged yet, so nothing can be measured: label tracks of "
     "the audit stratum, they come up in everybody's queue"
+)
+
+
+STRANGE = (
+    "it knows a label that the library does not have (such as Others): it is there to be "
+    "compared with, and never put in use by itself"
 )
 
 
@@ -92,15 +99,22 @@ def start_run(
     facts: dict[str, Any],
     versions: dict[str, str],
     job: Job | None = None,
+    group: RunGroup | None = None,
+    arm: str = "",
 ) -> TrainingRun:
-    """Write down that a training begins; what a dead attempt of the job left is closed."""
-    if job is not None:
+    """Write down that a training begins; what a dead attempt of the job left is closed.
+
+    The runs of a group are open together: who begins a group closes what was left.
+    """
+    if job is not None and group is None:
         end_runs_of(job, "its worker stopped before the end; it was tried again")
     return TrainingRun.objects.create(
         library=snapshot.library,
         snapshot=snapshot,
         feature_set=feature_set,
         job=job,
+        group=group,
+        arm=arm,
         network=config.network,
         config={"training": config.canonical(), **facts},
         config_hash=digest,
@@ -225,7 +239,8 @@ def decide_against(
 
 def register(run: TrainingRun, trained: Trained, decision: Decision) -> ModelVersion:
     """Write the model of a run and put it in use or not, in the caller's transaction."""
-    library = run.library
+    # Two runs that end at once take numbers one after the other.
+    library = Library.objects.select_for_update(no_key=True).get(pk=run.library_id)
     last = library.models.aggregate(n=Max("number"))["n"] or 0
     version = ModelVersion.objects.create(
         library=library,

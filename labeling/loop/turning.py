@@ -16,7 +16,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from labeling import jobs
-from labeling.loop import featuring, predicting, registering
+from labeling.loop import criteria, featuring, predicting, recipes, registering
 from labeling.models import (
     Annotation,
     FeatureSet,
@@ -160,8 +160,9 @@ def looked_last_at(library: Library) -> datetime | None:
     """Return when answers were last learnt from, or found to hold nothing new.
 
     That is the begin of the newest training that ended well and took all answers: not one of a
-    snapshot or facets that somebody chose, and no cross-validation. A training that failed or
-    was cancelled has learnt nothing, so the answers that it read still count as new.
+    recipe, snapshot, selection or facets that somebody chose, and no cross-validation. A
+    training that failed or was cancelled has learnt nothing, so what it read still counts as
+    new.
     """
     last = last_learnt(library)
     return last.started_at if last else None
@@ -191,7 +192,8 @@ def last_tried(library: Library) -> Job | None:
 
 
 def _of_all_answers(library: Library) -> QuerySet[Job]:
-    return library.jobs.filter(arguments__snapshot__isnull=True, arguments__facets__isnull=True)
+    chosen = ("snapshot", "facets", "selection", "recipe")
+    return library.jobs.filter(**{f"arguments__{name}__isnull": True for name in chosen})
 
 
 def _leads_to_training(job: Job) -> bool:
@@ -232,14 +234,18 @@ def after_annotation(library: Library) -> None:
         logger.exception("whether to train %s was not found out", library.slug)
 
 
-def after_training(library: Library) -> None:
+def after_training(library: Library, ended: Job) -> None:
     """Look again when a training ends: while it was open, no answer could ask for the next.
 
+    One of a recipe or a selection has learnt from nothing that counts, so only what was
+    answered meanwhile makes it look: the next recipe need not wait for a turn nobody wanted.
     Called in the transaction that ends it; its failure never disturbs the model.
     """
     try:
         with transaction.atomic():
-            _ask_if_enough(library)
+            is_of_all = _of_all_answers(library).filter(pk=ended.pk).exists()
+            if is_of_all or _recorded_since(library, ended.started_at, 1):
+                _ask_if_enough(library)
     except DatabaseError:
         logger.exception("whether to train %s again was not found out", library.slug)
 
@@ -283,6 +289,30 @@ def request_training(
     if job.state not in Job.OPEN:  # one of this minute was cancelled or has failed
         job = ask(library, steps, arguments=arguments, by_id=by_id)
     return job
+
+
+def request_recipe(library: Library, name: str, *, by_id: int | None = None) -> Job | None:
+    """Ask for a training by a recipe, unless a training is under way.
+
+    None where no track has audio. Raises BadInput where there is no such recipe, or where its
+    selection names what is not there.
+    """
+    found = recipes.find(name)
+    selection = recipes.selection_of(found)
+    criteria.check(library, selection)
+    under_way = open_training(library)
+    if under_way is not None:
+        return under_way
+    if not featuring.has_audio(library):
+        return None
+    arguments: Arguments = {
+        "recipe": found.name,
+        "selection": selection.canonical(),
+        "features": found.training.features,
+        "reason": f"recipe {found.name}, asked for on the Models page",
+    }
+    steps = steps_from(library, featuring.feature_set_of(found.training.features))
+    return ask(library, steps, arguments=arguments, by_id=by_id)
 
 
 def _minute() -> str:

@@ -14,7 +14,7 @@ from workers.management.base import BackgroundCommand
 from workers.progress import run_inline
 
 #: What a person may ask of a training, which one that is under way would not heed.
-OPTIONS = ("snapshot", "network", "facets", "epochs", "seed")
+OPTIONS = ("snapshot", "recipe", "selection", "network", "facets", "epochs", "seed")
 
 
 class ChainCommand(BackgroundCommand):

@@ -6,7 +6,7 @@ import hashlib
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +15,22 @@ import numpy.typing as npt
 from django.conf import settings
 from django.utils import timezone
 
-from labeling.loop import featuring, registering, reporting, snapshotting
+from labeling.loop import featuring, recipes, registering, reporting, snapshotting
 from labeling.loop.errors import BadInput
 from labeling.loop.featuring import Located
 from labeling.loop.registering import Decision, EpochLog, Trained
 from labeling.loop.reporting import Measured
 from labeling.loop.selection import Selection
 from labeling.loop.snapshotting import Frozen
-from labeling.models import FeatureSet, Label, Library, ModelVersion, Snapshot, TrainingRun
+from labeling.models import (
+    FeatureSet,
+    Label,
+    Library,
+    ModelVersion,
+    RunGroup,
+    Snapshot,
+    TrainingRun,
+)
 from ml.errors import CancelledError, MlError
 from ml.evaluation import CrossValidation, FoldProgress, cross_validate
 from ml.evaluation_record import EvaluationRecord
@@ -49,6 +57,7 @@ class Prepared:
     `frozen` holds the tracks that have features, `features` the same ones in the same order;
     `left_out` counts those of the snapshot that have none. `became_audit` names the tracks
     that were moved to the audit side after the snapshot was taken: audit wins, in `frozen` too.
+    `origin` is the name and digest of the recipe, if it came of one.
     """
 
     library: Library
@@ -61,6 +70,7 @@ class Prepared:
     config: TrainingConfig
     left_out: int
     became_audit: tuple[str, ...] = ()
+    origin: dict[str, Any] = field(default_factory=dict)
 
     @property
     def training(self) -> Rows:
@@ -81,6 +91,7 @@ class Prepared:
             ",".join(self.uids),
             self.features_hash,
             *self.became_audit,
+            *(one["digest"] for one in self.origin.values()),
         )
         return hashlib.sha256("|".join(parts).encode()).hexdigest()
 
@@ -91,6 +102,7 @@ class Prepared:
             "audit_tracks": len(self.audit),
             "tracks_without_features": self.left_out,
             "labels": len(self.uids),
+            **self.origin,
         }
 
     def about(self) -> dict[str, Any]:
@@ -112,37 +124,35 @@ class Prepared:
         }
 
 
-def prepare(run: Run) -> Prepared:
-    """Take or find the snapshot, and bring its tracks together with their features."""
-    library, asked = run.library, run.arguments
+def prepare(run: Run, asked: dict[str, Any] | None = None) -> Prepared:
+    """Take or find the snapshot, and bring its tracks together with their features.
+
+    `asked` are other arguments than those of the job.
+    """
+    library, asked = run.library, run.arguments if asked is None else asked
+    config = recipes.config_of(library, asked)
     snapshot = _snapshot(library, asked)
     frozen, became_audit = _audit_wins(library, snapshotting.load(snapshot))
     frozen, uids = _only_facets(library, frozen, asked.get("facets") or [])
-    network = asked.get("network") or library.network
-    feature_set = featuring.feature_set_of(asked.get("features") or library.features)
+    feature_set = featuring.feature_set_of(config.features)
     found = featuring.located(library, feature_set, frozen.track_ids)
     if not len(found.track_ids):
         raise BadInput(
             f"none of the {snapshot.tracks} tracks of {snapshot} has features: run "
             f"extract_features --library {library.slug}"
         )
-    config = TrainingConfig(
-        network=network,
-        features=feature_set.name,
-        epochs=int(asked.get("epochs") or 0),
-        seed=int(asked.get("seed") or 0),
-    )
     return Prepared(
         library=library,
         snapshot=snapshot,
         frozen=_rows(frozen, np.searchsorted(frozen.track_ids, found.track_ids)),
         uids=uids,
         feature_set=feature_set,
-        features=features_for(network, feature_set, found),
+        features=features_for(config.network, feature_set, found),
         features_hash=found.digest(),
         config=config,
         left_out=len(frozen.track_ids) - len(found.track_ids),
         became_audit=became_audit,
+        origin=recipes.facts_of(asked),
     )
 
 
@@ -152,6 +162,8 @@ def _snapshot(library: Library, asked: dict[str, Any]) -> Snapshot:
         if found is None:
             raise BadInput(f"{library.slug} has no snapshot {asked['snapshot']}")
         return found
+    if asked.get("selection"):
+        return snapshotting.take_snapshot(library, Selection.of(asked["selection"]))
     selection = Selection(facets=tuple(asked.get("facets") or ()))
     if asked.get("lowers_support", True):
         selection = snapshotting.lowest_support(library, selection)
@@ -203,7 +215,9 @@ def _rows(frozen: Frozen, rows: Rows) -> Frozen:
 
 
 @contextmanager
-def recorded(run: Run, prepared: Prepared) -> Iterator[tuple[TrainingRun, EpochLog]]:
+def recorded(
+    run: Run, prepared: Prepared, *, group: RunGroup | None = None, arm: str = ""
+) -> Iterator[tuple[TrainingRun, EpochLog]]:
     """Keep the row of the training true: running, and closed with a reason if it fails."""
     row = registering.start_run(
         prepared.snapshot,
@@ -213,6 +227,8 @@ def recorded(run: Run, prepared: Prepared) -> Iterator[tuple[TrainingRun, EpochL
         facts=prepared.facts(),
         versions=versions(),
         job=run.job,
+        group=group,
+        arm=arm,
     )
     states = TrainingRun.State
     try:
@@ -328,7 +344,12 @@ def saved(model: TrainedModel, row: TrainingRun, prepared: Prepared) -> Trained:
 
 
 def decide(model: TrainedModel, trained: Trained, prepared: Prepared) -> Decision:
-    """Compare the model with the one in use, where that can be done."""
+    """Compare the model with the one in use, where that can be done.
+
+    A model of labels that the library does not have is for comparison: nobody could answer it.
+    """
+    if strangers := recipes.strangers(prepared.library, prepared.uids):
+        return Decision(False, registering.STRANGE, {"strangers": strangers})
     champion = registering.champion_of(prepared.library)
     if champion is None:
         return registering.decide_first(trained, int(model.is_learnt.sum()))

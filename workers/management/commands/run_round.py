@@ -5,9 +5,10 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from typing import Any
 
-from labeling.loop import acquiring, featuring, snapshotting, turning
+from labeling.loop import acquiring, criteria, featuring, snapshotting, turning
 from labeling.loop.errors import BadInput
 from labeling.loop.selection import Selection
+from labeling.management.selecting import add_selection, selection_of
 from labeling.models.jobs import JobKind
 from workers.management.chain import ChainCommand
 from workers.management.commands.train import check_network
@@ -21,13 +22,15 @@ class Command(ChainCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         super().add_arguments(parser)
         parser.add_argument("--network", metavar="NAME", help="default: the library's own")
+        add_selection(parser)
 
     def answer(self, **options: Any) -> dict[str, Any]:
         library = self.library(options["library"])
         check_network(options["network"])
         if not featuring.has_audio(library):
             raise BadInput(f"no track of {library.slug} has audio to learn from")
-        wanted = Selection()
+        wanted = selection_of(options)
+        criteria.check(library, wanted)
         given = snapshotting.lowest_support(library, wanted)
         if given.min_support < wanted.min_support:
             self.say(
@@ -36,6 +39,8 @@ class Command(ChainCommand):
             )
         steps = turning.steps_from(library, featuring.feature_set_of(library.features))
         arguments = {"network": options["network"], "reason": "run_round"}
+        if wanted != Selection():
+            arguments["selection"] = given.canonical()
         chain = self.do_chain(library, options, steps, arguments)
         result = self.results(chain).get(JobKind.TRAIN, {})
         queue = acquiring.counts(library, lays_out=not self.pending(chain))

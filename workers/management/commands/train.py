@@ -1,21 +1,24 @@
-"""Train a model, or measure a configuration by folds."""
+"""Train a model, or measure a configuration by folds, or on three selections."""
 
 from __future__ import annotations
 
 from argparse import ArgumentParser
+from dataclasses import replace
 from typing import Any
 
-from labeling.loop import featuring, selection, turning
+from labeling.loop import criteria, featuring, recipes, turning
 from labeling.loop.errors import BadInput
 from labeling.loop.selection import Selection
+from labeling.management.selecting import add_selection, asked, selection_of
 from labeling.models import Library
 from labeling.models.jobs import JobKind
-from labeling.names import name_key
 from ml.networks import names
+from ml.recipes import RECIPES
 from workers.management.chain import ChainCommand
 
-RECIPES = ("audiotag",)
+EACH = "each"
 _KEYS = ("run", "model_version", "network", "metrics", "baseline", "seconds")
+_GROUP_KEYS = ("group", "runs", "compared", "seconds")
 
 
 class Command(ChainCommand):
@@ -25,8 +28,10 @@ class Command(ChainCommand):
         super().add_arguments(parser)
         parser.add_argument("--snapshot", type=int, metavar="N", help="default: a new one")
         parser.add_argument("--network", metavar="NAME", help=f"one of {', '.join(names())}")
-        parser.add_argument("--recipe", metavar="NAME", default=RECIPES[0])
-        parser.add_argument("--facet", action="append", default=[], metavar="F")
+        parser.add_argument(
+            "--recipe", metavar="NAME", help=f"a selection and a training: {', '.join(RECIPES)}"
+        )
+        add_selection(parser, more_criteria=(f"{EACH} (one after the other, compared)",))
         parser.add_argument("--epochs", type=int, metavar="N")
         parser.add_argument("--seed", type=int, default=0, metavar="N")
         parser.add_argument(
@@ -36,26 +41,51 @@ class Command(ChainCommand):
     def answer(self, **options: Any) -> dict[str, Any]:
         library = self.library(options["library"])
         arguments = checked(library, options)
-        feature_set = featuring.feature_set_of(library.features)
-        steps = turning.steps_from(library, feature_set)
-        if options["folds"]:
-            # A kind of its own: it registers nothing, and need not wait for a training.
-            steps = [*steps[: steps.index(JobKind.TRAIN)], JobKind.EVALUATE]
-        kind = JobKind.EVALUATE if options["folds"] else JobKind.TRAIN
+        kind = kind_of(options)
+        features = arguments.get("features") or library.features
+        steps = turning.steps_from(library, featuring.feature_set_of(features))
+        if kind != JobKind.TRAIN:
+            # Kinds of their own: nothing comes into use, so nothing need wait for them.
+            steps = [*steps[: steps.index(JobKind.TRAIN)], kind]
         chain = self.do_chain(library, options, steps, arguments)
         result = self.results(chain).get(kind, {})
         if result.get("is_unchanged"):
             self.say("nothing is new since this run: the same answers, the same configuration")
-        return {key: result.get(key) for key in _KEYS} | self.pending(chain)
+        keys = _GROUP_KEYS if kind == JobKind.COMPARE else _KEYS
+        told = {key: result.get(key) for key in keys}
+        return told | {"recipe": options["recipe"]} | self.pending(chain)
+
+
+def kind_of(options: dict[str, Any]) -> str:
+    """Return what kind of job does what the options ask for."""
+    if options["criteria"] == EACH:
+        return JobKind.COMPARE
+    return JobKind.EVALUATE if options["folds"] else JobKind.TRAIN
 
 
 def checked(library: Library, options: dict[str, Any]) -> dict[str, Any]:
     """Return the arguments of the job, or refuse before anything is written."""
-    if options["recipe"] not in RECIPES:
-        raise BadInput(f"there is no recipe {options['recipe']!r}; known: {', '.join(RECIPES)}")
+    recipe = recipes.find(options["recipe"]) if options["recipe"] else None
     check_network(options["network"])
     if not featuring.has_audio(library):
         raise BadInput(f"no track of {library.slug} has audio to learn from")
+    _check_numbers(library, options)
+    base = recipes.selection_of(recipe) if recipe else Selection()
+    return {
+        "snapshot": options["snapshot"],
+        "recipe": recipe.name if recipe else None,
+        "features": recipe.training.features if recipe else None,
+        "network": options["network"],
+        **_selected(library, options, base),
+        "epochs": options["epochs"],
+        "seed": options["seed"],
+        "folds": options["folds"],
+        "lowers_support": False,
+        "reason": "asked for by a command",
+    }
+
+
+def _check_numbers(library: Library, options: dict[str, Any]) -> None:
     number = options["snapshot"]
     if number is not None and not library.snapshots.filter(number=number).exists():
         raise BadInput(f"{library.slug} has no snapshot {number}")
@@ -64,18 +94,22 @@ def checked(library: Library, options: dict[str, Any]) -> dict[str, Any]:
         raise BadInput("--epochs must be at least 1 and --seed at least 0")
     if options["folds"] is not None and options["folds"] < 2:
         raise BadInput("--folds must be at least 2")
-    facets = [name_key(facet) for facet in options["facet"]]
-    selection.check(library, Selection(facets=tuple(facets)))
-    return {
-        "snapshot": number,
-        "network": options["network"],
-        "facets": facets or None,
-        "epochs": options["epochs"],
-        "seed": options["seed"],
-        "folds": options["folds"],
-        "lowers_support": False,
-        "reason": "asked for by a command",
-    }
+    if options["criteria"] == EACH and (options["folds"] or number is not None):
+        raise BadInput("--criteria each takes its own snapshots: no --folds, no --snapshot")
+
+
+def _selected(library: Library, options: dict[str, Any], base: Selection) -> dict[str, Any]:
+    """Return the facets, or the whole selection where more than facets was asked for."""
+    is_each = options["criteria"] == EACH
+    chosen = selection_of({**options, "criteria": "all"} if is_each else options, base)
+    whose = replace(chosen, criteria="current") if is_each else chosen
+    criteria.check(library, whose)
+    if options["snapshot"] is not None and set(asked(options)) - {"facets"}:
+        raise BadInput("--snapshot has its answers already: leave the selection away")
+    is_plain = replace(chosen, facets=()) == Selection()
+    if options["snapshot"] is not None or (is_plain and not is_each):
+        return {"facets": list(chosen.facets) or None}
+    return {"selection": chosen.canonical()}
 
 
 def check_network(name: str | None) -> None:

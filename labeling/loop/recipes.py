@@ -1,0 +1,69 @@
+"""The database side of a recipe: its selection, and what may become of its models."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from labeling.loop.errors import BadInput
+from labeling.loop.selection import Selection
+from labeling.models import Label, Library
+from labeling.names import name_key
+from ml.errors import ParameterError
+from ml.recipes import RECIPES, Recipe, recipe
+from ml.types import TrainingConfig
+
+
+def find(name: str) -> Recipe:
+    """Return the recipe of this name, or refuse with those there are."""
+    try:
+        return recipe(name)
+    except ParameterError as error:
+        raise BadInput(str(error)) from error
+
+
+def listing() -> list[Recipe]:
+    """Return all recipes in their order."""
+    return list(RECIPES.values())
+
+
+def selection_of(found: Recipe, base: Selection | None = None) -> Selection:
+    """Return what the recipe learns from."""
+    rules = found.selection
+    return replace(
+        base or Selection(),
+        facets=(name_key(rules.facet),) if rules.facet else (),
+        criteria=rules.annotators,
+        negatives=rules.negatives,
+        top_labels=rules.top_labels,
+        others=rules.others,
+        min_support=rules.min_support,
+        combination_cap=rules.combination_cap,
+        rare_share=rules.rare_share,
+    )
+
+
+def config_of(library: Library, asked: dict[str, Any]) -> TrainingConfig:
+    """Return how a job is to learn: by the recipe it names, else as the library does."""
+    if asked.get("recipe"):
+        base = find(asked["recipe"]).training
+    else:
+        base = TrainingConfig(network=library.network, features=library.features)
+    over = {name: asked[name] for name in ("network", "features", "epochs", "seed")
+            if asked.get(name)}  # fmt: skip
+    return replace(base, **over)
+
+
+def facts_of(asked: dict[str, Any]) -> dict[str, Any]:
+    """Return the name and digest of the recipe that was asked for, as a run records them."""
+    if not asked.get("recipe"):
+        return {}
+    found = find(asked["recipe"])
+    return {"recipe": {"name": found.name, "digest": found.digest()}}
+
+
+def strangers(library: Library, label_uids: list[str]) -> list[str]:
+    """Return the uids that are no labels of the library, such as a recipe's Others."""
+    rows = Label.objects.filter(facet__library=library).values_list("uid", flat=True)
+    known = {uid.hex for uid in rows}
+    return sorted(set(label_uids) - known)

@@ -1,0 +1,50 @@
+"""Runs that are compared: one configuration, trained on everybody, legacy and current alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+
+from labeling.loop.registering import Decision
+from labeling.loop.reporting import Measured
+from labeling.models import Job, Library, RunGroup
+from ml.comparison import compare
+from ml.evaluation_record import FILE_NAME, read_record
+
+#: The arms in the order in which they are trained and shown; the first is compared with.
+ARMS = ("all", "legacy", "current")
+#: Figures of the comparison that are kept; curves are computed from the records when asked for.
+_KEPT = ("n", "labels_compared", "n_resamples", "message", "labels", "differing")
+DECISION = Decision(
+    False, "it is one of three runs that are compared: never put in use by itself"
+)
+
+
+def open_group(library: Library, job: Job, facts: dict[str, Any]) -> RunGroup:
+    """Return the group of a job, made on its first attempt."""
+    found = library.run_groups.filter(facts__job=job.pk).first()
+    if found is not None:
+        return found
+    return RunGroup.objects.create(
+        library=library,
+        kind=RunGroup.Kind.CRITERIA,
+        facts={"job": job.pk, **facts},
+        by_id=job.by_id,
+    )
+
+
+def compared(arms: Sequence[tuple[str, Measured]]) -> dict[str, Any]:
+    """Return the figures of the arms on the tracks and labels that all have; reads files."""
+    root = Path(settings.MODEL_ROOT)
+    records = [read_record(root / one.folder / FILE_NAME, one.sha256) for _, one in arms]
+    found = compare(records)
+    runs = [{"arm": arm, **one} for (arm, _), one in zip(arms, found["runs"], strict=True)]
+    return {**{name: found[name] for name in _KEPT}, "runs": runs}
+
+
+def close(group: RunGroup, result: dict[str, Any]) -> None:
+    """Keep what the comparison found, in the caller's transaction."""
+    RunGroup.objects.filter(pk=group.pk).update(result=result)

@@ -1,0 +1,93 @@
+"""The same configuration on everybody's answers, the legacy ones and the current curator's."""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from typing import Any
+
+from labeling.loop import registering, run_groups
+from labeling.loop.errors import BadInput
+from labeling.loop.registering import Trained
+from labeling.loop.reporting import Measured
+from labeling.loop.run_groups import ARMS, DECISION
+from labeling.loop.selection import Selection
+from labeling.models import RunGroup, TrainingRun
+from workers.progress import Run
+from workers.stages import training
+from workers.stages.training import Prepared
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One of the three runs, trained and saved, its row still open."""
+
+    name: str
+    row: TrainingRun
+    trained: Trained
+
+    @property
+    def measured(self) -> Measured:
+        """What it said of the audit tracks."""
+        if self.trained.measured is None:
+            raise BadInput(f"nothing was kept of what the run on {self.name} said")
+        return self.trained.measured
+
+
+def compare(run: Run) -> None:
+    """Train the three arms and register them together, with what sets them apart.
+
+    1. Freeze all three first: a selection without answers ends it before any training.
+    2. Train one after the other; all are measured on the same audit tracks, by the current
+       curator's answers.
+    3. Register them in one transaction. None is ever put in use by itself.
+    """
+    started = time.monotonic()
+    registering.end_runs_of(run.job, "its worker stopped before the end; it was tried again")
+    prepared = {name: _prepared(run, name) for name in ARMS}
+    group = run_groups.open_group(run.library, run.job, _in_common(prepared))
+    with ExitStack() as open_rows:
+        arms = [_trained(run, group, name, prepared[name], open_rows) for name in ARMS]
+        result = run_groups.compared([(arm.name, arm.measured) for arm in arms])
+        seconds = round(time.monotonic() - started, 3)
+        with run.committing({"seconds": seconds}) as told:
+            for arm in arms:
+                registering.register(arm.row, arm.trained, DECISION)
+            run_groups.close(group, result)
+            told |= {
+                "group": group.pk,
+                "compared": result,
+                "runs": [{"arm": arm.name, **registering.outcome(arm.row)} for arm in arms],
+            }
+
+
+def _prepared(run: Run, name: str) -> Prepared:
+    """Freeze one arm; what measures is the same for all."""
+    asked = run.arguments
+    base = Selection.of(asked.get("selection") or {})
+    chosen = replace(base, criteria=name, judged_by="current")
+    try:
+        return training.prepare(run, {**asked, "selection": chosen.canonical()})
+    except BadInput as error:
+        raise BadInput(f"{name}: {error}") from error
+
+
+def _in_common(prepared: dict[str, Prepared]) -> dict[str, Any]:
+    first = prepared[ARMS[0]]
+    return {
+        "arms": list(ARMS),
+        "training": first.config.canonical(),
+        "judged_by": first.frozen.judged_by,
+        "snapshots": {name: one.snapshot.number for name, one in prepared.items()},
+        **first.origin,
+    }
+
+
+def _trained(
+    run: Run, group: RunGroup, name: str, prepared: Prepared, open_rows: ExitStack
+) -> Arm:
+    recorded = training.recorded(run, prepared, group=group, arm=name)
+    row, log = open_rows.enter_context(recorded)
+    model = training.fit(run, prepared, log)
+    return Arm(name, row, training.saved(model, row, prepared))
