@@ -17,7 +17,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from ml.experiment_runner import Trial
+from ml.experiment_runner import RecipeTrial
 from ml.experiments import Material
 from ml.recipes import AUDIOTAG, SEED_2019, SEED_NEXT, Recipe
 from ml.selection_rules import SelectionRules
@@ -129,7 +129,7 @@ def features_of(study: SimulatedStudy) -> dict[str, ArrayFeatures]:
     }
 
 
-def trials(part: str, seed: int, design: StudyDesign, epochs: int = 0) -> Iterator[Trial]:
+def trials(part: str, seed: int, design: StudyDesign, epochs: int = 0) -> Iterator[RecipeTrial]:
     """Yield the runs of a part for one seed; the libraries are simulated when asked for.
 
     Parameters
@@ -145,15 +145,15 @@ def trials(part: str, seed: int, design: StudyDesign, epochs: int = 0) -> Iterat
     return {"turning": _turning, "ablation": _ablation}[part](seed, design)
 
 
-def _recipes(seed: int, design: StudyDesign, epochs: int) -> Iterator[Trial]:
+def _recipes(seed: int, design: StudyDesign, epochs: int) -> Iterator[RecipeTrial]:
     material = material_of(simulate_study(design, seed))
     for recipe in (SEED_2019, SEED_NEXT, SEED_NEXT_BOTH, AUDIOTAG):
         if epochs and recipe is not AUDIOTAG:
             recipe = replace(recipe, training=replace(recipe.training, epochs=epochs))
-        yield Trial("recipes", recipe.name, recipe.title, recipe, material)
+        yield RecipeTrial("recipes", recipe.name, recipe.title, recipe, material)
 
 
-def _turning(seed: int, design: StudyDesign) -> Iterator[Trial]:
+def _turning(seed: int, design: StudyDesign) -> Iterator[RecipeTrial]:
     """Enough tracks of the current curator for the largest size, whatever the design says."""
     needed = N_LEGACY + TURNING_SIZES[-1]
     n_tracks = int(1.1 * needed / (1 - design.held_out_share))
@@ -165,20 +165,23 @@ def _turning(seed: int, design: StudyDesign) -> Iterator[Trial]:
     features = features_of(study)
     for size in TURNING_SIZES:
         material = material_of(study, size, features)
-        yield Trial("turning", f"both-{size}", f"both, {size} of the current", both, material)
-        yield Trial("turning", f"current-{size}", f"the current alone, {size}", alone, material)
+        for name, title, recipe in (
+            (f"both-{size}", f"both, {size} of the current", both),
+            (f"current-{size}", f"the current alone, {size}", alone),
+        ):
+            yield RecipeTrial("turning", name, title, recipe, material)
 
 
-def _ablation(seed: int, design: StudyDesign) -> Iterator[Trial]:
+def _ablation(seed: int, design: StudyDesign) -> Iterator[RecipeTrial]:
     """The sound training, then one cause after the other added to it alone."""
     del design  # the ablation has its own
     material = material_of(simulate_study(ABLATION_DESIGN, seed))
     one_curator = _by_one_curator(material)
     for name, title, recipe in _causes():
         held = material if name == "changed-curator" else one_curator
-        yield Trial("ablation", name, title, recipe, held)
+        yield RecipeTrial("ablation", name, title, recipe, held)
     balanced = _by_one_curator(material_of(_simulate_balanced(seed)))
-    yield Trial("ablation", "balanced", "all genres equally frequent", SOUND, balanced)
+    yield RecipeTrial("ablation", "balanced", "all genres equally frequent", SOUND, balanced)
 
 
 def _by_one_curator(material: Material) -> Material:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ml.errors import CancelledError
-from ml.experiment_runner import Trial, Watcher, key_of, run_trials
+from ml.experiment_runner import RecipeTrial, Watcher, run_trials
 from ml.experiment_store import StoredRun
 from ml.experiment_text import gap, signature_text, table, verdicts
 from ml.experiments import Material
@@ -46,7 +46,7 @@ def material(shift=0.0):
 
 
 def trial(name="fast", recipe=FAST, shift=0.0):
-    return Trial("recipes", name, name, recipe, material(shift))
+    return RecipeTrial("recipes", name, name, recipe, material(shift))
 
 
 def test_what_is_kept_is_not_run_again(tmp_path):
@@ -61,13 +61,13 @@ def test_what_is_kept_is_not_run_again(tmp_path):
 def test_another_recipe_seed_or_library_is_another_run():
     other = replace(FAST, training=replace(FAST.training, epochs=4))
     keys = {
-        key_of(trial(), 0),
-        key_of(trial(), 1),
-        key_of(trial(recipe=other), 0),
-        key_of(trial(shift=1.0), 0),
+        trial().key(0),
+        trial().key(1),
+        trial(recipe=other).key(0),
+        trial(shift=1.0).key(0),
     }
     assert len(keys) == 4
-    assert key_of(trial(), 0) in keys
+    assert trial().key(0) in keys
 
 
 def test_a_trial_that_cannot_learn_is_kept_with_its_reason_and_the_others_go_on(tmp_path):
