@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ml.networks.base import Network
 
 REGISTRY: dict[str, str] = {
+    "depthwise": "ml.networks.depthwise:NETWORK",
     "gmm": "ml.networks.gmm:NETWORK",
     "knn": "ml.networks.knn:NETWORK",
     "parallel-cnn": "ml.networks.parallel_cnn:NETWORK",
@@ -45,3 +46,13 @@ def load_network(name: str) -> Network:
     module, _, attribute = REGISTRY[name].partition(":")
     network: Network = getattr(importlib.import_module(module), attribute)
     return network
+
+
+def features_for(name: str, own: str) -> str:
+    """Return the feature configuration that a network is made for, or a library's own.
+
+    Raises
+    ------
+    ParameterError : if no network has that name.
+    """
+    return load_network(name).features or own

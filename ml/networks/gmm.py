@@ -170,6 +170,8 @@ class GmmNetwork:
 
     def fit(self, data: FitData, plan: Plan, watch: Watch) -> Fitted:
         """Fit two mixtures a label."""
+        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
         started = time.perf_counter()
         _check(plan)
         n_read = statistics_read(data.inputs.item_shape[0], plan.whole("parts"))
@@ -177,10 +179,12 @@ class GmmNetwork:
         targets = data.targets[data.training] > 0
         elements = data.weights[data.training].astype(float)
         mixtures = []
-        for label in range(data.n_labels):
-            for side in (targets[:, label], ~targets[:, label]):
-                watch.check()
-                mixtures.append(_of_judged(items, side, elements[:, label], plan))
+        # The matrices are small: on busy cores several threads would wait for each other.
+        with threadpool_limits(limits=1):
+            for label in range(data.n_labels):
+                for side in (targets[:, label], ~targets[:, label]):
+                    watch.check()
+                    mixtures.append(_of_judged(items, side, elements[:, label], plan))
         predictor = MixturePairs(_packed(mixtures, n_read, _log_odds(targets, elements)))
         return finished(predictor, data, plan, watch, started)
 
