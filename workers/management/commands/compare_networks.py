@@ -1,0 +1,117 @@
+"""Cross-validate several networks on the same folds and print one table."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from labeling.loop import featuring
+from labeling.loop.errors import BadInput
+from labeling.models import Job, Library
+from labeling.models.jobs import JobKind
+from ml.network_comparison import as_markdown
+from ml.networks import features_for, names
+from workers.management.chain import ChainCommand
+from workers.management.commands.train import check_network
+
+_KEYS = ("networks", "reference", "snapshot", "folds", "seed", "seconds")
+#: What stands between these lines of a file is the table; the rest of the file is kept.
+BEGIN, END = "<!-- compare_networks: begin -->", "<!-- compare_networks: end -->"
+
+
+class Command(ChainCommand):
+    help = "Cross-validate networks on the same folds: accuracy, differences, time."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        super().add_arguments(parser)
+        known = ", ".join(names())
+        parser.add_argument("--networks", metavar="A,B,C", help=f"default: all: {known}")
+        parser.add_argument(
+            "--reference", metavar="NAME", help="differences are to this; default: the first"
+        )
+        parser.add_argument("--snapshot", type=int, metavar="N", help="default: a new one")
+        parser.add_argument("--folds", type=int, default=5, metavar="K")
+        parser.add_argument("--seed", type=int, default=0, metavar="N")
+        parser.add_argument(
+            "--out", type=Path, metavar="FILE.md", help="write the table here (Markdown)"
+        )
+
+    def answer(self, **options: Any) -> dict[str, Any]:
+        library = self.library(options["library"])
+        arguments = checked(library, options)
+        waiting = self._complete_features(library, arguments["networks"], options)
+        if waiting is not None:
+            self.say("the features must be there first: run this command again after that job")
+            return dict.fromkeys(_KEYS) | {"pending_jobs": [waiting.pk]}
+        job = self.do(JobKind.EVALUATE, library, options, arguments=arguments)
+        answer = self.reply(job, _KEYS)
+        if answer["networks"] and options["out"]:
+            written(options["out"], table_of(answer))
+        return answer
+
+    def tell(self, answer: dict[str, Any]) -> None:
+        if answer["networks"]:
+            self.stdout.write(table_of(answer))
+        else:
+            super().tell(answer)
+
+    def _complete_features(
+        self, library: Library, networks: list[str], options: dict[str, Any]
+    ) -> Job | None:
+        """Extract what is missing of any network's features; return the job that waits."""
+        for name in sorted({features_for(network, library.features) for network in networks}):
+            steps: list[str] = []
+            if featuring.has_pending_probe(library):
+                steps.append(JobKind.PROBE)
+            if steps or featuring.has_missing_features(library, featuring.feature_set_of(name)):
+                steps.append(JobKind.FEATURES)
+                chain = self.do_chain(library, options, steps, {"features": name})
+                if chain and chain[-1].state in Job.OPEN:
+                    return chain[-1]
+        return None
+
+
+def checked(library: Library, options: dict[str, Any]) -> dict[str, Any]:
+    """Return the arguments of the job, or refuse before anything is written."""
+    chosen = [name.strip() for name in (options["networks"] or "").split(",") if name.strip()]
+    chosen = list(dict.fromkeys(chosen)) or names()
+    for name in chosen:
+        check_network(name)
+    reference = options["reference"] or chosen[0]
+    if reference not in chosen:
+        raise BadInput(f"--reference {reference} is not among {', '.join(chosen)}")
+    if options["folds"] < 2 or options["seed"] < 0:
+        raise BadInput("--folds must be at least 2 and --seed at least 0")
+    number = options["snapshot"]
+    if number is not None and not library.snapshots.filter(number=number).exists():
+        raise BadInput(f"{library.slug} has no snapshot {number}")
+    if not featuring.has_audio(library):
+        raise BadInput(f"no track of {library.slug} has audio to learn from")
+    if options["out"] is not None and not options["out"].parent.is_dir():
+        raise BadInput(f"there is no folder {options['out'].parent}")
+    return {
+        "networks": chosen,
+        "reference": reference,
+        "snapshot": number,
+        "folds": options["folds"],
+        "seed": options["seed"],
+        "lowers_support": False,
+        "reason": "compare_networks",
+    }
+
+
+def table_of(answer: dict[str, Any]) -> str:
+    """Return the answer's rows as Markdown."""
+    return as_markdown(answer["networks"], answer["reference"], answer["folds"], answer["seed"])
+
+
+def written(path: Path, table: str) -> None:
+    """Write the table: between its marks where the file has them, else as the whole file."""
+    text = path.read_text() if path.exists() else ""
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if begin and end:
+        path.write_text(f"{before}{BEGIN}\n{table}{END}{after}")
+    else:
+        path.write_text(table)
