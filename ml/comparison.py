@@ -242,6 +242,32 @@ def differences(first: Drawn, other: Drawn) -> dict[str, dict[str, float | None]
     }
 
 
+def side_of(probabilities: Floats, thresholds: Floats) -> Side:
+    """Return what one model says: probabilities (n, n_labels), thresholds (n_labels,)."""
+    return Side(probabilities, np.broadcast_to(thresholds, probabilities.shape))
+
+
+def paired_differences(
+    first: Side,
+    other: Side,
+    labels: LabelMatrix,
+    prior: Floats,
+    groups: npt.NDArray[Any],
+    n_resamples: int | None = None,
+) -> dict[str, dict[str, float | None]]:
+    """Every headline of two models on the same tracks: other - first, with its interval.
+
+    Parameters
+    ----------
+    labels : what was judged, (n, n_labels). prior : float (n_labels,), the constant of the
+        skill. groups : (n,), resampled as wholes. n_resamples : None, what can be afforded.
+    """
+    n_drawn = n_resamples or affordable_resamples(labels.n_tracks, labels.n_labels)
+    constant = np.broadcast_to(prior, labels.labels.shape)
+    drawn = draw([first, other], labels, constant, groups, n_drawn)
+    return differences(drawn[0], drawn[1])
+
+
 def _label_difference(first: Drawn, other: Drawn, index: int) -> dict[str, float | None]:
     return difference(
         first.label_ap[index],

@@ -37,7 +37,7 @@ from workers import upkeep as _upkeep  # noqa: F401 - its tasks are registered w
 from workers.chunks import Lease, chunk_task
 from workers.progress import Run, job_task
 from workers.schedules import RETRAIN_ALL
-from workers.stages import comparing, listening, network_folds, training
+from workers.stages import comparing, evaluating, listening, network_folds, training
 
 logger = logging.getLogger(__name__)
 
@@ -170,7 +170,7 @@ def evaluate_folds(run: Run) -> None:
         with run.committing(network_folds.compared(run)):
             return
     prepared = training.prepare(run)
-    measured, figures = training.cross_validated(run, prepared, int(run.arguments["folds"]))
+    measured, figures = evaluating.cross_validated(run, prepared, int(run.arguments["folds"]))
     with run.committing(figures) as result:
         network = prepared.config.network
         row = reporting.register(run.library, network, measured, job=run.job)

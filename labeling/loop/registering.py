@@ -302,14 +302,24 @@ def _switch(
     version.state = states.CHAMPION
 
 
-def put_in_use(version: ModelVersion, *, by_id: int | None = None) -> None:
-    """Put another model of the library in use by hand, in the caller's transaction."""
+def put_in_use(
+    version: ModelVersion,
+    *,
+    by_id: int | None = None,
+    why: str = "",
+    figures: dict[str, Any] | None = None,
+) -> None:
+    """Put another model of the library in use by hand, in the caller's transaction.
+
+    `why` is what the person says; `figures` how the two compare, where that is known.
+    """
     if version.state == ModelVersion.State.CHAMPION:
         raise BadInput(f"model {version.number} is in use already")
     present = champion_of(version.library)
     instead = f" instead of model {present.number}" if present else ""
+    reason = f"put in use by hand{instead}{f': {why}' if why else ''}"
     try:
-        _switch(version, Kind.ROLLED_BACK, f"put in use by hand{instead}", {}, by_id)
+        _switch(version, Kind.ROLLED_BACK, reason, figures or {}, by_id)
     except IntegrityError:
         raise BadInput("another model was put in use at this moment: look again") from None
 

@@ -23,7 +23,16 @@ from django.db.models import QuerySet
 
 from labeling.files import put
 from labeling.loop.errors import BadInput
-from labeling.models import Annotation, Evaluation, Job, Label, Library, Track, TrainingRun
+from labeling.models import (
+    Annotation,
+    Evaluation,
+    Job,
+    Label,
+    Library,
+    ModelVersion,
+    Track,
+    TrainingRun,
+)
 from ml.comparison import compare
 from ml.evaluation_record import (
     FILE_NAME,
@@ -249,15 +258,23 @@ def _compared(keys: tuple[tuple[int, str], ...], reference: int) -> Report:
     return compare([record_of(rows[pk]) for pk, _ in keys], reference=reference)
 
 
-def decision_figures(
-    chosen: Evaluation | None, instead_of: Evaluation | None
-) -> dict[str, Any]:
-    """Return the figures that stand behind a choice by hand; empty where none can be had."""
-    if chosen is None or instead_of is None:
+def figures_against(version: ModelVersion, present: ModelVersion | None) -> dict[str, Any]:
+    """Return how a model compares with the present one; empty where that cannot be told.
+
+    Named as the figures of a promotion: n, against, difference, lo, hi of macro AP, and the
+    `differences` of every headline.
+    """
+    if present is None or present.pk == version.pk:
         return {}
     try:
-        found = compared([instead_of, chosen])
+        chosen = [find(version.library, model=one.number) for one in (present, version)]
+        found = compared(chosen)
     except BadInput:
         return {}
     gaps = found["runs"][1]["differences"]
-    return {"n": found["n"], **gaps["macro_ap"], "differences": gaps}
+    return {
+        "n": found["n"],
+        "against": present.number,
+        **gaps["macro_ap"],
+        "differences": gaps,
+    }

@@ -16,7 +16,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from labeling import jobs
-from labeling.loop import criteria, featuring, predicting, recipes, registering
+from labeling.loop import criteria, featuring, predicting, recipes, registering, reporting
 from labeling.models import (
     Annotation,
     FeatureSet,
@@ -326,10 +326,14 @@ def request_nightly(library: Library) -> Job | None:
     return request_training(library, "nightly")
 
 
-def roll_back(version: ModelVersion, *, by_id: int | None = None) -> Job:
-    """Put another model in use by hand; its predictions and the queue follow."""
+def roll_back(version: ModelVersion, *, by_id: int | None = None, why: str = "") -> Job:
+    """Put another model in use by hand; its predictions and the queue follow.
+
+    How it compares with the present one is read from their records before, and kept with it.
+    """
+    figures = reporting.figures_against(version, registering.champion_of(version.library))
     with transaction.atomic():
-        registering.put_in_use(version, by_id=by_id)
+        registering.put_in_use(version, by_id=by_id, why=why, figures=figures)
         steps: list[str] = [JobKind.RANK]
         if predicting.is_stale(version.library):
             steps.insert(0, JobKind.PREDICT)

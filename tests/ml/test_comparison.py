@@ -15,6 +15,8 @@ from ml.comparison import (
     affordable_resamples,
     common,
     compare,
+    paired_differences,
+    side_of,
     told_apart,
 )
 from ml.errors import ParameterError
@@ -58,6 +60,15 @@ def test_differences_are_those_of_the_metrics(record):
     for name, value in found["runs"][1]["figures"].items():
         assert value == pytest.approx(alone[name])
     assert (found["n"], found["labels_compared"], found["message"]) == (200, 4, "")
+
+
+def test_two_models_compare_as_their_records_do(record):
+    other = better(record)
+    sides = [side_of(one.probabilities, one.thresholds[0]) for one in (record, other)]
+    gaps = paired_differences(
+        *sides, record.reference, record.prior[0], record.groups, n_resamples=100
+    )
+    assert gaps == compare([record, other], n_resamples=100)["runs"][1]["differences"]
 
 
 def test_the_other_way_round_it_is_worse_as_promotion_says(record):

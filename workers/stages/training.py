@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -13,13 +12,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from django.conf import settings
-from django.utils import timezone
 
 from labeling.loop import featuring, recipes, registering, reporting, snapshotting
 from labeling.loop.errors import BadInput
 from labeling.loop.featuring import Located
 from labeling.loop.registering import Decision, EpochLog, Trained
-from labeling.loop.reporting import Measured
 from labeling.loop.selection import Selection
 from labeling.loop.snapshotting import Frozen
 from labeling.models import (
@@ -31,19 +28,16 @@ from labeling.models import (
     Snapshot,
     TrainingRun,
 )
+from ml.comparison import paired_differences, side_of
 from ml.errors import CancelledError, MlError
-from ml.evaluation import CrossValidation, FoldProgress, cross_validate
-from ml.evaluation_record import EvaluationRecord
-from ml.metrics import baseline as constant_figures
-from ml.metrics import evaluate
 from ml.networks.base import EpochReport
 from ml.prediction import predict_pool
-from ml.recording import HeldOut, record_of_folds, record_of_model
 from ml.track_features import SelectedTracks, TrackFeatures
 from ml.trained_model import SEMANTICS, TrainedModel, versions
 from ml.training import train
 from ml.types import LabelMatrix, TrainingConfig
 from workers.progress import Run
+from workers.stages import evaluating
 from workers.stages.dataset import features_for
 from workers.stopping import Stopped
 
@@ -266,64 +260,10 @@ def _epoch(report: EpochReport) -> dict[str, Any]:
     return {name: None if value != value else value for name, value in values}
 
 
-def evaluated(
-    record: EvaluationRecord, prepared: Prepared
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return (metrics, baseline) on the audit tracks, by the answers that measure."""
-    thresholds, prior = record.thresholds[0], record.prior[0]
-    metrics = evaluate(
-        record.probabilities, record.reference, thresholds, prior=prior, groups=record.groups
-    )
-    baseline = constant_figures(prior, record.reference)
-    metrics["judged_by"] = prepared.frozen.judged_by
-    metrics["message"] = _message(metrics)
-    for row in metrics["labels"] + baseline["labels"]:
-        row["label_uid"] = prepared.uids[row["index"]]
-    return metrics, baseline
-
-
-def recorded_on_audit(
-    model: TrainedModel, row: TrainingRun, prepared: Prepared
-) -> EvaluationRecord:
-    """Score the audit tracks and keep all that was said of them."""
-    rows = prepared.audit
-    seconds = (timezone.now() - row.started_at).total_seconds()
-    about = {"run": row.pk, "versions": row.versions, "seconds": round(seconds, 1)}
-    return record_of_model(
-        model,
-        SelectedTracks(prepared.features, rows),
-        _held_out(prepared, rows, prepared.frozen.reference.rows(rows), about),
-    )
-
-
-def _held_out(
-    prepared: Prepared, rows: Rows, reference: LabelMatrix, about: dict[str, Any]
-) -> HeldOut:
-    return HeldOut(
-        track_uids=prepared.frozen.track_uids[rows],
-        groups=prepared.frozen.groups[rows],
-        reference=reference,
-        labels=reporting.label_names(prepared.library, prepared.uids),
-        judged_by=prepared.frozen.judged_by,
-        about={**prepared.about(), **about},
-    )
-
-
-def _message(metrics: dict[str, Any]) -> str:
-    if not metrics["n"]:
-        return registering.NOT_JUDGED
-    if not metrics["labels_scored"]:
-        return (
-            f"on the {metrics['n']} audit tracks judged so far no label is both given and not "
-            "given: more are needed to measure"
-        )
-    return ""
-
-
 def saved(model: TrainedModel, row: TrainingRun, prepared: Prepared) -> Trained:
     """Measure the model and write its files; nothing refers to them yet."""
-    record = recorded_on_audit(model, row, prepared)
-    metrics, baseline = evaluated(record, prepared)
+    record = evaluating.recorded_on_audit(model, row, prepared)
+    metrics, baseline = evaluating.evaluated(record, prepared)
     name = registering.folder_name(row)
     stored = model.save(Path(settings.MODEL_ROOT) / name)
     measured = reporting.keep(name, record)
@@ -372,13 +312,19 @@ def decide(model: TrainedModel, trained: Trained, prepared: Prepared) -> Decisio
     mine, its = registering.in_common(champion, prepared.uids)
     reference = prepared.frozen.reference.rows(rows)
     old = features_for(in_use.config.network, champion.run.feature_set, found)
-    return registering.decide_against(
-        champion,
-        model.probabilities(SelectedTracks(prepared.features, rows))[:, mine],
-        in_use.probabilities(old)[:, its],
-        LabelMatrix(reference.labels[:, mine], reference.label_mask[:, mine]),
-        prepared.frozen.groups[rows],
+    labels = LabelMatrix(reference.labels[:, mine], reference.label_mask[:, mine])
+    groups = prepared.frozen.groups[rows]
+    now = model.probabilities(SelectedTracks(prepared.features, rows))[:, mine]
+    before = in_use.probabilities(old)[:, its]
+    decision = registering.decide_against(champion, now, before, labels, groups)
+    gaps = paired_differences(
+        side_of(before, in_use.thresholds[its]),
+        side_of(now, model.thresholds[mine]),
+        labels,
+        in_use.prior[its],
+        groups,
     )
+    return replace(decision, figures={**decision.figures, "differences": gaps})
 
 
 def _decide_by_labels(champion: ModelVersion, prepared: Prepared) -> Decision | None:
@@ -406,63 +352,6 @@ def _decide_by_labels(champion: ModelVersion, prepared: Prepared) -> Decision | 
         return None
     reason = f"it knows {len(common)} of the {len(its)} labels of the model in use"
     return Decision(False, reason, {**figures, "lost": lost})
-
-
-# --- cross-validation -----------------------------------------------------------------------
-
-
-def cross_validated(
-    run: Run, prepared: Prepared, folds: int
-) -> tuple[Measured, dict[str, Any]]:
-    """Measure a configuration by folds over all tracks, audit ones too; register nothing."""
-    n_groups = len(np.unique(prepared.frozen.groups))
-    if not 2 <= folds <= n_groups:
-        raise BadInput(f"--folds is {folds}; these tracks allow 2 to {n_groups}")
-    started = time.monotonic()
-    outcome: CrossValidation = cross_validate(
-        prepared.features,
-        prepared.frozen.matrix,
-        prepared.frozen.groups,
-        prepared.config,
-        n_folds=folds,
-        seed=prepared.config.seed,
-        on_progress=_fold_progress(run),
-        should_stop=run.should_stop,
-    )
-    metrics = {**registering.plain(outcome.metrics), "judged_by": "all selected answers"}
-    seconds = round(time.monotonic() - started, 3)
-    measured = _kept_folds(run, prepared, outcome, {"folds": folds, "seconds": seconds})
-    return measured, {
-        "run": None,
-        "model_version": None,
-        "snapshot": prepared.snapshot.number,
-        "network": prepared.config.network,
-        "folds": folds,
-        "metrics": metrics,
-        "baseline": registering.plain(outcome.baseline),
-        "seconds": seconds,
-    }
-
-
-def _kept_folds(
-    run: Run, prepared: Prepared, outcome: CrossValidation, about: dict[str, Any]
-) -> Measured:
-    """Write down what the folds said; under the job's attempt, so that two never meet."""
-    rows = np.arange(len(prepared.frozen.track_ids))
-    about = {**about, "versions": versions()}
-    held_out = _held_out(prepared, rows, prepared.frozen.matrix, about)
-    held_out = replace(held_out, judged_by="all selected answers")
-    folder = f"{prepared.library.slug}/folds-{run.token.hex}"
-    return reporting.keep(folder, record_of_folds(outcome, held_out))
-
-
-def _fold_progress(run: Run) -> Callable[[FoldProgress], None]:
-    def tell(at: FoldProgress) -> None:
-        share = at.epoch.epoch / max(1, at.epoch.epochs)
-        done = round(100 * (at.fold - 1 + share) / at.folds)
-        run.progress(done, 100, f"fold {at.fold} of {at.folds}, epoch {at.epoch.epoch}")
-
-    return tell
 
 
 # --- prediction -----------------------------------------------------------------------------

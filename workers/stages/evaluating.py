@@ -1,0 +1,142 @@
+"""What a run is worth: its record on audit tracks, or on all tracks by folds."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+from django.utils import timezone
+
+from labeling.loop import registering, reporting
+from labeling.loop.errors import BadInput
+from labeling.loop.reporting import Measured
+from labeling.models import TrainingRun
+from ml.evaluation import CrossValidation, FoldProgress, cross_validate
+from ml.evaluation_record import EvaluationRecord
+from ml.metrics import baseline as constant_figures
+from ml.metrics import evaluate
+from ml.recording import HeldOut, record_of_folds, record_of_model
+from ml.track_features import SelectedTracks
+from ml.trained_model import TrainedModel, versions
+from ml.types import LabelMatrix
+from workers.progress import Run
+
+if TYPE_CHECKING:  # training reads this module
+    from workers.stages.training import Prepared
+
+Rows = npt.NDArray[np.intp]
+
+
+def evaluated(
+    record: EvaluationRecord, prepared: Prepared
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return (metrics, baseline) on the audit tracks, by the answers that measure."""
+    thresholds, prior = record.thresholds[0], record.prior[0]
+    metrics = evaluate(
+        record.probabilities, record.reference, thresholds, prior=prior, groups=record.groups
+    )
+    baseline = constant_figures(prior, record.reference)
+    metrics["judged_by"] = prepared.frozen.judged_by
+    metrics["message"] = _message(metrics)
+    for row in metrics["labels"] + baseline["labels"]:
+        row["label_uid"] = prepared.uids[row["index"]]
+    return metrics, baseline
+
+
+def recorded_on_audit(
+    model: TrainedModel, row: TrainingRun, prepared: Prepared
+) -> EvaluationRecord:
+    """Score the audit tracks and keep all that was said of them."""
+    rows = prepared.audit
+    seconds = (timezone.now() - row.started_at).total_seconds()
+    about = {"run": row.pk, "versions": row.versions, "seconds": round(seconds, 1)}
+    return record_of_model(
+        model,
+        SelectedTracks(prepared.features, rows),
+        _held_out(prepared, rows, prepared.frozen.reference.rows(rows), about),
+    )
+
+
+def _held_out(
+    prepared: Prepared, rows: Rows, reference: LabelMatrix, about: dict[str, Any]
+) -> HeldOut:
+    return HeldOut(
+        track_uids=prepared.frozen.track_uids[rows],
+        groups=prepared.frozen.groups[rows],
+        reference=reference,
+        labels=reporting.label_names(prepared.library, prepared.uids),
+        judged_by=prepared.frozen.judged_by,
+        about={**prepared.about(), **about},
+    )
+
+
+def _message(metrics: dict[str, Any]) -> str:
+    if not metrics["n"]:
+        return registering.NOT_JUDGED
+    if not metrics["labels_scored"]:
+        return (
+            f"on the {metrics['n']} audit tracks judged so far no label is both given and not "
+            "given: more are needed to measure"
+        )
+    return ""
+
+
+# --- cross-validation -----------------------------------------------------------------------
+
+
+def cross_validated(
+    run: Run, prepared: Prepared, folds: int
+) -> tuple[Measured, dict[str, Any]]:
+    """Measure a configuration by folds over all tracks, audit ones too; register nothing."""
+    n_groups = len(np.unique(prepared.frozen.groups))
+    if not 2 <= folds <= n_groups:
+        raise BadInput(f"--folds is {folds}; these tracks allow 2 to {n_groups}")
+    started = time.monotonic()
+    outcome: CrossValidation = cross_validate(
+        prepared.features,
+        prepared.frozen.matrix,
+        prepared.frozen.groups,
+        prepared.config,
+        n_folds=folds,
+        seed=prepared.config.seed,
+        on_progress=_fold_progress(run),
+        should_stop=run.should_stop,
+    )
+    metrics = {**registering.plain(outcome.metrics), "judged_by": "all selected answers"}
+    seconds = round(time.monotonic() - started, 3)
+    measured = _kept_folds(run, prepared, outcome, {"folds": folds, "seconds": seconds})
+    return measured, {
+        "run": None,
+        "model_version": None,
+        "snapshot": prepared.snapshot.number,
+        "network": prepared.config.network,
+        "folds": folds,
+        "metrics": metrics,
+        "baseline": registering.plain(outcome.baseline),
+        "seconds": seconds,
+    }
+
+
+def _kept_folds(
+    run: Run, prepared: Prepared, outcome: CrossValidation, about: dict[str, Any]
+) -> Measured:
+    """Write down what the folds said; under the job's attempt, so that two never meet."""
+    rows = np.arange(len(prepared.frozen.track_ids))
+    about = {**about, "versions": versions()}
+    held_out = _held_out(prepared, rows, prepared.frozen.matrix, about)
+    held_out = replace(held_out, judged_by="all selected answers")
+    folder = f"{prepared.library.slug}/folds-{run.token.hex}"
+    return reporting.keep(folder, record_of_folds(outcome, held_out))
+
+
+def _fold_progress(run: Run) -> Callable[[FoldProgress], None]:
+    def tell(at: FoldProgress) -> None:
+        share = at.epoch.epoch / max(1, at.epoch.epochs)
+        done = round(100 * (at.fold - 1 + share) / at.folds)
+        run.progress(done, 100, f"fold {at.fold} of {at.folds}, epoch {at.epoch.epoch}")
+
+    return tell
