@@ -6,7 +6,7 @@ from django.urls import include, path, register_converter
 from django.urls.converters import StringConverter
 from drf_spectacular.views import SpectacularAPIView
 
-from labeling.api import queue, reading
+from labeling.api import queue, reading, reports
 from labeling.api.annotations import Annotations, Undo
 from labeling.api.base import nothing_here
 
@@ -31,6 +31,8 @@ _library = [
     path("tracks/<int:pk>/", reading.TrackDetail.as_view()),
     path("labels/", reading.Labels.as_view()),
     path("models/", reading.Models.as_view()),
+    path("models/<int:number>/report/", reports.ModelReport.as_view()),
+    path("models/compare/", reports.ModelComparison.as_view()),
     path("jobs/<int:pk>/", reading.JobDetail.as_view()),
     path("consistency/", reading.Consistency.as_view()),
 ]

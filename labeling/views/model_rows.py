@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
+
+from django.urls import reverse
 
 from labeling.loop import registering
 from labeling.models import Label, Library, ModelVersion, TrainingRun
@@ -40,6 +42,8 @@ class ModelRow:
     n: Shown
     judged_by: str
     message: str
+    measured_on: str = ""
+    compare: str = ""
 
 
 @dataclass(frozen=True)
@@ -118,9 +122,31 @@ def row_of(version: ModelVersion) -> ModelRow:
 
 
 def rows_of(library: Library) -> list[ModelRow]:
-    """Return all versions, newest first."""
-    versions = library.models.select_related("run__snapshot", "run__feature_set")
-    return [row_of(version) for version in versions]
+    """Return all versions, newest first, each with whether its figures compare."""
+    versions = list(
+        library.models.select_related("run__snapshot", "run__feature_set", "run__evaluation")
+    )
+    present = next((one for one in versions if one.state == ModelVersion.State.CHAMPION), None)
+    return [_beside_present(row_of(version), present) for version in versions]
+
+
+def _beside_present(row: ModelRow, present: ModelVersion | None) -> ModelRow:
+    """Say whether a model was measured on the answers that the one in use was measured on."""
+    if present is None or row.is_champion:
+        return row
+    mine, its = (answers_of(one) for one in (row.version, present))
+    if not mine or not its:
+        return replace(row, measured_on="not known on which answers")
+    query = f"?model={present.number}&model={row.version.number}"
+    address = reverse("compare_models", args=[row.version.library.slug]) + query
+    words = "the same answers as" if mine == its else "other answers than"
+    return replace(row, measured_on=f"{words} model {present.number}", compare=address)
+
+
+def answers_of(version: ModelVersion) -> str:
+    """Return the hash of the answers that a model was measured on; empty where not known."""
+    evaluation = getattr(version.run, "evaluation", None)
+    return evaluation.answers_hash if evaluation is not None else ""
 
 
 def label_rows(version: ModelVersion) -> list[LabelRow]:

@@ -21,6 +21,9 @@ from ml import networks
 
 Role = Membership.Role
 _HISTORY = 30
+_FOLDS_SHOWN = 10
+#: Characters of the reason that a person gives.
+_MOST_WHY = 200
 
 
 @library_page(Role.CURATOR)
@@ -31,6 +34,7 @@ def model_list(request: HttpRequest, library: Library) -> HttpResponse:
     context = {
         "rows": model_rows.rows_of(library),
         "history": history[:_HISTORY],
+        "cross_validations": library.evaluations.filter(run=None)[:_FOLDS_SHOWN],
         "troubles": model_rows.troubles(library),
         "networks": networks.names(),
         **_now(library),
@@ -68,25 +72,6 @@ def _follow_ups(library: Library) -> Job | None:
 
 
 @library_page(Role.CURATOR)
-@require_safe
-def model_detail(request: HttpRequest, library: Library, number: int) -> HttpResponse:
-    """Show one version: what it learnt from, its course, its labels."""
-    version = get_object_or_404(
-        library.models.select_related("run__snapshot", "run__feature_set"), number=number
-    )
-    context = {
-        "row": model_rows.row_of(version),
-        "version": version,
-        "run": version.run,
-        "labels": model_rows.label_rows(version),
-        "course": model_rows.course_of(version.run),
-        "facts": version.run.config,
-        "events": version.promotions.select_related("by", "previous"),
-    }
-    return render(request, "labeling/model.html", context)
-
-
-@library_page(Role.CURATOR)
 @require_POST
 def train_now(request: HttpRequest, library: Library) -> HttpResponse:
     """Ask for a turn of the loop by hand."""
@@ -115,7 +100,8 @@ def use_model(request: HttpRequest, library: Library, number: int) -> HttpRespon
     """Put another version in use by hand."""
     version = get_object_or_404(library.models.select_related("run"), number=number)
     try:
-        turning.roll_back(version, by_id=request.user.pk)
+        why = request.POST.get("why", "").strip()[:_MOST_WHY]
+        turning.roll_back(version, by_id=request.user.pk, why=why)
         messages.success(
             request,
             f"Model {version.number} is in use. Suggestions and the queue follow in a moment.",
@@ -129,6 +115,5 @@ urlpatterns = [
     path("models/<slug:slug>/", model_list, name="models"),
     path("models/<slug:slug>/now/", models_now, name="models_now"),
     path("models/<slug:slug>/train/", train_now, name="train_now"),
-    path("models/<slug:slug>/<int:number>/", model_detail, name="model"),
     path("models/<slug:slug>/<int:number>/use/", use_model, name="use_model"),
 ]

@@ -21,3 +21,5 @@ sound.show({
   audio: document.getElementById("audio"),
   peaks: fetchPeaks(track.peaks_url),
 });
+// Who follows a link to hear a track need not press play as well.
+if (location.hash === "#play") sound.actions.play();

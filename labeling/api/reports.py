@@ -1,0 +1,69 @@
+"""What models are worth, in full: the report of one, and several on the same tracks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import Http404
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from labeling.api.base import LibraryView
+from labeling.api.reading import known_parameters
+from labeling.api.serializers import ErrorBody
+from labeling.loop import reporting
+from labeling.loop.errors import BadInput
+from labeling.models import Membership
+from labeling.permissions import MOST_ID
+
+_REFUSALS = {400: ErrorBody, 403: ErrorBody, 404: ErrorBody}
+_OBJECT = OpenApiTypes.OBJECT
+_NUMBER = {"type": "integer", "minimum": 0, "maximum": MOST_ID}
+
+
+class ModelReport(LibraryView):
+    """Everything that the page of a model shows: figures, diagnosis, labels, curves."""
+
+    required_role = Membership.Role.CURATOR
+
+    @extend_schema(
+        operation_id="models_report",
+        parameters=[OpenApiParameter("number", _NUMBER, "path")],
+        responses={200: _OBJECT, **_REFUSALS},
+    )
+    def get(self, request: Request, slug: str, number: int) -> Response:
+        known_parameters(request)
+        try:
+            evaluation = reporting.find(self.library, model=number)
+        except BadInput as error:
+            raise Http404(str(error)) from error
+        return Response(reporting.report_of(evaluation))
+
+
+class ModelComparison(LibraryView):
+    """Two or more models on the tracks that all of them held out."""
+
+    required_role = Membership.Role.CURATOR
+
+    @extend_schema(
+        operation_id="models_compare",
+        parameters=[
+            OpenApiParameter(
+                "models",
+                str,
+                required=True,
+                description="numbers, as 3,5: the first is compared with",
+            )
+        ],
+        responses={200: _OBJECT, **_REFUSALS},
+    )
+    def get(self, request: Request, slug: str) -> Response:
+        text = known_parameters(request, "models").get("models", "")
+        numbers = [part.strip() for part in text.split(",")]
+        if not all(part.isdecimal() and int(part) <= MOST_ID for part in numbers):
+            raise BadInput("models is a list of numbers, such as 3,5")
+        chosen = [reporting.find(self.library, model=int(part)) for part in numbers]
+        found: dict[str, Any] = reporting.compared(chosen)
+        return Response({"models": [int(part) for part in numbers], **found})

@@ -1,0 +1,154 @@
+"""The page of one model or cross-validation, and the page that sets several side by side."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import Http404, HttpRequest, HttpResponse, QueryDict
+from django.shortcuts import get_object_or_404, render
+from django.urls import path
+from django.views.decorators.http import require_safe
+
+from labeling.loop import registering, reporting
+from labeling.loop.errors import BadInput
+from labeling.models import Evaluation, Library, Membership, ModelVersion
+from labeling.permissions import MOST_ID, library_page
+from labeling.views import model_rows, report_rows
+from labeling.views.report_rows import Asked
+
+Role = Membership.Role
+_MOST_OFFERED = 30
+
+
+@library_page(Role.CURATOR)
+@require_safe
+def model_detail(request: HttpRequest, library: Library, number: int) -> HttpResponse:
+    """Show one version: what it is worth, where it fails, what it learnt from."""
+    version = get_object_or_404(
+        library.models.select_related("run__snapshot", "run__feature_set"), number=number
+    )
+    shown = {
+        "row": model_rows.row_of(version),
+        "version": version,
+        "run": version.run,
+        "facts": version.run.config,
+        "events": version.promotions.select_related("by", "previous"),
+        **_reported(request, library, version),
+    }
+    return render(request, "labeling/model.html", shown)
+
+
+def _reported(request: HttpRequest, library: Library, version: ModelVersion) -> dict[str, Any]:
+    """Return the report of a model; without one, what was registered of its labels."""
+    try:
+        evaluation = reporting.find(library, model=version.number)
+        report = reporting.report_of(evaluation)
+    except BadInput as error:
+        return {
+            "no_report": str(error),
+            "labels": model_rows.label_rows(version),
+            "course_of_run": model_rows.course_of(version.run),
+        }
+    champion = registering.champion_of(library)
+    return {
+        **report_rows.context(library, report, Asked.of(request.GET.dict())),
+        "evaluation": evaluation,
+        "champion": champion if champion and champion.pk != version.pk else None,
+    }
+
+
+@library_page(Role.CURATOR)
+@require_safe
+def evaluation_detail(request: HttpRequest, library: Library, pk: int) -> HttpResponse:
+    """Show a cross-validation: the same report, of models that were not kept."""
+    evaluation = get_object_or_404(reporting.evaluations(library), pk=pk)
+    try:
+        report = reporting.report_of(evaluation)
+    except BadInput as error:
+        raise Http404(str(error)) from error
+    shown = {
+        "evaluation": evaluation,
+        "name": reporting.name_of(evaluation),
+        **report_rows.context(library, report, Asked.of(request.GET.dict())),
+    }
+    return render(request, "labeling/evaluation.html", shown)
+
+
+def chosen(library: Library, query: QueryDict) -> list[Evaluation]:
+    """Return the evaluations that an address names: run=, model= or evaluation=, in order."""
+    found = [
+        reporting.find(library, **{_NAMES[name]: _number(text)})
+        for name in _NAMES
+        for text in query.getlist(name)
+    ]
+    return list(dict.fromkeys(found))
+
+
+_NAMES = {"model": "model", "run": "run", "evaluation": "pk"}
+
+
+def _number(text: str) -> int:
+    if not (text.isdecimal() and int(text) <= MOST_ID):
+        raise BadInput(f"{text!r} is not a number of a run")
+    return int(text)
+
+
+@library_page(Role.CURATOR)
+@require_safe
+def compare(request: HttpRequest, library: Library) -> HttpResponse:
+    """Set runs side by side on the tracks that all of them held out."""
+    offered = reporting.evaluations(library)[:_MOST_OFFERED]
+    shown: dict[str, Any] = {
+        "offered": [(one, reporting.name_of(one)) for one in offered],
+        "most": reporting.MOST_COMPARED,
+    }
+    try:
+        runs = chosen(library, request.GET)
+        shown["chosen"] = [one.pk for one in runs]
+        if len(runs) > 1:
+            shown |= compared_context(library, runs)
+    except BadInput as error:
+        shown["problem"] = str(error)
+    return render(request, "labeling/compare.html", shown)
+
+
+def compared_context(library: Library, runs: list[Evaluation]) -> dict[str, Any]:
+    """Return everything that the templates of a comparison show."""
+    found = reporting.compared(runs)
+    reports = [reporting.report_of(one) for one in runs]
+    return {
+        "found": found,
+        "runs": [
+            {
+                "evaluation": one,
+                "name": reporting.name_of(one),
+                "version": getattr(one.run, "model", None) if one.run else None,
+                "report": report,
+                "compared": run,
+                "differing": differing,
+                "tracks": tracks,
+            }
+            for one, report, run, differing, tracks in zip(
+                runs, reports, found["runs"], found["differing"], found["tracks"], strict=True
+            )
+        ],
+        "headline_rows": report_rows.headline_rows(found),
+        "difference_rows": report_rows.difference_rows(found),
+        "widest": report_rows.widest(found),
+        "curve_rows": report_rows.compared_curves(found),
+        "decisions": _decisions(library, runs),
+    }
+
+
+def _decisions(library: Library, runs: list[Evaluation]) -> list[Any]:
+    """Return what was decided about the models shown, the newest first."""
+    pks = [one.run.model.pk for one in runs if one.run and hasattr(one.run, "model")]
+    rows = library.promotions.filter(model_version_id__in=pks)
+    return list(rows.select_related("model_version", "previous", "by")[:_MOST_OFFERED])
+
+
+urlpatterns = [
+    path("models/<slug:slug>/<int:number>/", model_detail, name="model"),
+    path("models/<slug:slug>/compare/", compare, name="compare_models"),
+    path("models/<slug:slug>/evaluations/<int:pk>/", evaluation_detail, name="evaluation"),
+]
