@@ -1,19 +1,15 @@
-"""An experiment told in Markdown: tables, and sentences that follow from stated rules."""
+"""An experiment in tables, and in sentences that follow from stated rules."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
+from ml.pages import Block, Items, Picture, Table, Text
+
 Story = dict[str, Any]
 
 _NONE = "–"
-
-
-def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a Markdown table; cells must hold no line breaks."""
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines) + "\n"
 
 
 def number(value: float | None, places: int = 3) -> str:
@@ -38,7 +34,7 @@ def gap(difference: Story | None) -> str:
     return f"{difference['difference']:+.3f} [{difference['lo']:+.3f}, {difference['hi']:+.3f}]"
 
 
-def recipes_table(story: Story, side: str) -> str:
+def recipes_table(story: Story, side: str) -> Table:
     """Return the figures of all runs on one side, "held_out" or "validation"."""
     rows = []
     for run in story["runs"]:
@@ -76,7 +72,7 @@ def recipes_table(story: Story, side: str) -> str:
         "macro F1 (constant's)",
         "verdict",
     ]
-    return table(header, rows)
+    return Table(header, rows)
 
 
 def verdicts(found: Sequence[str]) -> str:
@@ -87,7 +83,7 @@ def verdicts(found: Sequence[str]) -> str:
     return "; ".join(f"{text} ({n} of {len(found)})" for text, n in counts.items())
 
 
-def differences_table(story: Story) -> str:
+def differences_table(story: Story) -> Table:
     """Return the paired differences of all runs to the first."""
     title = next((run["title"] for run in story["runs"] if run["name"] == story["first"]), "")
     rows = [
@@ -100,14 +96,14 @@ def differences_table(story: Story) -> str:
         for run in story["runs"]
         if run["differences"] is not None
     ]
-    return table([f"against: {title}", "macro AP", "BCE skill", "by macro AP"], rows)
+    return Table([f"against: {title}", "macro AP", "BCE skill", "by macro AP"], rows)
 
 
-def signature_text(run: Story) -> str:
+def signature_blocks(run: Story) -> list[Block]:
     """Say whether the study's failure appears in a run, sign by sign."""
     told = run["validation"] or run["held_out"]
     if told is None:
-        return f"{run['title']} did not run, so nothing can be said of the study's signature.\n"
+        return [Text(f"{run['title']} did not run: nothing is known of the study's signature.")]
     signs = told["signature"]
     n = len(signs)
     shown = sum(found["all"] for found in signs)
@@ -120,10 +116,19 @@ def signature_text(run: Story) -> str:
         "outputs": "largest output below .5 for at least 24 of 30 labels",
         "verdict": 'verdict "no better than answering the label frequencies"',
     }
-    lines = [
-        f"- {words[sign]}: {sum(found[sign] for found in signs)} of {n} seeds" for sign in words
+    counts = [
+        f"{words[sign]}: {sum(found[sign] for found in signs)} of {n} seeds" for sign in words
     ]
-    return "\n".join([head, "", *lines, ""])
+    return [Text(head), Items(counts)]
+
+
+def pictures_of(part: str) -> list[Block]:
+    """Return where the charts of a part stand (`ml.experiment_figures` draws them)."""
+    return [
+        Picture(f"{part}-course.png", "Loss and binary accuracy by epoch, the first seed"),
+        Picture(f"{part}-outputs.png", "How large the outputs are on the held-out tracks"),
+        Picture(f"{part}-figures.png", "Macro AP and BCE skill with their intervals"),
+    ]
 
 
 def _percent(share: float | None) -> str:

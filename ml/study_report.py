@@ -1,10 +1,8 @@
-"""The report of the study in the small: Markdown and JSON, from the runs that are kept."""
+"""What the study in the small tells: from the runs that are kept to a page."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from ml.experiment_store import StoredRun
@@ -13,32 +11,15 @@ from ml.experiment_text import (
     differences_table,
     gap,
     number,
+    pictures_of,
     recipes_table,
-    signature_text,
-    table,
+    signature_blocks,
 )
+from ml.pages import Block, Heading, Items, Table, Text
 from ml.study_design import StudyDesign
-from ml.study_in_small import TURNING_SIZES
-from ml.weights import write_durably
+from ml.study_in_small import N_LEGACY, TURNING_SIZES
 
 Story = dict[str, Any]
-
-
-def write_study_report(
-    root: Path, runs: Sequence[StoredRun], design: StudyDesign
-) -> list[Path]:
-    """Write `report.json` and `report.md` under `root`; return their paths."""
-    story = study_story(runs, design)
-    contents = {
-        root / "report.json": json.dumps(story, indent=1, sort_keys=True, allow_nan=False),
-        root / "report.md": study_markdown(story),
-    }
-    for path, text in contents.items():
-        fresh = path.with_name(f".{path.name}.new")
-        fresh.unlink(missing_ok=True)
-        write_durably(fresh, (text.rstrip() + "\n").encode())
-        fresh.replace(path)
-    return list(contents)
 
 
 def study_story(runs: Sequence[StoredRun], design: StudyDesign) -> Story:
@@ -109,80 +90,76 @@ def _leak(runs: Sequence[StoredRun]) -> list[Story]:
     return found
 
 
-def study_markdown(story: Story) -> str:
-    """Return the story as a page."""
-    parts = [_head(story), _recipes(story), _curators(story), _ablation(story)]
-    return "\n".join(part for part in parts if part)
+def study_blocks(story: Story) -> list[Block]:
+    """Return the story as a page; what did not run is left out."""
+    return [*_head(story), *_recipes(story), *_curators(story), *_ablation(story)]
 
 
-def _head(story: Story) -> str:
+def _head(story: Story) -> list[Block]:
     design = story["design"]
     n_windows = design["windows"]["windows_per_track"]
     share = 100 * design["current_share"]
-    return f"""# The study in the small
+    text = (
+        f"A simulated library of {design['n_tracks']} tracks, the 55 genres of the study at "
+        f"its prevalences, {design['labels_per_track']:g} labels and {n_windows} windows a "
+        f"track. Of the tracks learnt from, {share:.0f} % were labelled by the curator of "
+        "today, the others by the one before, whose criteria differed (ml/study_design.py: "
+        "fixed before any recipe was run). Every run is judged on the same held-out tracks, "
+        "whole albums, by the answers of the curator of today. Figures are means over the "
+        "seeds, with 95 % intervals in brackets; a difference is paired."
+    )
+    return [Heading("The study in the small", 1), Text(text)]
 
-A simulated library of {design["n_tracks"]} tracks, the 55 genres of the study at its
-prevalences, {design["labels_per_track"]:g} labels a track, {n_windows} windows a track. Of the
-tracks learnt from, {share:.0f} % were labelled by the curator of today, the others by the one
-before, whose criteria differed (`ml/study_design.py`: fixed before any recipe was run). Every
-run is judged on the same held-out tracks, whole albums, by the answers of the curator of today.
-Figures are means over the seeds, with 95 % intervals in brackets; a difference is paired.
-"""
 
-
-def _recipes(story: Story) -> str:
+def _recipes(story: Story) -> list[Block]:
     told = story["recipes"]
     if told is None:
-        return ""
-    study = next((run for run in told["runs"] if run["name"] == "seed-2019"), None)
-    return "\n".join(
-        [
-            "## The recipes",
-            "",
-            f"Seeds: {', '.join(map(str, told['seeds']))}. On the held-out tracks:",
-            "",
-            recipes_table(told, "held_out"),
-            "What each run would have reported of the part that it held back itself:",
-            "",
-            recipes_table(told, "validation"),
-            differences_table(told),
-            signature_text(study) if study else "",
-        ]
-    )
+        return []
+    study = [run for run in told["runs"] if run["name"] == "seed-2019"]
+    return [
+        Heading("The recipes"),
+        Text(f"Seeds: {', '.join(map(str, told['seeds']))}. On the held-out tracks:"),
+        recipes_table(told, "held_out"),
+        *pictures_of("recipes"),
+        Text("What each run would have reported of the part that it held back itself:"),
+        recipes_table(told, "validation"),
+        differences_table(told),
+        *(block for run in study for block in signature_blocks(run)),
+    ]
 
 
-def _curators(story: Story) -> str:
-    lines = ["## One curator or two", ""]
+def _curators(story: Story) -> list[Block]:
+    blocks: list[Block] = []
     if story["one_curator"] is not None:
         found = story["one_curator"]
-        lines += [
+        text = (
             "The author's recipe on the current curator's labels alone, against the same on "
             f"both: macro AP {gap(found['differences']['macro_ap'])}, BCE skill "
-            f"{gap(found['differences']['bce_skill'])} ({found['verdict']}).",
-            "",
+            f"{gap(found['differences']['bce_skill'])} ({found['verdict']})."
+        )
+        blocks.append(Text(text))
+    if story["turning"]:
+        blocks += _turning_blocks(story["turning"])
+    return [Heading("One curator or two"), *blocks] if blocks else []
+
+
+def _turning_blocks(turning: Sequence[Story]) -> list[Block]:
+    rows = [
+        [
+            str(row["size"]),
+            number(row["both"]["mean"]),
+            number(row["current"]["mean"]),
+            gap(row["differences"]["macro_ap"]),
+            row["verdict"],
         ]
-    turning = story["turning"]
-    if turning:
-        rows = [
-            [
-                str(row["size"]),
-                number(row["both"]["mean"]),
-                number(row["current"]["mean"]),
-                gap(row["differences"]["macro_ap"]),
-                row["verdict"],
-            ]
-            for row in turning
-        ]
-        header = ["labels of the current curator", "both", "current alone", "gain", "alone is"]
-        lines += [
-            "Our network, 600 tracks of the curator before, and more and more of the current "
-            "one's; macro AP:",
-            "",
-            table(header, rows),
-            turning_text(turning),
-            "",
-        ]
-    return "\n".join(lines) if len(lines) > 2 else ""
+        for row in turning
+    ]
+    header = ["labels of the current curator", "both", "current alone", "gain", "alone is"]
+    text = (
+        f"Our network, {N_LEGACY} tracks of the curator before, and more and more of the "
+        "current one's; macro AP:"
+    )
+    return [Text(text), Table(header, rows), Text(turning_text(turning))]
 
 
 def turning_text(turning: Sequence[Story]) -> str:
@@ -199,35 +176,38 @@ def turning_text(turning: Sequence[Story]) -> str:
     return " ".join(texts)
 
 
-def _ablation(story: Story) -> str:
+def _ablation(story: Story) -> list[Block]:
     told = story["ablation"]
     if told is None:
-        return ""
-    lines = [
-        "## Which cause does what",
-        "",
+        return []
+    text = (
         "About 300 tracks, 15 epochs, the study's network soundly trained, and each suspected "
-        "cause added to it alone:",
-        "",
+        "cause added to it alone:"
+    )
+    return [
+        Heading("Which cause does what"),
+        Text(text),
         recipes_table(told, "held_out"),
         differences_table(told),
-        causes_text(told),
-        "",
+        Items(causes(told)),
+        *_leak_blocks(story["leak"]),
     ]
-    if story["leak"]:
-        rows = [
-            [row["title"], number(row["validation"]["mean"]), number(row["held_out"]["mean"])]
-            for row in story["leak"]
-        ]
-        lines += [
-            "What a leak does is seen in what the run reports of itself:",
-            "",
-            table(["run", "macro AP it reports", "on held-out tracks"], rows),
-        ]
-    return "\n".join(lines)
 
 
-def causes_text(told: Story) -> str:
+def _leak_blocks(leak: Sequence[Story]) -> list[Block]:
+    if not leak:
+        return []
+    rows = [
+        [row["title"], number(row["validation"]["mean"]), number(row["held_out"]["mean"])]
+        for row in leak
+    ]
+    return [
+        Text("What a leak does is seen in what the run reports of itself:"),
+        Table(["run", "macro AP it reports", "on held-out tracks"], rows),
+    ]
+
+
+def causes(told: Story) -> list[str]:
     """Say of each cause whether it harms, helps or does nothing that can be told."""
     words = {
         "worse": "harms",
@@ -235,9 +215,9 @@ def causes_text(told: Story) -> str:
         "not told apart": "does nothing that can be told from chance here",
         "not comparable": "cannot be compared",
     }
-    return "\n".join(
-        f"- {run['title']}: {words[run['verdict']]} "
+    return [
+        f"{run['title']}: {words[run['verdict']]} "
         f"(macro AP {gap(run['differences']['macro_ap'])})"
         for run in told["runs"]
         if run["verdict"] is not None and run["name"] != "balanced"
-    )
+    ]

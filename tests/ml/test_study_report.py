@@ -9,14 +9,16 @@ import numpy as np
 import pytest
 
 from ml.errors import CancelledError
+from ml.experiment_files import write_report
 from ml.experiment_runner import RecipeTrial, Watcher, run_trials
 from ml.experiment_store import StoredRun
-from ml.experiment_text import gap, signature_text, table, verdicts
+from ml.experiment_text import gap, signature_blocks, verdicts
 from ml.experiments import Material
+from ml.pages import Heading, Picture, Table, Text, markdown, page
 from ml.recipes import AUDIOTAG
 from ml.selection_rules import SelectionRules
 from ml.study_design import StudyDesign
-from ml.study_report import causes_text, study_story, turning_text, write_study_report
+from ml.study_report import causes, study_blocks, study_story, turning_text
 from ml.track_features import ArrayFeatures
 from ml.types import LabelMatrix, TrainingConfig
 from tests.ml.test_experiment_story import record
@@ -109,8 +111,9 @@ def runs():
 
 
 def test_the_report_tells_what_the_runs_say(runs, tmp_path):
-    files = write_study_report(tmp_path, runs, StudyDesign())
-    story = json.loads(files[0].read_text())
+    story = study_story(runs, StudyDesign())
+    files = write_report(tmp_path, story, study_blocks(story), runs)
+    assert json.loads(files[0].read_text()) == story
     page = files[1].read_text()
     assert story["one_curator"]["verdict"] == "better"
     assert "The study's signature appears for all 1 seeds." in page
@@ -118,11 +121,16 @@ def test_the_report_tells_what_the_runs_say(runs, tmp_path):
     assert "From 400 labels on the current curator alone is better." in page
     assert "- min-max: harms (macro AP -0." in page
     assert "- others: does nothing that can be told from chance here" in page
+    assert "![Loss and binary accuracy by epoch, the first seed](recipes-course.png)" in page
+    names = [path.name for path in files]
+    assert names[:3] == ["report.json", "report.md", "report.html"]
+    assert "ablation-figures.png" in names
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in files[3:])
+    assert files[2].read_text().count("data:image/png;base64,") == 3
 
 
-def test_parts_that_did_not_run_are_left_out(runs, tmp_path):
-    files = write_study_report(tmp_path, runs[:1], StudyDesign())
-    page = files[1].read_text()
+def test_parts_that_did_not_run_are_left_out(runs):
+    page = markdown(study_blocks(study_story(runs[:1], StudyDesign())))
     assert "## The recipes" in page
     assert "## Which cause" not in page
     assert "## One curator" not in page
@@ -142,7 +150,25 @@ def test_text_of_what_is_not_known():
     assert verdicts(["useful", "cannot be judged"]) == (
         "useful (1 of 2); cannot be judged (1 of 2)"
     )
-    assert table(["a"], [["1"]]) == "| a |\n| --- |\n| 1 |\n"
-    assert "did not run" in signature_text({"title": "x", "validation": None, "held_out": None})
+    told = signature_blocks({"title": "x", "validation": None, "held_out": None})
+    assert "did not run" in told[0].text
     told = {"runs": [{"name": "balanced", "verdict": "better"}]}
-    assert causes_text(told) == ""
+    assert causes(told) == []
+
+
+def test_a_page_is_the_same_in_both_languages():
+    blocks = [
+        Heading("A <b>", 1),
+        Text("one & two"),
+        Table(["x", "y"], [["1", "a|b"]]),
+        Picture("p.png", "what it shows"),
+    ]
+    assert markdown(blocks) == (
+        "# A <b>\n\none & two\n\n| x | y |\n| --- | --- |\n| 1 | a\\|b |\n\n"
+        "![what it shows](p.png)\n"
+    )
+    written = page(blocks, {"p.png": b"png"})
+    assert "<h1>A &lt;b&gt;</h1>" in written
+    assert "<td>a|b</td>" in written
+    assert 'src="data:image/png;base64,cG5n"' in written
+    assert "<figure>" not in page(blocks, {})

@@ -10,11 +10,12 @@ from typing import Any
 
 from labeling.loop.errors import BadInput
 from labeling.management.base import AudiotagCommand
+from ml.experiment_files import write_report
 from ml.experiment_runner import Watcher, run_trials
 from ml.experiment_store import StoredRun, read_runs
 from ml.study_design import StudyDesign
 from ml.study_in_small import PARTS, trials
-from ml.study_report import write_study_report
+from ml.study_report import study_blocks, study_story
 
 
 class Command(AudiotagCommand):
@@ -41,7 +42,8 @@ class Command(AudiotagCommand):
                 watcher = Watcher(on_run=self._tell_run)
                 run_trials(trials(part, seed, design, options["epochs"]), seed, root, watcher)
         runs = read_runs(root)
-        files = write_study_report(root, runs, design)
+        story = study_story(runs, design)
+        files = write_report(root, story, study_blocks(story), runs)
         return {"out": str(root), "runs": len(runs), "files": [path.name for path in files]}
 
     def _tell_run(self, run: StoredRun, is_kept: bool) -> None:

@@ -1,0 +1,39 @@
+"""The files of an experiment's report: JSON, Markdown, one HTML page, PNG charts.
+
+Heavy (matplotlib, through `ml.experiment_figures`): for workers and commands.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ml.experiment_figures import figures_of
+from ml.experiment_store import StoredRun
+from ml.pages import Block, markdown, page
+from ml.weights import write_durably
+
+
+def write_report(
+    root: Path, story: dict[str, Any], blocks: Sequence[Block], runs: Sequence[StoredRun]
+) -> list[Path]:
+    """Write report.json, report.md, report.html and the charts under `root`; return them.
+
+    Each file appears whole or not at all.
+    """
+    pictures = figures_of(story, runs)
+    contents = {
+        "report.json": json.dumps(story, indent=1, sort_keys=True, allow_nan=False).encode(),
+        "report.md": markdown(blocks).encode(),
+        "report.html": page(blocks, pictures).encode(),
+        **pictures,
+    }
+    root.mkdir(parents=True, exist_ok=True)
+    for name, content in contents.items():
+        fresh = root / f".{name}.new"
+        fresh.unlink(missing_ok=True)
+        write_durably(fresh, content)
+        fresh.replace(root / name)
+    return [root / name for name in contents]
