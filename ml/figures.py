@@ -38,14 +38,14 @@ def report_figures(report: Report) -> Iterator[tuple[str, bytes]]:
     }
     for name, (training, validation, constant) in pairs.items():
         if any(value is not None for value in (*training, *validation)):
-            yield f"{name}.png", _png(_course(name, training, validation, constant))
+            yield f"{name}.png", png(_course(name, training, validation, constant))
     if any(report["calibration"][side]["bins"] for side in ("before", "after")):
-        yield "reliability.png", _png(_reliability(report["calibration"]))
+        yield "reliability.png", png(_reliability(report["calibration"]))
     rows = [row for row in report["labels"] if report["precision_recall"][row["uid"]]]
     if rows:
         curves = {uid: [curve] for uid, curve in report["precision_recall"].items()}
-        yield "precision-recall.png", _png(_curves(_frequent(rows), curves, ["model"]))
-        yield "labels.png", _png(_labels(rows))
+        yield "precision-recall.png", png(_curves(_frequent(rows), curves, ["model"]))
+        yield "labels.png", png(_labels(rows))
 
 
 def comparison_figures(found: Report, names: Sequence[str]) -> Iterator[tuple[str, bytes]]:
@@ -55,31 +55,34 @@ def comparison_figures(found: Report, names: Sequence[str]) -> Iterator[tuple[st
         return
     yield (
         "precision-recall.png",
-        _png(_curves(_frequent(rows), found["precision_recall"], names, found["n"])),
+        png(_curves(_frequent(rows), found["precision_recall"], names, found["n"])),
     )
     for number, name in enumerate(names):
         if number:
-            yield f"differences-{number + 1}.png", _png(_differences(rows, number, name, names))
+            yield f"differences-{number + 1}.png", png(_differences(rows, number, name, names))
 
 
 def _frequent(rows: list[Report]) -> list[Report]:
     return sorted(rows, key=lambda row: -row["support"])[:MOST_CURVES]
 
 
-def _figure(width: float, height: float) -> Figure:
+def new_figure(width: float, height: float) -> Figure:
+    """Return an empty figure of that many inches, drawn without a display."""
     figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
     return figure
 
 
-def _png(figure: Figure) -> bytes:
+def png(figure: Figure) -> bytes:
+    """Return the figure as the content of a PNG file; the same figure gives the same."""
     buffer = io.BytesIO()
     # No software or date in the file: the same report gives the same bytes.
     figure.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()
 
 
-def _plain(axes: Axes, across: str, up: str) -> None:
+def plain(axes: Axes, across: str, up: str) -> None:
+    """Name both axes and take away what is not needed to read them."""
     axes.set_xlabel(across)
     axes.set_ylabel(up)
     axes.grid(visible=True, color="#dcdbd5", linewidth=0.6)
@@ -92,7 +95,7 @@ def _course(
     validation: Sequence[float | None],
     constant: float | None,
 ) -> Figure:
-    figure = _figure(5, 3.2)
+    figure = new_figure(5, 3.2)
     axes = figure.add_subplot()
     for values, label, colour, dash in (
         (training, "training", _ORANGE, "--"),
@@ -104,13 +107,13 @@ def _course(
             axes.plot(epochs, known, dash, color=colour, label=label)
     if constant is not None:
         axes.axhline(constant, color=_GREY, linestyle=":", label="constant")
-    _plain(axes, "epoch", name.replace("-", " "))
+    plain(axes, "epoch", name.replace("-", " "))
     axes.legend(frameon=False)
     return figure
 
 
 def _reliability(calibration: Report) -> Figure:
-    figure = _figure(4.2, 4)
+    figure = new_figure(4.2, 4)
     axes = figure.add_subplot()
     axes.plot([0, 1], [0, 1], ":", color=_GREY, label="as said")
     for side, label, colour, dash in (
@@ -127,7 +130,7 @@ def _reliability(calibration: Report) -> Figure:
             color=colour,
             label=f"{label} (error {calibration[side]['ece']:.3f})" if bins else label,
         )
-    _plain(axes, "probability said", "share that have it")
+    plain(axes, "probability said", "share that have it")
     axes.legend(frameon=False, fontsize=8)
     return figure
 
@@ -137,7 +140,7 @@ def _curves(
 ) -> Figure:
     columns = min(4, len(rows))
     lines = -(-len(rows) // columns)
-    figure = _figure(2.6 * columns, 2.2 * lines + 0.4)
+    figure = new_figure(2.6 * columns, 2.2 * lines + 0.4)
     for place, row in enumerate(rows, 1):
         axes = figure.add_subplot(lines, columns, place)
         share = row["support"] / n if n else row.get("prevalence")
@@ -155,7 +158,7 @@ def _curves(
         axes.set_title(f"{row['name']} ({row['support']})", fontsize=8)
         axes.set_xlim(0, 1)
         axes.set_ylim(0, 1.03)
-        _plain(axes, "recall", "precision")
+        plain(axes, "recall", "precision")
         axes.tick_params(labelsize=7)
     if len(names) > 1:
         figure.legend(
@@ -168,7 +171,7 @@ def _curves(
 def _labels(rows: list[Report]) -> Figure:
     """AP of every label with its interval, the constant's beside it."""
     ordered = sorted(rows, key=lambda row: row["ap"])
-    figure = _figure(6, 0.24 * len(ordered) + 1)
+    figure = new_figure(6, 0.24 * len(ordered) + 1)
     axes = figure.add_subplot()
     places = np.arange(len(ordered))
     for place, row in zip(places, ordered, strict=True):
@@ -181,7 +184,7 @@ def _labels(rows: list[Report]) -> Figure:
         places, [f"{row['name']} ({row['support']})" for row in ordered], fontsize=7
     )
     axes.set_xlim(0, 1)
-    _plain(axes, "average precision, 95 %", "")
+    plain(axes, "average precision, 95 %", "")
     axes.legend(frameon=False)
     return figure
 
@@ -190,7 +193,7 @@ def _differences(rows: list[Report], number: int, name: str, names: Sequence[str
     """Difference in AP of every label to the first run, with its interval."""
     known = [row for row in rows if (row["differences"][number] or {}).get("lo") is not None]
     ordered = sorted(known, key=lambda row: row["differences"][number]["difference"])
-    figure = _figure(6, 0.24 * len(ordered) + 1)
+    figure = new_figure(6, 0.24 * len(ordered) + 1)
     axes = figure.add_subplot()
     axes.axvline(0, color=_GREY)
     for place, row in enumerate(ordered):
@@ -199,5 +202,5 @@ def _differences(rows: list[Report], number: int, name: str, names: Sequence[str
         axes.plot(gap["difference"], place, "o", color=_BLUE)
     labels = [f"{row['name']} ({row['support']})" for row in ordered]
     axes.set_yticks(np.arange(len(ordered)), labels, fontsize=7)
-    _plain(axes, f"AP of {name} - AP of {names[0]}, 95 %", "")
+    plain(axes, f"AP of {name} - AP of {names[0]}, 95 %", "")
     return figure
