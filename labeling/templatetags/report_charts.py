@@ -23,6 +23,13 @@ Values = Sequence[float | None]
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44.0, 10.0, 8.0, 34.0
 _NO_RELIABILITY = SafeString('<p class="muted">Reliability: no figures.</p>')
 _NICE = (1, 2, 2.5, 5, 10)
+#: What people call the figures that models are compared by.
+HEADLINE_NAMES = {
+    "macro_ap": "Macro AP",
+    "bce_skill": "Skill (BCE)",
+    "lwlrap": "lwlrap",
+    "macro_f1": "Tuned macro F1",
+}
 #: Looks of the lines of one chart, in order.
 LOOKS = ("first", "second", "third", "fourth", "fifth", "sixth")
 
@@ -45,7 +52,7 @@ class Axes:
     y_name: str
     x: tuple[float, float] = (0.0, 1.0)
     y: tuple[float, float] = (0.0, 1.0)
-    width: int = 400
+    width: int = 376
     height: int = 220
 
     def place(self, x: float, y: float) -> tuple[float, float]:
@@ -288,3 +295,9 @@ def difference_chart(
 def signed(value: float | None, digits: int = 3) -> str:
     """Return a figure with its sign; a dash for what could not be computed."""
     return "–" if value is None else f"{value:+.{digits}f}"
+
+
+@register.filter
+def headline_name(name: str) -> str:
+    """Return what people call a headline figure."""
+    return HEADLINE_NAMES.get(name, name)

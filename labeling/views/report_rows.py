@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 from labeling.loop import reporting
 from labeling.models import Library, Track
-from labeling.templatetags.report_charts import has_values
+from labeling.templatetags.report_charts import HEADLINE_NAMES, has_values
 from ml import diagnosis
 
 Report = dict[str, Any]
@@ -218,11 +218,11 @@ def _plain(value: Any) -> str:
 
 # --- comparing ------------------------------------------------------------------------------
 
-HEADLINES = {
-    "macro_ap": ("Macro AP", "how well tracks with a label rank above those without"),
-    "bce_skill": ("Skill (BCE)", "share of the constant's uncertainty that it takes away"),
-    "lwlrap": ("lwlrap", "how high a track's own labels rank in it"),
-    "macro_f1": ("Tuned macro F1", "at thresholds tuned on the training side"),
+_HINTS = {
+    "macro_ap": "how well tracks with a label rank above those without",
+    "bce_skill": "share of the constant's uncertainty that it takes away",
+    "lwlrap": "how high a track's own labels rank in it",
+    "macro_f1": "at thresholds tuned on the training side",
 }
 
 
@@ -230,7 +230,7 @@ def headline_rows(found: Report) -> list[Row]:
     """Return the figures of all runs, a row a figure, each beside its difference."""
     return [
         {
-            "name": name,
+            "name": HEADLINE_NAMES[key],
             "hint": hint,
             "cells": [
                 {
@@ -240,7 +240,7 @@ def headline_rows(found: Report) -> list[Row]:
                 for run in found["runs"]
             ],
         }
-        for key, (name, hint) in HEADLINES.items()
+        for key, hint in _HINTS.items()
     ]
 
 

@@ -315,7 +315,7 @@ class TestCharts:
         for line in ET.fromstring(chart).iter("polyline"):
             for place in line.attrib["points"].split():
                 x, y = map(float, place.split(","))
-                assert 44 <= x <= 390
+                assert 44 <= x <= 366
                 assert 8 <= y <= 186
 
     def test_what_is_not_known_is_a_gap_or_a_sentence(self):
