@@ -190,11 +190,11 @@ def run_recipe(
         held_out=record_of_model(
             model, SelectedTracks(features, material.held_out), held_out, should_stop
         ),
-        validation=_validation_record(model, held_out.labels, about),
+        validation=validation_record(model, held_out.labels, about),
     )
 
 
-def _validation_record(
+def validation_record(
     model: TrainedModel, labels: tuple[LabelName, ...], about: dict[str, Any]
 ) -> EvaluationRecord | None:
     """What the run itself would have reported: of the part that it held back."""

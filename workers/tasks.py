@@ -120,7 +120,7 @@ def take_snapshot(run: Run) -> dict[str, Any]:
 @job_task(JobKind.TRAIN)
 def train_model(run: Run) -> None:
     """Train on the training side, measure on the audit side, put in use what is not worse."""
-    prepared = training.prepare(run)
+    prepared = training.prepare(run.library, run.arguments)
     same = registering.same_run(prepared.snapshot, prepared.digest())
     if same is not None:
         _nothing_new(run, same)
@@ -169,7 +169,7 @@ def evaluate_folds(run: Run) -> None:
     if run.arguments.get("networks"):
         with run.committing(network_folds.compared(run)):
             return
-    prepared = training.prepare(run)
+    prepared = training.prepare(run.library, run.arguments)
     measured, figures = evaluating.cross_validated(run, prepared, int(run.arguments["folds"]))
     with run.committing(figures) as result:
         network = prepared.config.network

@@ -68,7 +68,7 @@ def _prepared(run: Run, name: str) -> Prepared:
     base = Selection.of(asked.get("selection") or {})
     chosen = replace(base, criteria=name, judged_by="current")
     try:
-        return training.prepare(run, {**asked, "selection": chosen.canonical()})
+        return training.prepare(run.library, {**asked, "selection": chosen.canonical()})
     except BadInput as error:
         raise BadInput(f"{name}: {error}") from error
 

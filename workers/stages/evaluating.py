@@ -57,13 +57,14 @@ def recorded_on_audit(
     return record_of_model(
         model,
         SelectedTracks(prepared.features, rows),
-        _held_out(prepared, rows, prepared.frozen.reference.rows(rows), about),
+        held_out_of(prepared, rows, prepared.frozen.reference.rows(rows), about),
     )
 
 
-def _held_out(
+def held_out_of(
     prepared: Prepared, rows: Rows, reference: LabelMatrix, about: dict[str, Any]
 ) -> HeldOut:
+    """Name the tracks that a record is of, and what is to be kept of how it came about."""
     return HeldOut(
         track_uids=prepared.frozen.track_uids[rows],
         groups=prepared.frozen.groups[rows],
@@ -127,7 +128,7 @@ def _kept_folds(
     """Write down what the folds said; under the job's attempt, so that two never meet."""
     rows = np.arange(len(prepared.frozen.track_ids))
     about = {**about, "versions": versions()}
-    held_out = _held_out(prepared, rows, prepared.frozen.matrix, about)
+    held_out = held_out_of(prepared, rows, prepared.frozen.matrix, about)
     held_out = replace(held_out, judged_by="all selected answers")
     folder = f"{prepared.library.slug}/folds-{run.token.hex}"
     return reporting.keep(folder, record_of_folds(outcome, held_out))

@@ -65,7 +65,7 @@ def _prepared(run: Run) -> dict[str, Prepared]:
     for name in run.arguments["networks"]:
         features = features_for(name, run.library.features)
         asked = run.arguments | {"network": name, "features": features, "snapshot": snapshot}
-        found[name] = training.prepare(run, asked)
+        found[name] = training.prepare(run.library, asked)
         snapshot = found[name].snapshot.number
     return found
 

@@ -118,12 +118,11 @@ class Prepared:
         }
 
 
-def prepare(run: Run, asked: dict[str, Any] | None = None) -> Prepared:
+def prepare(library: Library, asked: dict[str, Any]) -> Prepared:
     """Take or find the snapshot, and bring its tracks together with their features.
 
-    `asked` are other arguments than those of the job.
+    `asked` are the arguments of a training job.
     """
-    library, asked = run.library, run.arguments if asked is None else asked
     config = recipes.config_of(library, asked)
     snapshot = _snapshot(library, asked)
     frozen, became_audit = _audit_wins(library, snapshotting.load(snapshot))

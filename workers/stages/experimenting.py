@@ -1,0 +1,104 @@
+"""The recipes on a library of one's own, as trials of an experiment; nothing is registered."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from labeling.loop import criteria, recipes
+from labeling.loop.errors import BadInput
+from labeling.loop.selection import Selection
+from labeling.models import Library
+from ml.errors import NothingToLearnError
+from ml.experiment_runner import Watcher
+from ml.experiments import Run, validation_record
+from ml.recipes import Recipe
+from ml.recording import record_of_model
+from ml.track_features import SelectedTracks
+from ml.trained_model import versions
+from ml.training import train
+from workers.stages import training
+from workers.stages.evaluating import held_out_of
+from workers.stages.training import Prepared
+
+PART = "recipes"
+
+
+@dataclass(frozen=True)
+class LibraryTrial:
+    """One recipe on what a library says now, judged on its audit tracks.
+
+    All recipes are judged by the answers of the current curators, where there are any
+    (`labeling.loop.criteria`), else by all that were selected.
+    """
+
+    library: Library
+    recipe: Recipe
+    part: str = PART
+
+    @property
+    def name(self) -> str:
+        """The recipe's name."""
+        return self.recipe.name
+
+    @property
+    def title(self) -> str:
+        """The recipe's title."""
+        return self.recipe.title
+
+    def key(self, seed: int) -> str:
+        """Return a digest of the answers, the features and the recipe."""
+        try:
+            prepared = self._prepared
+        except NothingToLearnError as error:
+            return f"nothing to learn: {error}"
+        return f"{prepared.digest()}|{prepared.snapshot.hash}|{seed}"
+
+    def run(self, seed: int, watcher: Watcher) -> Run:
+        """Train on the training side and score the audit side."""
+        prepared = self._prepared
+        rows = prepared.training
+        started = time.monotonic()
+        model = train(
+            SelectedTracks(prepared.features, rows),
+            prepared.frozen.matrix.rows(rows),
+            prepared.frozen.groups[rows],
+            replace(prepared.config, seed=seed),
+            label_uids=prepared.uids,
+            on_epoch=watcher.on_epoch,
+            should_stop=watcher.should_stop,
+        )
+        seconds = round(time.monotonic() - started, 3)
+        audit = prepared.audit
+        about = {"seed": seed, "seconds": seconds, "versions": versions()}
+        held_out = held_out_of(prepared, audit, prepared.frozen.reference.rows(audit), about)
+        return Run(
+            model=model,
+            n_tracks=len(rows),
+            seconds=seconds,
+            held_out=record_of_model(
+                model, SelectedTracks(prepared.features, audit), held_out, watcher.should_stop
+            ),
+            validation=validation_record(model, held_out.labels, held_out.about),
+        )
+
+    @cached_property
+    def _prepared(self) -> Prepared:
+        selection = replace(
+            recipes.selection_of(self.recipe), judged_by=judges_of(self.library)
+        )
+        asked = {"recipe": self.recipe.name, "selection": selection.canonical()}
+        try:
+            return training.prepare(self.library, asked)
+        except BadInput as error:
+            raise NothingToLearnError(str(error)) from error
+
+
+def judges_of(library: Library) -> str:
+    """Return whose answers measure: the current curators' where it is known who they are."""
+    try:
+        criteria.check(library, Selection(judged_by="current"))
+    except BadInput:
+        return "selected"
+    return "current"
