@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
 from django.core.management import CommandError
@@ -12,6 +13,9 @@ from django.db import OperationalError, connections
 
 from labeling import append_only
 
+# How long an example may take is no part of what is tested.
+hypothesis.settings.register_profile("audiotag", hypothesis.settings(), deadline=None)
+hypothesis.settings.load_profile("audiotag")
 SHARED_DATA = Path(__file__).resolve().parents[1].parent / "shared" / "data"
 
 

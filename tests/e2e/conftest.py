@@ -6,10 +6,12 @@ import os
 import shutil
 
 import pytest
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 
 from tests.faults.conftest import open_house, recordings  # noqa: F401 - fixtures
 
+#: What a page should show comes in milliseconds; the rest is for machines with much to do.
+expect.set_options(timeout=20_000)
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
 
 

@@ -262,7 +262,7 @@ def test_the_next_track_plays_and_seeks_too(page):
     answer(page, "d")
     expect(page.locator(".transport .play")).to_have_attribute("data-playing", "true")
     page.click("[data-jump='75']")
-    expect(page.locator("#time")).to_have_text(re.compile(r"1:5\d"))
+    expect(page.locator("#time")).to_have_text(re.compile(r"1:5\d|2:\d\d"))  # it plays on
     assert page.evaluate("document.getElementById('audio').hasAttribute('src')") is False
 
 
@@ -372,16 +372,15 @@ def test_an_answer_lost_on_the_way_back_counts_once(page, errors):
     """The server records the answer, the browser never hears of it and sends it again."""
     cut = []
 
-    def lose_the_first(route):
-        if cut:
-            route.continue_()
-            return
-        cut.append(route.fetch().status)
+    def lose(route):
+        if not cut:
+            cut.append(route.fetch().status)
         route.fulfill(status=502, body="")
 
-    page.route("**/annotations/", lose_the_first)
+    page.route("**/annotations/", lose)
     name = answer(page, "d")
     expect(page.locator("#status")).to_contain_text("trouble")
+    page.unroute("**/annotations/", lose)
     all_saved(page)
     assert cut == [201]
     assert said(name) == {"Drone": 1}
@@ -506,9 +505,11 @@ def test_without_scripts_the_form_still_works(browser, live_server, ana):
     name = page.inner_text("#track-name")
     page.click("[data-name=Drone]")
     page.click("[data-action=save]")
-    assert page.inner_text("#track-name") != name
+    expect(page.locator("#track-name")).not_to_have_text(name)
     assert said(name) == {"Drone": 1}
+    second = name_of(page)
     page.select_option("[name=reason]", "This is not music")
     page.click("#skip-form button")
+    expect(page.locator("#track-name")).not_to_have_text(second)
     assert Presentation.objects.filter(outcome="skipped").count() == 1
     context.close()

@@ -29,6 +29,7 @@ def page(browser, live_server, transactional_db):
     page.get_by_label("User name").fill("carla")
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Log in").click()
+    expect(page).to_have_url(f"{live_server.url}/models/planted/")
     yield page
     page.close()
 

@@ -178,15 +178,17 @@ def test_a_child_that_died_between_two_files_costs_none(folder, mp3):
 
 
 def test_a_child_that_hangs_is_stopped(folder, mp3):
-    with AudioReader(DecodeLimits(wall_s=0.5)) as reader:
+    with AudioReader() as reader:
         reader.excerpt(folder / "good.mp3", CONFIG)
         first = reader.child_pid
         os.kill(first, signal.SIGSTOP)
+        reader.limits = DecodeLimits(wall_s=0.5)
         with pytest.raises(AudioError, match=r"longer than 0\.5 s") as caught:
             reader.probe(folder / "good.mp3")
         assert caught.value.kind == "timeout"
         with pytest.raises(ProcessLookupError):
             os.kill(first, 0)
+        reader.limits = DecodeLimits()
         assert reader.probe(folder / "good.mp3").length_s == pytest.approx(10, abs=0.001)
 
 
@@ -240,7 +242,7 @@ def test_no_orphan_when_the_parent_is_killed(folder, mp3):
     assert os.path.exists(f"/proc/{child_pid}")
     parent.kill()
     parent.wait()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while is_running(child_pid) and time.monotonic() < deadline:
         os.sched_yield()
     assert not is_running(child_pid)

@@ -16,7 +16,7 @@ import pytest
 from labeling.loop.errors import BadInput
 from workers import guard, processes, starting
 from workers.processes import Process
-from workers.supervisor import Child, Guard, Supervisor, cut_log, open_log
+from workers.supervisor import STOP_WITHIN_S, Child, Guard, Supervisor, cut_log, open_log
 
 ROOT = Path(__file__).resolve().parents[2]
 #: A process whose child ignores SIGTERM, as a stuck decoder would.
@@ -40,7 +40,7 @@ with supervisor.signals_caught():
 """
 
 
-def until(condition, seconds=20.0):
+def until(condition, seconds=60.0):
     """Wait until a condition holds; say so when it never does."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -101,8 +101,8 @@ class TestNoOrphans:
     def test_a_second_signal_kills_at_once(self, supervised, mark):
         supervised.send_signal(signal.SIGINT)
         supervised.send_signal(signal.SIGTERM)
-        assert supervised.wait(timeout=10) == 0
-        assert marked(mark) == []
+        assert supervised.wait(timeout=STOP_WITHIN_S - 1) == 0
+        until(lambda: not marked(mark))  # what was killed is gone a moment later
 
 
 class TestChild:
@@ -286,13 +286,13 @@ def test_one_signal_stops_web_workers_and_schedule(mark, tmp_path):
         until(lambda: healthy(port), seconds=120)
         assert len(marked(mark)) >= 12
         process.send_signal(signal.SIGINT)
-        output = io.StringIO(process.communicate(timeout=30)[0]).read()
+        output = io.StringIO(process.communicate(timeout=60)[0]).read()
     finally:
         process.kill()
     assert process.returncode == 0, output
     assert f"audiotag is at http://localhost:{port}/" in output
     assert "stopped" in output
-    assert marked(mark) == []
+    until(lambda: not marked(mark))
     assert (tmp_path / "logs" / "worker-ml.log").exists()
 
 
