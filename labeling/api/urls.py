@@ -9,6 +9,13 @@ from drf_spectacular.views import SpectacularAPIView
 from labeling.api import queue, reading, reports
 from labeling.api.annotations import Annotations, Undo
 from labeling.api.base import nothing_here
+from labeling.api.selections import (
+    Recipes,
+    RecipeTraining,
+    SnapshotDetail,
+    SnapshotPreview,
+    Snapshots,
+)
 
 
 class Anything(StringConverter):
@@ -33,6 +40,11 @@ _library = [
     path("models/", reading.Models.as_view()),
     path("models/<int:number>/report/", reports.ModelReport.as_view()),
     path("models/compare/", reports.ModelComparison.as_view()),
+    path("recipes/", Recipes.as_view()),
+    path("recipes/<slug:recipe>/train/", RecipeTraining.as_view()),
+    path("snapshots/", Snapshots.as_view()),
+    path("snapshots/preview/", SnapshotPreview.as_view()),
+    path("snapshots/<int:number>/", SnapshotDetail.as_view()),
     path("jobs/<int:pk>/", reading.JobDetail.as_view()),
     path("consistency/", reading.Consistency.as_view()),
 ]

@@ -23,6 +23,7 @@ AREAS = (
     ("imports", "Imports"),
     ("guidelines", "Guidelines"),
     ("taxonomy", "Taxonomy"),
+    ("settings", "Settings"),
 )
 THEMES = ("light", "dark")
 

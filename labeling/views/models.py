@@ -16,7 +16,7 @@ from labeling.loop.errors import BadInput
 from labeling.models import Job, Library, Membership, TrainingRun
 from labeling.models.jobs import JobKind
 from labeling.permissions import library_page
-from labeling.views import model_rows
+from labeling.views import model_rows, recipes
 from ml import networks
 
 Role = Membership.Role
@@ -37,6 +37,7 @@ def model_list(request: HttpRequest, library: Library) -> HttpResponse:
         "cross_validations": library.evaluations.filter(run=None)[:_FOLDS_SHOWN],
         "troubles": model_rows.troubles(library),
         "networks": networks.names(),
+        **recipes.context_of(request, library),
         **_now(library),
     }
     return render(request, "labeling/models.html", context)

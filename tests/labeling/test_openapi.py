@@ -51,6 +51,12 @@ OPERATIONS = {
     "queue_release",
     "queue_skip",
     "queue_skip_undo",
+    "recipes_list",
+    "recipes_train",
+    "snapshots_create",
+    "snapshots_list",
+    "snapshots_preview",
+    "snapshots_read",
     "tracks_list",
     "tracks_read",
 }
