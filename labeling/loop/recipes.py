@@ -10,6 +10,7 @@ from labeling.loop.selection import Selection
 from labeling.models import Label, Library
 from labeling.names import name_key
 from ml.errors import ParameterError
+from ml.networks import features_for
 from ml.recipes import RECIPES, Recipe, recipe
 from ml.types import TrainingConfig
 
@@ -44,14 +45,23 @@ def selection_of(found: Recipe, base: Selection | None = None) -> Selection:
 
 
 def config_of(library: Library, asked: dict[str, Any]) -> TrainingConfig:
-    """Return how a job is to learn: by the recipe it names, else as the library does."""
+    """Return how a job is to learn: by the recipe it names, else as the library does.
+
+    Without a recipe a network reads the features that it is made for.
+    """
     if asked.get("recipe"):
         base = find(asked["recipe"]).training
     else:
-        base = TrainingConfig(network=library.network, features=library.features)
+        network = asked.get("network") or library.network
+        base = TrainingConfig(network=network, features=features_of(library, network))
     over = {name: asked[name] for name in ("network", "features", "epochs", "seed")
             if asked.get(name)}  # fmt: skip
     return replace(base, **over)
+
+
+def features_of(library: Library, network: str | None = None) -> str:
+    """Return the features that a network (None: the library's) reads of this library."""
+    return features_for(network or library.network, library.features)
 
 
 def facts_of(asked: dict[str, Any]) -> dict[str, Any]:

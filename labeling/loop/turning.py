@@ -39,7 +39,8 @@ _LOOKED_AT = 20
 
 def next_missing(library: Library, feature_set: FeatureSet | None = None) -> str | None:
     """Return the first step whose work is not done, or None where the queue is up to date."""
-    feature_set = feature_set or featuring.feature_set_of(library.features)
+    own = recipes.features_of(library)
+    feature_set = feature_set or featuring.feature_set_of(own)
     if featuring.has_pending_probe(library):
         return JobKind.PROBE
     if featuring.has_missing_features(library, feature_set):
@@ -275,16 +276,18 @@ def request_training(
     under_way = open_training(library)
     if under_way is not None:
         return under_way
-    feature_set = featuring.feature_set_of(library.features)
+    features = recipes.features_of(library, network)
     if not featuring.has_audio(library):
         return None
     last = Job.objects.filter(library=library, kind=JobKind.TRAIN).order_by("-id").first()
     arguments: Arguments = {"reason": reason}
     if network:
         arguments["network"] = network
+    if features != library.features:
+        arguments["features"] = features
     # Two answers that arrive together ask for one turn.
     key = f"turn:{library.slug}:{last.pk if last else 0}:{_minute()}"
-    steps = steps_from(library, feature_set)
+    steps = steps_from(library, featuring.feature_set_of(features))
     job = ask(library, steps, arguments=arguments, key=key, by_id=by_id)
     if job.state not in Job.OPEN:  # one of this minute was cancelled or has failed
         job = ask(library, steps, arguments=arguments, by_id=by_id)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from typing import Any
 
-from labeling.loop import acquiring, criteria, featuring, snapshotting, turning
+from labeling.loop import acquiring, criteria, featuring, recipes, snapshotting, turning
 from labeling.loop.errors import BadInput
 from labeling.loop.selection import Selection
 from labeling.management.selecting import add_selection, selection_of
@@ -37,8 +37,11 @@ class Command(ChainCommand):
                 f"no facet has two labels with {wanted.min_support} positives each: labels "
                 f"with {given.min_support} are learnt as well"
             )
-        steps = turning.steps_from(library, featuring.feature_set_of(library.features))
+        features = recipes.features_of(library, options["network"])
+        steps = turning.steps_from(library, featuring.feature_set_of(features))
         arguments = {"network": options["network"], "reason": "run_round"}
+        if features != library.features:
+            arguments["features"] = features
         if wanted != Selection():
             arguments["selection"] = given.canonical()
         chain = self.do_chain(library, options, steps, arguments)

@@ -74,7 +74,7 @@ def checked(library: Library, options: dict[str, Any]) -> dict[str, Any]:
     return {
         "snapshot": options["snapshot"],
         "recipe": recipe.name if recipe else None,
-        "features": recipe.training.features if recipe else None,
+        "features": other_features(library, options),
         "network": options["network"],
         **_selected(library, options, base),
         "epochs": options["epochs"],
@@ -110,6 +110,12 @@ def _selected(library: Library, options: dict[str, Any], base: Selection) -> dic
     if options["snapshot"] is not None or (is_plain and not is_each):
         return {"facets": list(chosen.facets) or None}
     return {"selection": chosen.canonical()}
+
+
+def other_features(library: Library, options: dict[str, Any]) -> str | None:
+    """Return the features that are to be read where they are not the library's own."""
+    features = recipes.config_of(library, options).features
+    return features if features != library.features else None
 
 
 def check_network(name: str | None) -> None:
