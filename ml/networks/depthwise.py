@@ -6,7 +6,7 @@ over the frames, those of the inputs included, and one hidden layer reads all of
 are residual blocks of a depthwise and a pointwise convolution [1]_ with batch normalisation
 [2]_; each halves the number of frames. Mean and deviation as pooling are those of [3]_.
 
-It has some 20,000 parameters where the study's has millions, so that it is fitted in seconds
+It has some 30,000 parameters where the study's has millions, so that it is fitted in seconds
 and may be cross-fitted: every track is learnt from, and thresholds are tuned out of fold. It
 reads the features `timbral`, and any others that it is given.
 

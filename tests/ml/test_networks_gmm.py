@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy.stats import norm
@@ -96,3 +100,13 @@ def test_impossible_options_are_refused(option):
     plan = plan_of(NETWORK, TrainingConfig(options=(option,)))
     with pytest.raises(ParameterError, match="components must be"):
         NETWORK.fit(summary_data(), plan, Watch())
+
+
+def test_naming_networks_never_imports_scikit_learn():
+    code = """
+import sys
+from ml.networks import features_for, names
+assert [features_for(name, "own") for name in names()].count("timbral") == 3
+assert not {"sklearn", "threadpoolctl", "scipy", "tensorflow"} & set(sys.modules), "imported"
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])
