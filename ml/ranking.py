@@ -38,16 +38,23 @@ def weighted_average_precision(scores: Floats, positives: Bools, weights: Floats
     float (n_weightings,); nan where no positive, or no negative, has weight.
     """
     order = np.argsort(-scores, kind="stable")
-    ranked = scores[order]
-    ends = np.append(np.flatnonzero(np.diff(ranked)), len(ranked) - 1)
+    ranked, chosen = scores[order], positives[order]
+    if not chosen.any():
+        return np.full(weights.shape[1], np.nan)
+    # Only scores that a positive has make a step: what lies between them is summed at once.
+    is_end = np.append(np.diff(ranked) != 0, True)
+    step_of = np.append(0, np.cumsum(is_end)[:-1])
+    steps, first = np.unique(step_of[chosen], return_index=True)
+    ends = np.flatnonzero(is_end)[steps]
     weights = weights[order]
-    seen = np.cumsum(weights, axis=0)[ends]
-    found = np.cumsum(weights * positives[order][:, None], axis=0)[ends]
+    reached, after = weights[: ends[-1] + 1], weights[ends[-1] + 1 :].sum(axis=0)
+    seen = np.cumsum(np.add.reduceat(reached, np.append(0, ends[:-1] + 1), axis=0), axis=0)
+    gained = np.add.reduceat(weights[chosen], first, axis=0)
+    found = np.cumsum(gained, axis=0)
     precision = np.divide(found, seen, out=np.zeros_like(found), where=seen > 0)
-    steps = np.diff(found, axis=0, prepend=0.0)
     total = found[-1]
-    usable = (total > 0) & (total < seen[-1])
-    area = (steps * precision).sum(axis=0)
+    usable = (total > 0) & (total < seen[-1] + after)
+    area = (gained * precision).sum(axis=0)
     return np.divide(area, total, out=np.full(len(total), np.nan), where=usable)
 
 

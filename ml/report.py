@@ -142,20 +142,18 @@ def _draws(
 ) -> tuple[dict[str, Floats], Floats]:
     """Return the headlines (B,) and the AP of each label (n_labels, B) of every resample."""
     weights = record_weights(record, n_resamples, seed)
-    label_ap = mean_over_parts(record, _label_ap, weights)
-    stacked = mean_over_parts(record, _headlines, weights)
-    return dict(zip(HEADLINES, stacked, strict=True)), label_ap
+    found = mean_over_parts(record, _part_draws, weights)
+    headlines, label_ap = found[: len(HEADLINES)], found[len(HEADLINES) :]
+    return dict(zip(HEADLINES, headlines, strict=True)), label_ap
 
 
-def _label_ap(part: EvaluationRecord, weights: Floats) -> Floats:
-    return label_average_precision(part.probabilities, part.reference, weights)
-
-
-def _headlines(part: EvaluationRecord, weights: Floats) -> Floats:
+def _part_draws(part: EvaluationRecord, weights: Floats) -> Floats:
+    """Return the headlines and below them the AP of each label, (4 + n_labels, B)."""
+    label_ap = label_average_precision(part.probabilities, part.reference, weights)
     found = headline_figures(
-        part.probabilities, part.reference, part.cuts, part.constant, weights
+        part.probabilities, part.reference, part.cuts, part.constant, weights, label_ap
     )
-    return np.stack([found[name] for name in HEADLINES])
+    return np.concatenate([np.stack([found[name] for name in HEADLINES]), label_ap])
 
 
 def _interval(name: str, values: Floats, figure: float | None) -> list[float] | None:

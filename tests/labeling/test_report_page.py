@@ -219,7 +219,8 @@ class TestChoice:
         other = ModelVersion.objects.exclude(state="champion").get()
         curator.post(f"/models/{planted.library.slug}/{other.number}/use/")
         assert ModelVersion.objects.get(state="champion") == other
-        assert Job.objects.filter(kind="rank", state="queued").exists()
+        follows = Job.objects.get(state="queued")
+        assert [follows.kind, *follows.arguments["then"]][-1] == "rank"
 
     def test_a_promotion_shows_its_interval(self, planted, curator):
         train(planted.library, "--seed", "1")
