@@ -21,7 +21,12 @@ import numpy.typing as npt
 from ml.curves import curve_of
 from ml.errors import ParameterError
 from ml.evaluation_record import EvaluationRecord
-from ml.metrics import MINIMUM_TRACKS_TO_COMPARE, resampling_weights, scorable_labels
+from ml.metrics import (
+    MINIMUM_TRACKS_TO_COMPARE,
+    centred_bounds,
+    resampling_weights,
+    scorable_labels,
+)
 from ml.ranking import Floats
 from ml.resampling import HEADLINES, headline_figures, label_average_precision
 from ml.types import LabelMatrix
@@ -223,13 +228,11 @@ def known(value: float) -> float | None:
 def difference(
     first: float | None, other: float | None, first_draws: Floats, other_draws: Floats
 ) -> dict[str, float | None]:
-    """Difference other - first with its 95 % percentile interval; all None where unknown."""
+    """Difference other - first with its 95 % interval; all None where unknown."""
     if first is None or other is None:
         return {"difference": None, "lo": None, "hi": None}
-    gaps = other_draws - first_draws
-    gaps = gaps[np.isfinite(gaps)]
-    low, high = np.percentile(gaps, [2.5, 97.5]) if len(gaps) else (np.nan, np.nan)
-    return {"difference": other - first, "lo": known(low), "hi": known(high)}
+    low, high = centred_bounds(other_draws - first_draws, other - first) or (None, None)
+    return {"difference": other - first, "lo": low, "hi": high}
 
 
 def differences(first: Drawn, other: Drawn) -> dict[str, dict[str, float | None]]:

@@ -17,7 +17,7 @@ from ml.comparison import Drawn, Side, common, draw, told_apart
 from ml.diagnosis import NO_BETTER, SAME_ACCURACY
 from ml.evaluation_record import EvaluationRecord
 from ml.experiment_store import StoredRun
-from ml.metrics import centred_interval
+from ml.metrics import centred_bounds, centred_interval
 from ml.ranking import Floats
 from ml.report import build_report
 from ml.types import LabelMatrix
@@ -206,15 +206,9 @@ def _mean_difference(pairs: list[tuple[Drawn, Drawn]], name: str) -> dict[str, f
             draws.append(b.draws[name] - a.draws[name])
     if not gaps:
         return {"difference": None, "lo": None, "hi": None}
-    # As in `ml.metrics.centred_interval`: a resampled AP leans upwards where positives are few,
-    # more so for the run that ranks worse, so the percentiles are moved to the difference.
     gap = float(np.mean(gaps))
-    low, middle, high = np.nanpercentile(np.mean(draws, axis=0), [2.5, 50, 97.5])
-    return {
-        "difference": gap,
-        "lo": float(gap + low - middle),
-        "hi": float(gap + high - middle),
-    }
+    low, high = centred_bounds(np.mean(draws, axis=0), gap) or (None, None)
+    return {"difference": gap, "lo": low, "hi": high}
 
 
 def _mean_draws(records: list[EvaluationRecord]) -> dict[str, Floats]:

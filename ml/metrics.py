@@ -254,18 +254,21 @@ def centred_interval(values: Floats, figure: float | None) -> list[float] | None
     -------
     [low, high] within [0, 1], or None where nothing can be said.
     """
+    bounds = centred_bounds(values, figure)
+    return None if bounds is None else [max(0.0, bounds[0]), min(1.0, bounds[1])]
+
+
+def centred_bounds(values: Floats, figure: float | None) -> tuple[float, float] | None:
+    """Return (low, high) of `centred_interval` for a figure of any range, such as a difference.
+
+    The lean differs between two models, the one that ranks worse leaning more, so it does not
+    cancel in their difference.
+    """
     known = values[np.isfinite(values)]
     if figure is None or len(known) == 0:
         return None
     low, middle, high = np.percentile(known, [2.5, 50, 97.5])
-    return [float(max(0.0, figure + low - middle)), float(min(1.0, figure + high - middle))]
-
-
-def _percentiles(values: Floats) -> list[float] | None:
-    known = values[~np.isnan(values)]
-    if len(known) == 0:
-        return None
-    return [float(value) for value in np.percentile(known, [2.5, 97.5])]
+    return float(figure + low - middle), float(figure + high - middle)
 
 
 def paired_bootstrap(
@@ -278,7 +281,7 @@ def paired_bootstrap(
     n_resamples: int = 1_000,
     seed: int = 0,
 ) -> dict[str, float | None]:
-    """Difference a - b of one statistic with its 95 % percentile interval.
+    """Difference a - b of one statistic with its 95 % interval (see `centred_bounds`).
 
     Both are computed on the same resamples, so what the tracks have in common cancels.
 
@@ -313,9 +316,9 @@ def paired_bootstrap(
         return a - b
 
     blocks = resampling_weights(labels.n_tracks, groups, n_resamples, seed)
-    bounds = _percentiles(np.concatenate([differences(weights) for weights in blocks]))
-    low, high = bounds or (None, None)
+    values = np.concatenate([differences(weights) for weights in blocks])
     observed = float(differences(np.ones((labels.n_tracks, 1)))[0])
+    low, high = centred_bounds(values, observed) or (None, None)
     return {"difference": observed, "lo": low, "hi": high}
 
 

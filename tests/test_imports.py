@@ -63,8 +63,17 @@ def test_a_worker_loads_tensorflow_only_inside_of_a_task(tmp_path):
 
 @pytest.mark.parametrize(
     "module",
-    ["types", "errors", "agreement", "metrics", "acquisition", "splits", "simulation", "report"]
-    + ["comparison"],
+    [
+        "types",
+        "errors",
+        "agreement",
+        "metrics",
+        "acquisition",
+        "splits",
+        "simulation",
+        "report",
+        "comparison",
+    ],
 )
 def test_the_numpy_half_of_ml_stays_light(module, tmp_path):
     assert loaded_by(f"import ml.{module}", tmp_path) == []
