@@ -10,8 +10,11 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3 python; do \
 	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 PYTEST := $(BIN)/python -m pytest -q
-# Every test of the data model and of the workers also runs on PostgreSQL, with Redis.
-ON_SERVERS := tests/labeling tests/workers tests/e2e
+# Each process has a data folder and a database of its own; a file's tests stay together.
+TEST_PROCESSES ?= 2
+AT_ONCE := $(PYTEST) -m "not faults" -n $(TEST_PROCESSES) --dist loadfile
+# These start servers, workers and browsers that need the processors themselves: one by one.
+ALONE := tests/workers/test_supervisor.py tests/workers/test_compose.py tests/e2e
 export AUDIOTAG_TEST_POSTGRES_URL ?= postgres://postgres@127.0.0.1:5432/postgres
 export AUDIOTAG_TEST_REDIS_URL ?= redis://127.0.0.1:6379/9
 
@@ -42,9 +45,12 @@ run: $(VENV)/runtime.stamp ## Set up, make and train the demo, start everything;
 
 .PHONY: test
 test: $(VENV)/dev.stamp ## All tests on SQLite, then those with a database on PostgreSQL and Redis
-	$(PYTEST) -m "not faults"
+	$(AT_ONCE) $(ALONE:%=--ignore=%)
+	$(PYTEST) -m "not faults" $(ALONE)
 	@if $(BIN)/python -m tests.servers; then \
-		AUDIOTAG_DATABASE_URL="$$AUDIOTAG_TEST_POSTGRES_URL" $(PYTEST) -m "not faults" $(ON_SERVERS); \
+		export AUDIOTAG_DATABASE_URL="$$AUDIOTAG_TEST_POSTGRES_URL"; set -x; \
+		$(AT_ONCE) tests/labeling tests/workers $(ALONE:%=--ignore=%); \
+		$(PYTEST) -m "not faults" $(ALONE); \
 	elif [ "$${CI:-}" = true ]; then \
 		echo "in CI the tests on PostgreSQL and Redis must not be skipped" >&2; exit 1; \
 	else \

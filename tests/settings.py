@@ -1,7 +1,8 @@
 """The settings of a test run: the same ones, in a data folder of the run's own.
 
 pytest-django reads the settings before any conftest is loaded, so the folder is chosen here. A
-process that a test starts inherits it, or is given another one.
+process that a test starts inherits it, or is given another one. Each process of pytest-xdist
+takes a folder of its own, as pytest-django gives it a database of its own.
 """
 
 from __future__ import annotations
@@ -9,11 +10,12 @@ from __future__ import annotations
 import os
 import tempfile
 
-if "AUDIOTAG_TEST_RUN" not in os.environ:
-    os.environ["AUDIOTAG_TEST_RUN"] = "1"
+_OWNER = os.environ.get("PYTEST_XDIST_WORKER", "main")
+if os.environ.get("AUDIOTAG_TEST_RUN") != _OWNER:
+    os.environ["AUDIOTAG_TEST_RUN"] = _OWNER
     os.environ["AUDIOTAG_DATA"] = tempfile.mkdtemp(prefix="audiotag-test-")
 
-from audiotag_site.settings import *  # noqa: F403
+from audiotag_site.settings import *  # noqa: E402, F403
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 REST_FRAMEWORK = REST_FRAMEWORK | {"TEST_REQUEST_DEFAULT_FORMAT": "json"}  # noqa: F405
