@@ -264,7 +264,6 @@ class TestProcesses:
         assert "audio2@%h" in audio.command
 
 
-@pytest.mark.timeout(180)
 def test_one_signal_stops_web_workers_and_schedule(mark, tmp_path):
     """The real command: everything answers, one SIGINT, nothing is left."""
     with socket.socket() as free:
@@ -283,7 +282,7 @@ def test_one_signal_stops_web_workers_and_schedule(mark, tmp_path):
         process_group=0,
     )
     try:
-        until(lambda: healthy(port), seconds=120)
+        until(lambda: healthy(port), seconds=180)
         assert len(marked(mark)) >= 12
         process.send_signal(signal.SIGINT)
         output = io.StringIO(process.communicate(timeout=60)[0]).read()
