@@ -191,6 +191,27 @@ def cancel(job: Job) -> None:
         Job.objects.filter(pk=job.pk, state=Job.State.RUNNING).update(cancel_requested=True)
 
 
+def can_help_to_retry(ended: Iterable[Job]) -> set[int]:
+    """Return the ids of those that failed, were not asked again, and could end otherwise.
+
+    Left out are imports, whose own page starts them again, and what was refused for what was
+    asked (`bad_input`): the same request would be refused again.
+    """
+    failed = {
+        _retry_key(job): job.pk
+        for job in ended
+        if job.state == Job.State.FAILED
+        and job.kind != JobKind.IMPORT
+        and not job.result.get("bad_input")
+    }
+    asked_again = Job.objects.filter(key__in=failed).values_list("key", flat=True)
+    return set(failed.values()) - {failed[key] for key in asked_again}
+
+
+def _retry_key(job: Job) -> str:
+    return f"retry:{job.uid.hex}"
+
+
 def retry(job: Job) -> Job:
     """Ask again for what failed or was cancelled: a new job with the same arguments.
 
@@ -200,7 +221,7 @@ def retry(job: Job) -> Job:
     again = enqueue(
         job.kind,
         library=job.library,
-        key=f"retry:{job.uid.hex}",
+        key=_retry_key(job),
         arguments=dict(job.arguments),
         by_id=job.by_id,
     )

@@ -65,12 +65,14 @@ def _context(request: HttpRequest, library: Library) -> dict[str, object]:
     page = Paginator(all_jobs, _ON_A_PAGE).get_page(request.GET.get("page"))
     open_kinds = {job.kind for job in page if job.state in Job.OPEN}
     served = jobs.queues_served()
+    may_act = has_role(request.user, library, Role.CURATOR)
     return {
         "jobs_page": page,
+        "retryable": jobs.can_help_to_retry(page) if may_act else set(),
         "has_open": bool(open_kinds),
         "unserved": sorted({jobs.queue_of(kind) for kind in open_kinds} - served),
         "no_worker": not served - {jobs.SCHEDULER},
-        "may_act": has_role(request.user, library, Role.CURATOR),
+        "may_act": may_act,
     }
 
 

@@ -129,7 +129,34 @@ class TestActions:
         job = make_job(make_library("other"))
         assert curator.post(f"/jobs/house/{job.pk}/cancel/").status_code == 404
 
+    def test_retry_is_offered_once_and_only_where_it_can_help(self, curator, library):
+        job = make_job(library, state="failed", reason="the worker died 3 times")
+        retry = f"/jobs/house/{job.pk}/retry/"
+        assert retry in page(curator)
+        curator.post(retry)
+        assert retry not in page(curator)
+
+    @pytest.mark.parametrize(
+        "fields",
+        [
+            {"state": "done"},
+            {"state": "cancelled"},
+            {"state": "failed", "kind": "import"},
+            {"state": "failed", "result": {"bad_input": True}},
+        ],
+    )
+    def test_retry_is_not_offered_where_it_cannot(self, curator, library, fields):
+        make_job(library, **fields)
+        assert "Retry" not in page(curator)
+
+    def test_cancelled_is_said_once(self, curator, library):
+        make_job(library, state="cancelled", reason="cancelled")
+        assert page(curator, "rows/").count("cancelled") == 1
+
     def test_an_annotator_sees_no_buttons(self, client, library):
         make_job(library)
+        make_job(library, state="failed")
         client.force_login(make_user(library=library, role="annotator"))
-        assert "Cancel" not in page(client)
+        html = page(client)
+        assert "Cancel" not in html
+        assert "Retry" not in html
