@@ -1,9 +1,9 @@
 """Gives back the space of what nobody will read again, every night or by command.
 
-A turn of the loop leaves a model, a snapshot, an array of predictions and several jobs. Rows
-that tell the history stay (models, runs, snapshots, decisions); what goes is their files. A
-model or snapshot without a file has a blank name in its row, which is what pages and roll-back
-look at.
+A turn of the loop leaves a model with the record of its evaluation, a snapshot, an array of
+predictions and several jobs. Rows that tell the history stay (models, evaluations, runs,
+snapshots, decisions); what goes is their files. A row whose files are gone has a blank name of
+them, which is what pages and roll-back look at.
 
 A file that somebody reads is never removed. Its name is taken from the row first, then what is
 wanted is looked up once more: who came before the first step is seen by the second, as an open
@@ -28,8 +28,9 @@ from django.db import transaction
 from django.db.models import ForeignObjectRel, Q, QuerySet
 from django.utils import timezone
 
-from labeling.loop import importing, registering, turning
+from labeling.loop import importing, registering, reporting, turning
 from labeling.models import (
+    Evaluation,
     ImportBatch,
     Job,
     JobChunk,
@@ -41,6 +42,7 @@ from labeling.models import (
     Snapshot,
     TrainingRun,
 )
+from ml.evaluation_record import FILE_NAME
 from ml.weights import MODEL_FILE, WEIGHTS_FILE
 
 logger = logging.getLogger(__name__)
@@ -50,7 +52,7 @@ ENDED = (Job.State.DONE, Job.State.FAILED, Job.State.CANCELLED)
 _YOUNG = timedelta(days=1)
 _ROWS = 500
 #: What goes with a job, or stays without it; whatever else refers to a job keeps it.
-_LET_GO = (JobChunk, TrainingRun)
+_LET_GO = (Evaluation, JobChunk, TrainingRun)
 
 
 @dataclass
@@ -58,6 +60,7 @@ class Pruned:
     """What was removed, or would be: numbers of things, and the bytes of their files."""
 
     models: int = 0
+    evaluations: int = 0
     snapshots: int = 0
     prediction_sets: int = 0
     jobs: int = 0
@@ -75,6 +78,7 @@ def prune(library: Library | None = None, *, is_dry_run: bool = False) -> Pruned
     found = Pruned()
     for one in [library] if library is not None else Library.objects.all():
         gone = _prune_models(one, found, is_dry_run=is_dry_run)
+        _prune_evaluations(one, gone, found, is_dry_run=is_dry_run)
         _prune_snapshots(one, gone, found, is_dry_run=is_dry_run)
         _prune_predictions(one, found, is_dry_run=is_dry_run)
         _prune_jobs(one, found, is_dry_run=is_dry_run)
@@ -91,16 +95,37 @@ def prune(library: Library | None = None, *, is_dry_run: bool = False) -> Pruned
 def kept_models(library: Library) -> set[int]:
     """Return the models whose files stay, by id.
 
-    The one in use, every one that was ever put in use, the newest, and what open jobs name.
+    The one in use and the one before it, the newest that were ever put in use, as many of the
+    newest that never were, and what open jobs name.
     """
-    used = library.promotions.exclude(kind=PromotionEvent.Kind.REFUSED)
-    newest = library.models.order_by("-number")[: max(0, settings.KEEP_MODELS)]
+    most = _most_kept()
+    newest = library.models.order_by("-number")
+    used = Q(pk__in=_ever_used(library).values("model_version"))
     asked = library.models.filter(number__in=_asked_for(library, "model"))
-    champion = library.models.filter(state=ModelVersion.State.CHAMPION)
-    kept = set(used.values_list("model_version_id", flat=True))
-    return kept.union(
-        *(rows.values_list("pk", flat=True) for rows in (newest, asked, champion))
+    return _in_use_and_before(library).union(
+        newest.filter(used).values_list("pk", flat=True)[:most],
+        newest.exclude(used).values_list("pk", flat=True)[:most],
+        asked.values_list("pk", flat=True),
     )
+
+
+def _most_kept() -> int:
+    return max(0, settings.KEEP_MODELS)
+
+
+def _ever_used(library: Library) -> QuerySet[PromotionEvent]:
+    """Return the events that put a model in use, the newest first."""
+    return library.promotions.exclude(kind=PromotionEvent.Kind.REFUSED)
+
+
+def _in_use_and_before(library: Library) -> set[int]:
+    """Return the model in use and the one that it took the place of, by id."""
+    champion = registering.champion_of(library)
+    if champion is None:
+        return set()
+    event = _ever_used(library).filter(model_version=champion).first()
+    before = event.previous_id if event is not None else None
+    return {champion.pk} if before is None else {champion.pk, before}
 
 
 def _prune_models(library: Library, found: Pruned, *, is_dry_run: bool) -> set[int]:
@@ -118,13 +143,18 @@ def _prune_models(library: Library, found: Pruned, *, is_dry_run: bool) -> set[i
         )
     for name in doomed.values():
         found.models += 1
-        folder = Path(settings.MODEL_ROOT) / name
-        for file in (WEIGHTS_FILE, MODEL_FILE):
-            found.bytes += _remove(folder / file, is_dry_run=is_dry_run)
-        if not is_dry_run:
-            with suppress(OSError):  # whatever else is in it tells the history
-                folder.rmdir()
+        found.bytes += _empty(name, (WEIGHTS_FILE, MODEL_FILE), is_dry_run=is_dry_run)
     return set(doomed)
+
+
+def _empty(name: str, files: Iterable[str], *, is_dry_run: bool) -> int:
+    """Remove these files of a folder of models, and the folder once it is empty."""
+    folder = Path(settings.MODEL_ROOT) / name
+    size = sum(_remove(folder / file, is_dry_run=is_dry_run) for file in files)
+    if not is_dry_run:
+        with suppress(OSError):  # something else is in it
+            folder.rmdir()
+    return size
 
 
 def _take(
@@ -142,6 +172,44 @@ def _asked_for(library: Library, name: str) -> list[int]:
     """Return the numbers that open jobs name in this argument."""
     arguments = library.jobs.filter(state__in=Job.OPEN).values_list("arguments", flat=True)
     return [one[name] for one in arguments if isinstance(one.get(name), int)]
+
+
+# --- evaluations ----------------------------------------------------------------------------
+
+
+def kept_evaluations(library: Library, gone: Iterable[int] = ()) -> set[int]:
+    """Return the evaluations whose records stay, by id, where these models are gone.
+
+    Those of models with files, the newest cross-validations, and those of open jobs: one that
+    compares its runs reads their records at its end.
+    """
+    without_files = library.models.filter(Q(folder="") | Q(pk__in=list(gone)))
+    of_runs = library.evaluations.filter(run__isnull=False).exclude(
+        run__in=without_files.values("run")
+    )
+    folds = library.evaluations.filter(run__isnull=True).order_by("-pk")
+    asked = library.evaluations.filter(job__state__in=Job.OPEN)
+    return set(of_runs.values_list("pk", flat=True)).union(
+        folds.values_list("pk", flat=True)[: _most_kept()],
+        asked.values_list("pk", flat=True),
+    )
+
+
+def _prune_evaluations(
+    library: Library, gone: set[int], found: Pruned, *, is_dry_run: bool
+) -> None:
+    kept = kept_evaluations(library, gone)
+    doomed = {
+        row.pk: row.folder
+        for row in library.evaluations.exclude(folder="")
+        if row.pk not in kept
+    }
+    if not is_dry_run:
+        _take(Evaluation.objects.all(), "folder", doomed, lambda: kept_evaluations(library))
+    for name in doomed.values():
+        found.evaluations += 1
+        files = (FILE_NAME, reporting.REPORT_FILE)
+        found.bytes += _empty(name, files, is_dry_run=is_dry_run)
 
 
 # --- snapshots ------------------------------------------------------------------------------
@@ -190,11 +258,7 @@ def kept_predictions(library: Library) -> set[int]:
     The one in use and the one before it, those that ranked the live round and the one before
     it, and what open jobs name.
     """
-    kept: set[int | None] = set()
-    champion = registering.champion_of(library)
-    if champion is not None:
-        event = champion.promotions.exclude(kind=PromotionEvent.Kind.REFUSED).first()
-        kept |= {champion.pk, event.previous_id if event else None}
+    kept: set[int | None] = {*_in_use_and_before(library)}
     for state in (Round.State.LIVE, Round.State.RETIRED):
         last = library.rounds.filter(state=state).order_by("-number").first()
         kept.add(last.model_version_id if last else None)
@@ -237,6 +301,7 @@ def _prune_jobs(library: Library | None, found: Pruned, *, is_dry_run: bool) -> 
             continue
         with transaction.atomic():
             TrainingRun.objects.filter(job__in=part).update(job=None)
+            Evaluation.objects.filter(job__in=part).update(job=None)
             found.job_chunks += JobChunk.objects.filter(job__in=part).delete()[0]
             found.jobs += Job.objects.filter(pk__in=part).delete()[0]
 

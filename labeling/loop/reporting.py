@@ -172,6 +172,7 @@ def folder_of(evaluation: Evaluation) -> Path:
 
 def record_of(evaluation: Evaluation) -> EvaluationRecord:
     """Read the record of an evaluation, or say why that cannot be."""
+    check_kept(evaluation)
     try:
         return read_record(folder_of(evaluation) / FILE_NAME, evaluation.sha256)
     except RecordFileError as error:
@@ -187,6 +188,26 @@ def report_of(evaluation: Evaluation) -> Report:
     if kept.get("format") == FORMAT and kept.get("record") == evaluation.sha256:
         return kept
     return {"record": evaluation.sha256, **build_report(record_of(evaluation))}
+
+
+def check_kept(evaluation: Evaluation) -> None:
+    """Refuse an evaluation whose record was removed: without a folder it has no files."""
+    if not evaluation.folder:
+        name = name_of(evaluation)
+        raise BadInput(
+            f"the evaluation record of {name[0].lower()}{name[1:]} was removed to save space, "
+            "its curves, labels and mistakes are gone: train again to have one like it"
+        )
+
+
+def is_record_gone(version: ModelVersion) -> bool:
+    """Say whether the evaluation record of a model was there and was removed to save space."""
+    return Evaluation.objects.filter(run=version.run_id, folder="").exists()
+
+
+def with_records(library: Library) -> QuerySet[Evaluation]:
+    """Return the evaluations of which a report can be shown."""
+    return evaluations(library).exclude(folder="")
 
 
 def evaluations(library: Library) -> QuerySet[Evaluation]:
@@ -209,6 +230,7 @@ def find(
         found, name, is_there = rows.filter(pk=pk or 0).first(), f"evaluation {pk}", False
     if found is None:
         raise BadInput(_why_not(library, name, run, is_there))
+    check_kept(found)
     return found
 
 

@@ -11,7 +11,7 @@ from django.urls import path
 from django.views.decorators.http import require_POST, require_safe
 
 from labeling import jobs
-from labeling.loop import turning
+from labeling.loop import reporting, turning
 from labeling.loop.errors import BadInput
 from labeling.models import Job, Library, Membership, TrainingRun
 from labeling.models.jobs import JobKind
@@ -34,7 +34,7 @@ def model_list(request: HttpRequest, library: Library) -> HttpResponse:
     context = {
         "rows": model_rows.rows_of(library),
         "history": history[:_HISTORY],
-        "cross_validations": library.evaluations.filter(run=None)[:_FOLDS_SHOWN],
+        "cross_validations": reporting.with_records(library).filter(run=None)[:_FOLDS_SHOWN],
         "troubles": model_rows.troubles(library),
         "networks": networks.names(),
         **recipes.context_of(request, library),

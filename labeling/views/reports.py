@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, QueryDict
-from django.shortcuts import get_object_or_404, render
+from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import path
 from django.views.decorators.http import require_safe
 
@@ -46,6 +47,7 @@ def _reported(request: HttpRequest, library: Library, version: ModelVersion) -> 
     except BadInput as error:
         return {
             "no_report": str(error),
+            "is_record_gone": reporting.is_record_gone(version),
             "labels": model_rows.label_rows(version),
             "course_of_run": model_rows.course_of(version.run),
         }
@@ -62,6 +64,11 @@ def _reported(request: HttpRequest, library: Library, version: ModelVersion) -> 
 def evaluation_detail(request: HttpRequest, library: Library, pk: int) -> HttpResponse:
     """Show a cross-validation: the same report, of models that were not kept."""
     evaluation = get_object_or_404(reporting.evaluations(library), pk=pk)
+    try:
+        reporting.check_kept(evaluation)
+    except BadInput as error:
+        messages.info(request, f"There is nothing left to show: {error}.")
+        return redirect("models", library.slug)
     try:
         report = reporting.report_of(evaluation)
     except BadInput as error:
@@ -97,7 +104,7 @@ def _number(text: str) -> int:
 @require_safe
 def compare(request: HttpRequest, library: Library) -> HttpResponse:
     """Set runs side by side on the tracks that all of them held out."""
-    offered = reporting.evaluations(library)[:_MOST_OFFERED]
+    offered = reporting.with_records(library)[:_MOST_OFFERED]
     shown: dict[str, Any] = {
         "offered": [(one, reporting.name_of(one)) for one in offered],
         "most": reporting.MOST_COMPARED,

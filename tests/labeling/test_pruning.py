@@ -6,6 +6,7 @@ import io
 import json
 import os
 import time
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,13 +14,16 @@ import numpy as np
 import pytest
 from django.conf import settings
 from django.core.management import CommandError, call_command
+from django.urls import reverse
 from django.utils import timezone
 
-from labeling.loop import featuring, predicting, pruning, registering, turning
+from labeling.loop import featuring, predicting, pruning, registering, reporting, turning
 from labeling.loop.errors import BadInput
 from labeling.loop.featuring import Located
 from labeling.loop.registering import Decision
+from labeling.loop.reporting import Measured
 from labeling.models import (
+    Evaluation,
     ImportBatch,
     Job,
     JobChunk,
@@ -33,6 +37,7 @@ from ml.types import TrainingConfig
 from tests.factories import make_library, make_user
 
 pytestmark = pytest.mark.django_db
+RECORD = ("evaluation.npz", "report.json")
 YES, NO = Decision(True, "good"), Decision(False, "bad")
 
 
@@ -71,7 +76,7 @@ def snapshot_of(library, settings, **over):
     return Snapshot.objects.create(library=library, **{**values, **over})
 
 
-def run_of(snapshot):
+def run_of(snapshot, job=None):
     return registering.start_run(
         snapshot,
         featuring.feature_set_of("audiotag"),
@@ -79,6 +84,7 @@ def run_of(snapshot):
         digest="d",
         facts={},
         versions={},
+        job=job,
     )
 
 
@@ -86,14 +92,37 @@ def run_of(snapshot):
 def make_model(library, settings):
     """Make a model with files and a snapshot of its own, put in use or refused."""
 
-    def make(decision=NO, snapshot=None):
-        run = run_of(snapshot or snapshot_of(library, settings))
+    def make(decision=NO, snapshot=None, job=None):
+        run = run_of(snapshot or snapshot_of(library, settings), job)
         folder = registering.folder_name(run)
         leave(settings.MODEL_ROOT, f"{folder}/weights.npz")
-        trained = registering.Trained(folder, "s", ["a"], [0.5], {}, {}, {})
+        measured = record_in(folder, settings)
+        trained = registering.Trained(folder, "s", ["a"], [0.5], {}, {}, {}, measured=measured)
         return registering.register(run, trained, decision)
 
     return make
+
+
+def record_in(folder, settings):
+    """Leave what stands for the record of an evaluation and its report."""
+    for name in RECORD:
+        leave(settings.MODEL_ROOT, f"{folder}/{name}")
+    return Measured(folder, "s", "h", "audit", 1, "good")
+
+
+def fold_of(library, settings, **over):
+    """Make a cross-validation with its files."""
+    number = library.evaluations.count()
+    measured = record_in(f"{library.slug}/folds-{number}", settings)
+    return reporting.register(library, "net", replace(measured, side="folds"), **over)
+
+
+def evaluations_with_files(library, settings):
+    rows = library.evaluations.exclude(folder="")
+    home = Path(settings.MODEL_ROOT) / library.slug
+    on_disk = {path for path in home.rglob("*.*") if path.name in RECORD}
+    assert on_disk == {reporting.folder_of(row) / name for row in rows for name in RECORD}
+    return set(rows)
 
 
 def numbers_with_files(library):
@@ -117,9 +146,26 @@ class TestModels:
         found = pruning.prune(library)
         assert numbers_with_files(library) == {2, 5, 7, 8}
         assert snapshots_with_files(library, settings) == {2, 5, 7, 8}
-        assert (found.models, found.snapshots, found.bytes) == (4, 4, 8 * len(b"something"))
+        assert (found.models, found.evaluations, found.snapshots) == (4, 4, 4)
+        assert found.bytes == 4 * 4 * len(b"something")
         assert library.models.count() == library.snapshots.count() == 8
         assert pruning.prune(library).as_json() == pruning.Pruned().as_json()
+
+    def test_of_those_put_in_use_the_newest_stay(self, library, make_model):
+        for decision in (YES, NO, YES, YES, NO, YES):
+            make_model(decision)
+        pruning.prune(library)
+        assert numbers_with_files(library) == {2, 4, 5, 6}
+
+    def test_the_one_in_use_and_the_one_before_it_stay(self, library, make_model, settings):
+        for decision in (YES, YES, YES, YES, NO):
+            make_model(decision)
+        registering.put_in_use(library.models.get(number=2))
+        registering.put_in_use(library.models.get(number=1))
+        settings.KEEP_MODELS = 0
+        pruning.prune(library)
+        assert numbers_with_files(library) == {1, 2}
+        registering.put_in_use(library.models.get(number=2))
 
     def test_one_rolled_back_to_stays(self, library, make_model):
         first = make_model(NO)
@@ -178,9 +224,9 @@ class TestModels:
         for decision in (NO, YES, NO, NO):
             make_model(decision)
         folder = registering.folder_of(library.models.get(number=1))
-        leave(folder, "report.json")
+        leave(folder, "notes.txt")
         pruning.prune(library)
-        assert [path.name for path in folder.iterdir()] == ["report.json"]
+        assert [path.name for path in folder.iterdir()] == ["notes.txt"]
 
     def test_folder_that_cannot_be_removed_is_left_to_the_sweep(
         self, library, make_model, monkeypatch
@@ -199,6 +245,71 @@ class TestModels:
         os.utime(folder, (1, 1))
         registering.sweep_models(library)
         assert not folder.exists()
+
+
+class TestEvaluations:
+    def test_go_with_the_files_of_their_model(self, library, make_model, settings):
+        for decision in (NO, YES, NO, NO):
+            make_model(decision)
+        folder = registering.folder_of(library.models.get(number=1))
+        assert pruning.prune(library).evaluations == 1
+        left = {row.run.model.number for row in evaluations_with_files(library, settings)}
+        assert left == {2, 3, 4}
+        assert not folder.exists()
+        assert Evaluation.objects.count() == 4
+
+    def test_newest_cross_validations_stay(self, library, make_model, settings):
+        other = fold_of(make_library("other"), settings)
+        make_model(YES)
+        folds = [fold_of(library, settings) for _ in range(4)]
+        make_model(NO)
+        assert pruning.prune().evaluations == 2
+        kept = {row for row in evaluations_with_files(library, settings) if row.run is None}
+        assert kept == set(folds[2:])
+        assert Evaluation.objects.get(pk=other.pk).folder
+        home = Path(settings.MODEL_ROOT) / "house"
+        assert len([path for path in home.iterdir() if path.name.startswith("folds-")]) == 2
+
+    def test_those_of_an_open_job_stay(self, library, settings, make_model):
+        settings.KEEP_MODELS = 0
+        jobs = [old_job(library, state) for state in ("done", "running")]
+        folds = [fold_of(library, settings, job=job) for job in jobs]
+        arm = make_model(NO, job=jobs[1])
+        assert pruning.prune(library).evaluations == 1
+        kept = evaluations_with_files(library, settings)
+        assert kept == {folds[1], Evaluation.objects.get(run__model=arm)}
+
+    def test_what_asks_for_one_that_is_gone_is_told_so(self, library, make_model, settings):
+        settings.KEEP_MODELS = 0
+        make_model(NO)
+        fold = fold_of(library, settings)
+        assert reporting.with_records(library).count() == 2
+        pruning.prune(library)
+        assert not reporting.with_records(library).exists()
+        for asked in ({"model": 1}, {"pk": fold.pk}):
+            with pytest.raises(BadInput, match="was removed to save space"):
+                reporting.find(library, **asked)
+        with pytest.raises(BadInput, match=f"cross-validation {fold.pk} was removed"):
+            reporting.report_of(Evaluation.objects.get(pk=fold.pk))
+
+    def test_pages_say_so(self, library, make_model, settings, client):
+        settings.KEEP_MODELS = 0
+        make_model(NO)
+        fold = fold_of(library, settings)
+        pruning.prune(library)
+        client.force_login(make_user(library=library, role="manager"))
+        page = client.get("/models/house/1/")
+        text = page.content.decode()
+        assert page.status_code == 200
+        assert "curves, confusions and mistakes are gone" in text
+        assert "No full report" not in text
+        assert f"/models/house/evaluations/{fold.pk}/" not in (
+            client.get("/models/house/").content.decode()
+        )
+        gone = client.get(reverse("evaluation", args=["house", fold.pk]), follow=True)
+        assert gone.redirect_chain == [("/models/house/", 302)]
+        assert "was removed to save space" in gone.content.decode()
+        assert client.get("/api/v1/libraries/house/models/1/report/").status_code == 404
 
 
 class TestSnapshots:
@@ -264,7 +375,10 @@ class TestPredictions:
         left = {row.model_version.number for row in PredictionSet.objects.all()}
         assert left == {1, 2, 4, 5}
 
-    def test_putting_a_model_in_use_again_asks_for_new_ones(self, library, make_model):
+    def test_putting_a_model_in_use_again_asks_for_new_ones(
+        self, library, make_model, settings
+    ):
+        settings.KEEP_MODELS = 4
         models = [make_model(YES) for _ in range(4)]
         for version in models:
             predict(version)
@@ -376,8 +490,10 @@ class TestJobs:
         ImportBatch.objects.create(
             library=library, file_name="a.csv", stored_as="a.csv", job=imported
         )
+        fold = fold_of(library, settings, job=old_job(library, kind=JobKind.EVALUATE))
         pruning.prune(library)
-        assert TrainingRun.objects.get().job is None
+        fold.refresh_from_db()
+        assert (TrainingRun.objects.get().job, fold.job) == (None, None)
         assert list(Job.objects.all()) == [imported]
 
     def test_new_answers_are_still_counted_from_the_last_training(self, library):
@@ -451,8 +567,9 @@ class TestCommand:
         wet = self.run()
         assert {**dry, "is_dry_run": False} == wet
         assert wet == {
-            "is_dry_run": False, "models": 1, "snapshots": 1, "prediction_sets": 3, "jobs": 1,
-            "job_chunks": 1, "uploads": 1, "bytes": wet["bytes"],
+            "is_dry_run": False, "models": 1, "evaluations": 1, "snapshots": 1,
+            "prediction_sets": 3, "jobs": 1, "job_chunks": 1, "uploads": 1,
+            "bytes": wet["bytes"],
         }  # fmt: skip
         assert wet["bytes"] > 3 * len(b"something")
 
