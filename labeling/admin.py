@@ -78,6 +78,14 @@ class Careful(ModelAdmin):
         return False
 
 
+class OfOneLibrary(Careful):
+    """What stays in its library: moved, it would tear from it all that refers to it."""
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        fixed = super().get_readonly_fields(request, obj)
+        return fixed if obj is None else (*fixed, "library")
+
+
 class Evidence(Careful):
     """What happened: to be read, never written."""
 
@@ -134,7 +142,7 @@ class MembershipAdmin(ModelAdmin):
 
 
 @register(Annotator)
-class AnnotatorAdmin(Careful):
+class AnnotatorAdmin(OfOneLibrary):
     list_display = ("name", "library", "kind", "user", "served", "created_at")
     list_filter = ("kind", "library")
     search_fields = ("name", "user__username")
@@ -166,7 +174,7 @@ class ReceiptAdmin(Evidence):
 
 # --- the catalogue ------------------------------------------------------------------------
 @register(Track)
-class TrackAdmin(Careful):
+class TrackAdmin(OfOneLibrary):
     list_display = ("key", "library", "title", "state", "is_audit", "split_group")
     list_filter = ("library", "state", "is_audit")
     search_fields = ("key", "title", "album", "isrc")

@@ -9,7 +9,7 @@ from django.contrib.auth.models import Permission
 from django.urls import reverse
 
 from labeling.admin import Evidence
-from labeling.models import Annotation, Answer, Judgement, Library, Track
+from labeling.models import Annotation, Annotator, Answer, Judgement, Library, Track
 from tests.factories import make_annotator, make_labels, make_library, make_track, make_user
 from tests.labeling.histories import offer, say
 
@@ -119,3 +119,21 @@ def test_pages_have_our_mark_and_no_script_that_our_policy_would_block(root):
 
 def test_the_index_names_uploads_in_english(root):
     assert "Import batches" in root.get(reverse("admin:index")).content.decode()
+
+
+@pytest.mark.parametrize("model", [Track, Annotator], ids=lambda model: model.__name__)
+def test_nobody_moves_a_row_to_another_library(model, root, event):
+    row = model._default_manager.get()
+    form = root.get(address(model, "change", row.pk)).context["adminform"].form
+    assert "library" not in form.fields
+    data = {name: value for name, value in form.initial.items() if value is not None}
+    data |= {"library": make_library("other").pk}
+    data |= {"title": "New"} if model is Track else {"kind": "model"}
+    assert root.post(address(model, "change", row.pk), data).status_code == 302
+    row.refresh_from_db()
+    assert row.library.slug == "studio"
+    assert "New" in row.title if model is Track else row.kind == "model"
+
+
+def test_a_new_annotator_is_given_a_library(root):
+    assert "library" in root.get(address(Annotator, "add")).context["adminform"].form.fields
