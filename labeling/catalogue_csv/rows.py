@@ -10,6 +10,7 @@ from functools import lru_cache
 from labeling.catalogue_csv.cells import plain
 from labeling.catalogue_csv.columns import FIELDS, Columns
 from labeling.catalogue_csv.lines import Unreadable
+from labeling.moments import EARLIEST
 from labeling.names import name_key, track_key
 
 KEY_LIMIT = 700
@@ -117,6 +118,13 @@ class _Reader:
         # A date of today may be a few hours ahead in another time zone.
         if moment > datetime.now(UTC) + timedelta(days=1):
             self.reject(place, f"{text[:40]!r} lies in the future: no answer was given then")
+            return None
+        if moment < EARLIEST:
+            self.reject(
+                place,
+                f"{text[:40]!r} is before {EARLIEST.year}: no answer was given then; leave the "
+                "cell empty where the moment is not known",
+            )
             return None
         return moment
 

@@ -22,6 +22,7 @@ from labeling.loop.answers import (
     FacetAnswer,
     Vocabulary,
     as_names,
+    check_moment,
     current_states,
     states_of,
 )
@@ -95,6 +96,8 @@ def record_annotation(submission: Submission) -> Recorded:
     """
     if not submission.answers:
         raise BadInput("an answer needs at least one label, or a facet marked as complete")
+    if submission.presentation is None:
+        check_moment(submission.answered_at)
     _check_offer(submission)
     if submission.expected_version is not None:
         repeated = _same_key(submission)

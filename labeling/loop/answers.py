@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
@@ -19,6 +20,7 @@ from labeling.models import (
     LabelSetMember,
     Library,
 )
+from labeling.moments import EARLIEST
 from labeling.names import name_key
 
 #: Names of what was said, by facet, or one flat list while names are unique.
@@ -54,6 +56,15 @@ class FacetState:
         if label_id in self.values:
             return self.values[label_id]
         return -1 if self.is_complete and label_id in self.on_offer else None
+
+
+def check_moment(said: datetime | None) -> None:
+    """Refuse an answer of before there were any."""
+    if said is not None and said < EARLIEST:
+        raise BadInput(
+            f"answered_at {said.date()} is before {EARLIEST.year}: no answer was given then; "
+            "leave it out for now"
+        )
 
 
 @dataclass

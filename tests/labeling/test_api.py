@@ -213,6 +213,23 @@ def test_a_moment_in_the_future_is_not_believed(ana, track, labels):
     assert Annotation.objects.get().answered_at <= timezone.now()
 
 
+def test_a_moment_before_there_were_answers_is_refused(ana, track, labels):
+    said = {"track": track.pk, "labels": ["Drone"]}
+    refused = submit(ana, **said, answered_at="1989-12-31T23:59:59Z")
+    assert refused.status_code == 400
+    assert "1989-12-31 is before 1990" in refused.json()["errors"][0]["message"]
+    assert not Annotation.objects.exists()
+    assert submit(ana, **said, answered_at="1990-01-01T00:00:00Z").status_code == 201
+    assert Annotation.objects.get().answered_at.year == 1990
+
+
+def test_an_answer_to_a_presentation_is_never_before_it(ana, track, labels):
+    shown = take(ana)
+    said = {"presentation": shown["presentation"], "track": track.pk, "labels": ["Drone"]}
+    assert submit(ana, **said, answered_at="1800-01-01T00:00:00Z").status_code == 201
+    assert Annotation.objects.get().answered_at == Presentation.objects.get().presented_at
+
+
 def test_a_blind_repeat_looks_like_an_audit_track(ana, library, labels):
     track = factories.make_track(library)
     user = library.memberships.get().user

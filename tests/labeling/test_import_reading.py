@@ -191,3 +191,14 @@ def test_an_answer_of_the_future_is_refused(tmp_path, db):
     report = importing.import_catalogue("lib", path, ImportOptions())
     assert (report["rows_rejected"], report["annotations_created"]) == (1, 1)
     assert "future" in report["errors"][0]["message"]
+
+
+def test_an_answer_before_there_were_any_is_refused(tmp_path, db):
+    path = tmp_path / "c.csv"
+    moments = ("1800-01-01", "1989-12-31T23:59:59", "1990-01-01")
+    rows = [f"{n}.mp3,Pop,ann,{moment}" for n, moment in enumerate(moments)]
+    path.write_text("\n".join(["filename,genre,annotator,annotated_at", *rows]))
+    report = importing.import_catalogue("lib", path, ImportOptions())
+    assert (report["rows_rejected"], report["annotations_created"]) == (2, 1)
+    assert [error["row"] for error in report["errors"]] == [2, 3]
+    assert "'1800-01-01' is before 1990" in report["errors"][0]["message"]
