@@ -9,7 +9,7 @@ what the mean over folds of macro AP varies with.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
@@ -44,8 +44,9 @@ class NetworkRow:
     Attributes
     ----------
     network, features : names. macro_ap : mean over the folds; interval : 95 %.
-    ratio : macro_ap over the constant's. difference : macro_ap less the reference's, with its
-        95 % interval; None for the reference itself, or where nothing can be said.
+    ratio : macro_ap over the constant's.
+    differences : by the name of a reference, `difference` (macro_ap less the reference's) and
+        its 95 % `interval`; both None for the reference itself, and where nothing can be said.
     bce_skill, macro_f1 : as in `ml.metrics.evaluate`.
     seconds_per_epoch : median over all epochs of all folds. epochs : how many those were.
     seconds : of the whole cross-validation. parameters : numbers that a trained network holds.
@@ -57,8 +58,7 @@ class NetworkRow:
     macro_ap: float | None
     interval: list[float] | None
     ratio: float | None
-    difference: float | None
-    difference_interval: list[float] | None
+    differences: dict[str, dict[str, Any]]
     bce_skill: float | None
     macro_f1: float | None
     seconds_per_epoch: float
@@ -78,7 +78,7 @@ def compare_networks(
     labels: LabelMatrix,
     groups: npt.NDArray[Any],
     *,
-    reference: str,
+    references: Sequence[str],
     n_folds: int = 5,
     seed: int = 0,
     on_progress: OnProgress | None = None,
@@ -88,15 +88,16 @@ def compare_networks(
 
     Parameters
     ----------
-    contenders : by the name that their row shall have. reference : one of these names.
+    contenders : by the name that their row shall have. references : some of these names.
     labels, groups, n_folds, seed : as in `ml.evaluation.cross_validate`.
 
     Raises
     ------
-    ParameterError : the reference is not among the contenders; else as `cross_validate`.
+    ParameterError : a reference is not among the contenders; else as `cross_validate`.
     """
-    if reference not in contenders:
-        raise ParameterError(f"the reference {reference!r} is not among {list(contenders)}")
+    for reference in references:
+        if reference not in contenders:
+            raise ParameterError(f"the reference {reference!r} is not in {list(contenders)}")
     found: dict[str, tuple[CrossValidation, list[float], float]] = {}
     for number, (name, one) in enumerate(contenders.items()):
         started, epochs = time.perf_counter(), list[float]()
@@ -110,39 +111,46 @@ def compare_networks(
             one.features, labels, groups, one.config, n_folds, seed, tell, should_stop
         )
         found[name] = outcome, epochs, time.perf_counter() - started
-    against = found[reference][0]
-    return [
-        _row(name, contenders[name], found[name], None if name == reference else against,
-             labels, groups, seed)
-        for name in contenders
-    ]  # fmt: skip
+    rows = []
+    for name, one in contenders.items():
+        differences = {
+            reference: _against(found[name][0], found[reference][0], labels, groups, seed)
+            for reference in references
+        }
+        rows.append(_row(name, one.config.features, found[name], differences))
+    return rows
+
+
+def _against(
+    ours: CrossValidation,
+    theirs: CrossValidation,
+    labels: LabelMatrix,
+    groups: npt.NDArray[Any],
+    seed: int,
+) -> dict[str, Any]:
+    if ours is theirs:
+        return {"difference": None, "interval": None}
+    return paired_within_folds(
+        ours.probabilities, theirs.probabilities, labels, groups, ours.fold_of, seed
+    )
 
 
 def _row(
     name: str,
-    contender: Contender,
+    features: str,
     found: tuple[CrossValidation, list[float], float],
-    against: CrossValidation | None,
-    labels: LabelMatrix,
-    groups: npt.NDArray[Any],
-    seed: int,
+    differences: dict[str, dict[str, Any]],
 ) -> NetworkRow:
     outcome, epochs, seconds = found
     metrics, constant = outcome.metrics, outcome.baseline["macro_ap"]
-    difference: dict[str, Any] = {"difference": None, "interval": None}
-    if against is not None:
-        difference = paired_within_folds(
-            outcome.probabilities, against.probabilities, labels, groups, outcome.fold_of, seed
-        )
     held = outcome.models[0].predictor.weights()
     return NetworkRow(
         network=name,
-        features=contender.config.features,
+        features=features,
         macro_ap=metrics["macro_ap"],
         interval=metrics["interval"]["macro_ap"],
         ratio=metrics["macro_ap"] / constant if metrics["macro_ap"] and constant else None,
-        difference=difference["difference"],
-        difference_interval=difference["interval"],
+        differences=differences,
         bce_skill=metrics["bce_skill"],
         macro_f1=metrics["macro_f1"],
         seconds_per_epoch=float(np.median(epochs)),
@@ -208,36 +216,40 @@ def _difference(
 
 # --- as text --------------------------------------------------------------------------------
 
-_HEAD = (
-    "network", "features", "macro AP", "95 %", "x constant", "difference", "95 %", "skill",
-    "tuned F1", "s an epoch", "epochs", "s in all", "parameters",
-)  # fmt: skip
+_LEFT = ("network", "features", "macro AP", "95 %", "x constant")
+_RIGHT = ("skill", "tuned F1", "s an epoch", "epochs", "s in all", "parameters")
 
 
-def as_markdown(rows: list[dict[str, Any]], reference: str, folds: int, seed: int) -> str:
+def as_markdown(
+    rows: list[dict[str, Any]], references: Sequence[str], folds: int, seed: int
+) -> str:
     """Return the rows (`NetworkRow.to_dict`) as a Markdown table with a line about it."""
+    middle = [text for name in references for text in (f"- `{name}`", "95 %")]
+    head = [*_LEFT, *middle, *_RIGHT]
     lines = [
         f"{rows[0]['n']} tracks, {rows[0]['labels_scored']} labels scored, {folds} folds by "
-        f"split group, seed {seed}. Difference: macro AP less that of `{reference}`, groups "
-        "resampled within folds. Epochs and seconds are over all folds and inner fits.",
+        f"split group, seed {seed}. Columns with a minus: macro AP less that of another "
+        "network, split groups resampled within folds. Seconds and epochs: all folds and fits.",
         "",
-        "| " + " | ".join(_HEAD) + " |",
-        "|---|---|" + "---:|" * (len(_HEAD) - 2),
+        "| " + " | ".join(head) + " |",
+        "|---|---|" + "---:|" * (len(head) - 2),
     ]
-    lines += ["| " + " | ".join(_cells(row, reference)) + " |" for row in rows]
+    lines += ["| " + " | ".join(_cells(row, references)) + " |" for row in rows]
     return "\n".join(lines) + "\n"
 
 
-def _cells(row: dict[str, Any], reference: str) -> list[str]:
-    is_reference = row["network"] == reference
+def _cells(row: dict[str, Any], references: Sequence[str]) -> list[str]:
+    differences = []
+    for name in references:
+        one = row["differences"][name]
+        differences += [_number(one["difference"], "+.3f"), _interval(one["interval"], "+.3f")]
     return [
         f"`{row['network']}`",
         f"`{row['features']}`",
         _number(row["macro_ap"]),
         _interval(row["interval"]),
         _number(row["ratio"], ".1f"),
-        "reference" if is_reference else _number(row["difference"], "+.3f"),
-        "" if is_reference else _interval(row["difference_interval"], "+.3f"),
+        *differences,
         _number(row["bce_skill"]),
         _number(row["macro_f1"]),
         _number(row["seconds_per_epoch"]),

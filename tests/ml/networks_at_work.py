@@ -78,10 +78,7 @@ def check_network(
     assert figures["macro_ap"] > above * constant["macro_ap"]
     assert figures["bce_skill"] > 0.2
     _check_files(model, held, folder / name)
-    short = replace(config, epochs=2)
-    again = [train(*task[:3], short).logits(held) for _ in range(2)]
-    np.testing.assert_allclose(*again, atol=atol)
-    _check_mask(features, labels, groups, short, atol)
+    _check_mask(features, labels, groups, replace(config, epochs=2), atol)
     asked = iter([False] * 2)
     with pytest.raises(CancelledError):
         train(*task, should_stop=lambda: next(asked, True))
@@ -98,10 +95,10 @@ def _check_files(model: TrainedModel, held: SelectedTracks, folder) -> None:
 
 
 def _check_mask(features, labels, groups, config, atol) -> None:
-    """Flip every answer that does not count: nothing may change."""
+    """Give the same outcome twice, also where all answers that do not count are flipped."""
     mask = np.random.default_rng(0).random(labels.labels.shape) < 0.7
     first, second = (
         train(features, LabelMatrix(values, mask), groups, config).logits(features)
         for values in (labels.labels, labels.labels ^ ~mask)
     )
-    np.testing.assert_allclose(first, second, atol=max(atol, 1e-4))
+    np.testing.assert_allclose(first, second, atol=atol)

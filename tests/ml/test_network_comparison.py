@@ -35,7 +35,7 @@ def compared():
         contenders,
         labels,
         groups,
-        reference="pooled-numpy",
+        references=["pooled-numpy", "deaf"],
         n_folds=4,
         on_progress=lambda number, at: told.append((number, at.fold)),
     )
@@ -44,13 +44,16 @@ def compared():
 
 def test_the_same_network_differs_by_nothing_and_a_deaf_one_by_much(compared):
     reference, same, deaf = compared[0]
-    assert reference.difference is None
-    assert reference.difference_interval is None
-    assert same.difference == 0
-    assert same.difference_interval == [0, 0]
+    nothing, zero = reference.differences["pooled-numpy"], same.differences["pooled-numpy"]
+    assert nothing == {"difference": None, "interval": None}
+    assert zero == {"difference": 0, "interval": [0, 0]}
     assert same.macro_ap == reference.macro_ap
-    assert deaf.difference == pytest.approx(deaf.macro_ap - reference.macro_ap)
-    assert deaf.difference_interval[1] < -0.2
+    less = deaf.differences["pooled-numpy"]
+    assert less["difference"] == pytest.approx(deaf.macro_ap - reference.macro_ap)
+    assert less["interval"][1] < -0.2
+    more = reference.differences["deaf"]
+    assert more["difference"] == pytest.approx(-less["difference"])
+    assert more["interval"][0] > 0.2
 
 
 def test_a_row_tells_what_was_done(compared):
@@ -67,12 +70,13 @@ def test_a_row_tells_what_was_done(compared):
 
 def test_the_table_has_a_line_for_each(compared):
     rows = [row.to_dict() for row in compared[0]]
-    lines = as_markdown(rows, "pooled-numpy", 4, 0).splitlines()
+    lines = as_markdown(rows, ["pooled-numpy", "deaf"], 4, 0).splitlines()
     assert "160 tracks, 4 labels scored, 4 folds" in lines[0]
     assert len(lines) == 4 + len(rows)
     assert len({line.count("|") for line in lines[2:]}) == 1
-    assert "| reference |" in lines[4]
-    assert "+0.000 .. +0.000" in lines[5]
+    assert "| - `pooled-numpy` | 95 % | - `deaf` | 95 % |" in lines[2]
+    assert "| - | - | +0." in lines[4]
+    assert "| +0.000 | +0.000 .. +0.000 |" in lines[5]
 
 
 def test_the_difference_is_the_mean_over_folds_of_the_folds_differences():
@@ -100,6 +104,6 @@ def test_it_stops_and_refuses_a_reference_that_is_not_there():
     features, labels, groups = planted_tracks(60)
     contenders = {"a": Contender(CONFIG, features)}
     with pytest.raises(ParameterError, match="reference"):
-        compare_networks(contenders, labels, groups, reference="b")
+        compare_networks(contenders, labels, groups, references=["b"])
     with pytest.raises(CancelledError):
-        compare_networks(contenders, labels, groups, reference="a", should_stop=lambda: True)
+        compare_networks(contenders, labels, groups, references=["a"], should_stop=lambda: True)

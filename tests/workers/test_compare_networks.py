@@ -69,7 +69,7 @@ def test_a_network_gets_the_features_that_it_is_made_for(library):
 
 def test_several_networks_stand_in_one_table(library, tmp_path):
     page = tmp_path / "page.md"
-    page.write_text(f"# Mine\n{BEGIN}\nold\n{END}\nThe end.\n")
+    page.write_text(f"# Mine\n{BEGIN}\nyesterday\n{END}\nThe end.\n")
     answer, _ = call(
         "compare_networks",
         *("--library", "sounds", "--networks", "knn,pooled-numpy", "--folds", "2"),
@@ -79,13 +79,14 @@ def test_several_networks_stand_in_one_table(library, tmp_path):
     knn, pooled = answer["networks"]
     assert (knn["network"], knn["features"]) == ("knn", "timbral")
     assert (pooled["network"], pooled["features"]) == ("pooled-numpy", "audiotag")
-    assert knn["difference"] is None
-    assert pooled["difference"] == pytest.approx(pooled["macro_ap"] - knn["macro_ap"])
+    assert knn["differences"]["knn"]["difference"] is None
+    less = pooled["differences"]["knn"]["difference"]
+    assert less == pytest.approx(pooled["macro_ap"] - knn["macro_ap"])
     assert {row["n"] for row in answer["networks"]} == {16}
     text = page.read_text()
     assert text.startswith(f"# Mine\n{BEGIN}\n16 tracks, ")
     assert text.endswith(f"{END}\nThe end.\n")
-    assert "old" not in text
+    assert "yesterday" not in text
     assert text.count("| `") == 2
 
 
@@ -100,7 +101,7 @@ def test_without_a_worker_it_says_what_waits(library):
     "wrong",
     [
         ("--networks", "knn,deep"),
-        ("--networks", "knn", "--reference", "gmm"),
+        ("--networks", "knn", "--references", "knn,gmm"),
         ("--folds", "1"),
         ("--seed", "-1"),
         ("--snapshot", "9"),

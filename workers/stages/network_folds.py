@@ -42,7 +42,7 @@ def compared(run: Run) -> dict[str, Any]:
         contenders,
         some.frozen.matrix.rows(rows),
         groups,
-        reference=asked["reference"],
+        references=asked["references"],
         n_folds=folds,
         seed=int(asked.get("seed") or 0),
         on_progress=_progress(run, list(contenders)),
@@ -50,7 +50,7 @@ def compared(run: Run) -> dict[str, Any]:
     )
     return {
         "networks": [row.to_dict() for row in found],
-        "reference": asked["reference"],
+        "references": asked["references"],
         "snapshot": some.snapshot.number,
         "folds": folds,
         "seed": int(asked.get("seed") or 0),

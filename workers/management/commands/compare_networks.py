@@ -15,7 +15,7 @@ from ml.networks import features_for, names
 from workers.management.chain import ChainCommand
 from workers.management.commands.train import check_network
 
-_KEYS = ("networks", "reference", "snapshot", "folds", "seed", "seconds")
+_KEYS = ("networks", "references", "snapshot", "folds", "seed", "seconds")
 #: What stands between these lines of a file is the table; the rest of the file is kept.
 BEGIN, END = "<!-- compare_networks: begin -->", "<!-- compare_networks: end -->"
 
@@ -28,7 +28,7 @@ class Command(ChainCommand):
         known = ", ".join(names())
         parser.add_argument("--networks", metavar="A,B,C", help=f"default: all: {known}")
         parser.add_argument(
-            "--reference", metavar="NAME", help="differences are to this; default: the first"
+            "--references", metavar="A,B", help="differences are to these; default: the first"
         )
         parser.add_argument("--snapshot", type=int, metavar="N", help="default: a new one")
         parser.add_argument("--folds", type=int, default=5, metavar="K")
@@ -74,13 +74,13 @@ class Command(ChainCommand):
 
 def checked(library: Library, options: dict[str, Any]) -> dict[str, Any]:
     """Return the arguments of the job, or refuse before anything is written."""
-    chosen = [name.strip() for name in (options["networks"] or "").split(",") if name.strip()]
-    chosen = list(dict.fromkeys(chosen)) or names()
+    chosen = _listed(options["networks"]) or names()
     for name in chosen:
         check_network(name)
-    reference = options["reference"] or chosen[0]
-    if reference not in chosen:
-        raise BadInput(f"--reference {reference} is not among {', '.join(chosen)}")
+    references = _listed(options["references"]) or chosen[:1]
+    for reference in references:
+        if reference not in chosen:
+            raise BadInput(f"the reference {reference} is not among {', '.join(chosen)}")
     if options["folds"] < 2 or options["seed"] < 0:
         raise BadInput("--folds must be at least 2 and --seed at least 0")
     number = options["snapshot"]
@@ -92,7 +92,7 @@ def checked(library: Library, options: dict[str, Any]) -> dict[str, Any]:
         raise BadInput(f"there is no folder {options['out'].parent}")
     return {
         "networks": chosen,
-        "reference": reference,
+        "references": references,
         "snapshot": number,
         "folds": options["folds"],
         "seed": options["seed"],
@@ -101,9 +101,17 @@ def checked(library: Library, options: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _listed(text: str | None) -> list[str]:
+    """Return the names of a list with commas, each once."""
+    names_given = (name.strip() for name in (text or "").split(","))
+    return list(dict.fromkeys(name for name in names_given if name))
+
+
 def table_of(answer: dict[str, Any]) -> str:
     """Return the answer's rows as Markdown."""
-    return as_markdown(answer["networks"], answer["reference"], answer["folds"], answer["seed"])
+    return as_markdown(
+        answer["networks"], answer["references"], answer["folds"], answer["seed"]
+    )
 
 
 def written(path: Path, table: str) -> None:
