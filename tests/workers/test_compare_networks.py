@@ -87,7 +87,7 @@ def test_several_networks_stand_in_one_table(library, tmp_path):
     assert text.startswith(f"# Mine\n{BEGIN}\n16 tracks, ")
     assert text.endswith(f"{END}\nThe end.\n")
     assert "yesterday" not in text
-    assert text.count("| `") == 2
+    assert text.count("\n| `") == 2
 
 
 def test_without_a_worker_it_says_what_waits(library):
