@@ -140,7 +140,9 @@ def _beside_present(row: ModelRow, present: ModelVersion | None) -> ModelRow:
     query = f"?model={present.number}&model={row.version.number}"
     address = reverse("compare_models", args=[row.version.library.slug]) + query
     words = "the same answers as" if mine == its else "other answers than"
-    return replace(row, measured_on=f"{words} model {present.number}", compare=address)
+    row = replace(row, measured_on=f"{words} model {present.number}")
+    has_records = row.version.run.evaluation.folder and present.run.evaluation.folder
+    return replace(row, compare=address) if has_records else row
 
 
 def answers_of(version: ModelVersion) -> str:

@@ -258,6 +258,17 @@ class TestEvaluations:
         assert not folder.exists()
         assert Evaluation.objects.count() == 4
 
+    def test_models_page_offers_no_comparison_without_them(self, library, make_model, client):
+        for decision in (NO, YES, NO, NO):
+            make_model(decision)
+        client.force_login(make_user(library=library, role="manager"))
+        assert "model=2&amp;model=1" in client.get("/models/house/").content.decode()
+        pruning.prune(library)
+        text = client.get("/models/house/").content.decode()
+        assert "model=2&amp;model=1" not in text
+        assert "model=2&amp;model=3" in text
+        assert text.count("the same answers as model 2") == 3
+
     def test_newest_cross_validations_stay(self, library, make_model, settings):
         other = fold_of(make_library("other"), settings)
         make_model(YES)
