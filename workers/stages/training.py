@@ -131,8 +131,9 @@ def prepare(library: Library, asked: dict[str, Any]) -> Prepared:
     found = featuring.located(library, feature_set, frozen.track_ids)
     if not len(found.track_ids):
         raise BadInput(
-            f"none of the {snapshot.tracks} tracks of {snapshot} has features: run "
-            f"extract_features --library {library.slug}"
+            f"none of the {snapshot.tracks} tracks of {snapshot} has the features "
+            f"{feature_set.name}: run extract_features --library {library.slug} "
+            f"--features {feature_set.name}"
         )
     return Prepared(
         library=library,
