@@ -16,6 +16,8 @@ Story = dict[str, Any]
 
 _COLOURS = ("#0f6b74", "#b06f00", "#a8302c", "#24693c", "#5b4b8a", "#6b6b64")
 _PARTS = ("recipes", "ablation")
+#: What the course shows of an epoch, by its name in `EpochReport`, and of its validation.
+COURSE = (("loss", "loss"), ("binary_accuracy", "accuracy"))
 
 
 def figures_of(story: Story, runs: Sequence[StoredRun]) -> dict[str, bytes]:
@@ -39,7 +41,7 @@ def _course(runs: Sequence[StoredRun]) -> bytes:
     figure = new_figure(3.1 * len(runs), 4.6)
     for place, run in enumerate(runs):
         history = run.held_out.history if run.held_out else ()
-        for line, (name, word) in enumerate((("loss", "loss"), ("accuracy", "accuracy"))):
+        for line, (name, word) in enumerate(COURSE):
             axes = figure.add_subplot(2, len(runs), line * len(runs) + place + 1)
             _curve(axes, history, name, "training", _COLOURS[1], "--")
             _curve(axes, history, f"validation_{name}", "validation", _COLOURS[0], "-")

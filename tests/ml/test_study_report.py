@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
 
 from ml.errors import CancelledError
+from ml.experiment_figures import COURSE
 from ml.experiment_files import write_report
 from ml.experiment_runner import RecipeTrial, Watcher, run_trials
 from ml.experiment_store import StoredRun
 from ml.experiment_text import gap, signature_blocks, verdicts
 from ml.experiments import Material
+from ml.networks.base import EpochReport
 from ml.pages import Heading, Picture, Table, Text, markdown, page
 from ml.recipes import AUDIOTAG
 from ml.selection_rules import SelectionRules
@@ -172,3 +174,8 @@ def test_a_page_is_the_same_in_both_languages():
     assert "<td>a|b</td>" in written
     assert 'src="data:image/png;base64,cG5n"' in written
     assert "<figure>" not in page(blocks, {})
+
+
+def test_the_course_shows_what_an_epoch_reports():
+    known = {field.name for field in fields(EpochReport)}
+    assert {prefix + name for name, _ in COURSE for prefix in ("", "validation_")} <= known
