@@ -12,10 +12,12 @@ import soundfile
 from django.core.management import CommandError, call_command
 
 from labeling.loop import recipes, turning
+from labeling.loop.errors import BadInput
 from labeling.models import FeatureRow, Library
 from labeling.models.jobs import JobKind
 from tests.planted_library import plant
 from workers.management.commands.compare_networks import BEGIN, END
+from workers.stages import training
 
 pytestmark = pytest.mark.django_db
 RATE_HZ = 44_100
@@ -137,3 +139,10 @@ def test_a_library_whose_network_has_features_of_its_own_turns_on_these():
     job = turning.request_training(library, "asked for")
     assert job.kind == JobKind.FEATURES
     assert job.arguments["features"] == "timbral"
+
+
+def test_missing_features_are_named_with_the_command_that_makes_them():
+    library = plant(12, 2).library
+    with pytest.raises(BadInput, match=f"extract_features --library {library.slug} "
+                       "--features timbral"):  # fmt: skip
+        training.prepare(library, {"network": "knn"})
