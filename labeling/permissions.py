@@ -62,13 +62,21 @@ def libraries_of(user: User) -> list[Library]:
 
 def library_for(user: User | AnonymousUser, slug: str, role: str) -> Library:
     """Return the library, or 404 to strangers (who need not know it exists), 403 to others."""
-    library = Library.objects.filter(slug=slug).first()
-    actual = role_in(user, library) if library is not None else None
-    if library is None or actual is None:
-        raise Http404(f"no library {slug!r} that you are a member of")
-    if not _includes(actual, role):
-        raise PermissionDenied(f"this needs the role {role} in {library.name}")
+    library = _library_seen(user, slug)
+    _check_role(user, library, role)
     return library
+
+
+def _library_seen(user: User | AnonymousUser, slug: str) -> Library:
+    library = Library.objects.filter(slug=slug).first()
+    if library is None or role_in(user, library) is None:
+        raise Http404(f"no library {slug!r} that you are a member of")
+    return library
+
+
+def _check_role(user: User | AnonymousUser, library: Library, role: str) -> None:
+    if not has_role(user, library, role):
+        raise PermissionDenied(f"this needs the role {role} in {library.name}")
 
 
 def check_ids(parameters: dict[str, Any]) -> None:
@@ -107,9 +115,11 @@ def library_page(role: str) -> Callable[[Page], Page]:
         @wraps(view)
         @login_required
         def guarded(request: HttpRequest, slug: str, *args: Any, **kwargs: Any) -> Any:
-            library = library_for(request.user, slug, role)
-            check_ids(kwargs)
+            library = _library_seen(request.user, slug)
+            # Before anything refuses: the frame of a 403 or 404 shows the member's areas too.
             request.library = library  # type: ignore[attr-defined]
+            _check_role(request.user, library, role)
+            check_ids(kwargs)
             return view(request, library, *args, **kwargs)
 
         guarded.required_role = role  # type: ignore[attr-defined]

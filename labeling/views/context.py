@@ -57,15 +57,22 @@ def shell(request: HttpRequest) -> dict[str, Any]:
 
 def areas_of(request: HttpRequest, library: Library) -> list[Area]:
     """Return the areas of the library that exist and that the user's role includes."""
-    role = role_in(request.user, library)
     found = []
     for part, name in AREAS:
         path = f"/{part}/{library.slug}/"
-        needed = _role_needed(path)
-        if role is None or needed is None or not _includes(role, needed):
-            continue
-        found.append(Area(path, name, request.path.startswith(path)))
+        if _may_open(request, library, part):
+            found.append(Area(path, name, request.path.startswith(path)))
     return found
+
+
+def _may_open(request: HttpRequest, library: Library, area: str) -> bool:
+    role, needed = role_in(request.user, library), _role_needed(f"/{area}/{library.slug}/")
+    return role is not None and needed is not None and _includes(role, needed)
+
+
+def _path_in(request: HttpRequest, library: Library, area: str) -> str:
+    """Return the address of the area in this library, of its tracks where the role is less."""
+    return f"/{area if _may_open(request, library, area) else 'tracks'}/{library.slug}/"
 
 
 def _role_needed(path: str) -> str | None:
@@ -88,7 +95,7 @@ def _switches(request: HttpRequest, current: Library | None) -> list[dict[str, A
     return [
         {
             "name": library.name,
-            "path": f"/{area}/{library.slug}/",
+            "path": _path_in(request, library, area),
             "is_here": current is not None and library.pk == current.pk,
             "is_synthetic": library.is_synthetic,
         }

@@ -109,3 +109,13 @@ def test_roles_see_their_areas(library, rf):
         names[role] = {area.name for area in areas_of(request, library)}
     assert names["annotator"] <= names["curator"] <= names["manager"]
     assert "Models" not in names["annotator"]
+
+
+@pytest.mark.parametrize(
+    ("address", "status"), [("/settings/tiny/", 403), (f"/tracks/tiny/{2**63}/", 404)]
+)
+def test_refusals_within_a_library_keep_its_areas(client, ana, library, address, status):
+    answer = client.get(address)
+    assert answer.status_code == status
+    assert 'href="/annotate/tiny/"' in answer.content.decode()
+    assert 'href="/settings/tiny/"' not in answer.content.decode()
