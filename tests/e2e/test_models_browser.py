@@ -53,7 +53,7 @@ def test_training_is_asked_for_watched_and_read(page):
     expect(page.get_by_text("the first usable model of this library")).to_be_visible()
     row.get_by_role("link", name="Model 1").click()
     expect(page.get_by_role("heading", name="Model 1")).to_be_visible()
-    expect(page.get_by_role("cell", name="Drone")).to_be_visible()
+    expect(page.locator("#labels").get_by_role("cell", name="Drone")).to_be_visible()
     assert page.locator("svg.chart").count() >= 2
     assert page.evaluate("window.violations") == []
 
