@@ -21,7 +21,7 @@ from ml.evaluation_record import EvaluationRecord, LabelName
 from ml.networks.base import OnEpoch, ShouldStop
 from ml.recipes import Recipe
 from ml.recording import HeldOut, epochs_of, record_of_model
-from ml.selection_rules import Annotators, Selected, SelectionRules, select
+from ml.selection_rules import Annotators, Selected, SelectionRules, any_of, select
 from ml.study import OTHERS
 from ml.track_features import SelectedTracks, TrackFeatures
 from ml.trained_model import TrainedModel
@@ -130,9 +130,8 @@ def under_names(
     values, mask = labels.labels[:, kept], labels.label_mask[:, kept]
     if not has_others:
         return LabelMatrix(values, mask)
-    beyond = [column for column, name in enumerate(names) if name not in chosen]
-    has = (labels.labels & labels.label_mask)[:, beyond].any(axis=1)
-    is_judged = has | labels.label_mask[:, beyond].all(axis=1)
+    beyond = np.flatnonzero([name not in chosen for name in names])
+    has, is_judged = any_of(labels, beyond)
     place = chosen.index(OTHERS)
     return LabelMatrix(
         np.insert(values, place, has, axis=1), np.insert(mask, place, is_judged, axis=1)

@@ -19,6 +19,7 @@ from ml.study import OTHERS
 from ml.types import Hashed, LabelMatrix, require_choice
 
 IndexArray = npt.NDArray[np.intp]
+BoolArray = npt.NDArray[np.bool_]
 
 Annotators = Literal["all", "legacy", "current"]
 Negatives = Literal["first-use", "closed", "open"]
@@ -97,13 +98,22 @@ def fold_others(
     kept, beyond = _ranked(labels, names, top)
     if len(beyond) == 0:
         return labels, tuple(names)
-    has = (labels.labels & labels.label_mask)[:, beyond].any(axis=1)
-    is_judged = has | labels.label_mask[:, beyond].all(axis=1)
+    has, is_judged = any_of(labels, beyond)
     folded = LabelMatrix(
         np.column_stack([labels.labels[:, kept], has]),
         np.column_stack([labels.label_mask[:, kept], is_judged]),
     )
     return folded, (*(names[column] for column in kept), OTHERS)
+
+
+def any_of(labels: LabelMatrix, columns: IndexArray) -> tuple[BoolArray, BoolArray]:
+    """Return (has, is_judged), both (n_tracks,), of a label that stands for several columns.
+
+    A track has it if it has any of them. That is judged where it has one, or where all of them
+    were judged.
+    """
+    has = np.asarray(_positives(labels)[:, columns].any(axis=1))
+    return has, np.asarray(has | labels.label_mask[:, columns].all(axis=1))
 
 
 def drop_others(
@@ -137,7 +147,7 @@ def _ranked(
     return np.sort(order[:top]), np.sort(order[top:])
 
 
-def _positives(labels: LabelMatrix) -> npt.NDArray[np.bool_]:
+def _positives(labels: LabelMatrix) -> BoolArray:
     return np.asarray(labels.labels & labels.label_mask)
 
 
