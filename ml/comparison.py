@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from ml.curves import curve_of
 from ml.errors import ParameterError
-from ml.evaluation_record import EvaluationRecord
+from ml.evaluation_record import EvaluationRecord, LabelName
 from ml.metrics import (
     MINIMUM_TRACKS_TO_COMPARE,
     centred_bounds,
@@ -119,18 +119,7 @@ def compare(
         "message": message,
         "runs": [_run(drawn, number, labels) for number in range(len(records))],
         "labels": [
-            {
-                "uid": label.uid,
-                "name": label.name,
-                "facet": label.facet,
-                "support": int((labels.labels & labels.label_mask)[:, index].sum()),
-                "ap": [one.label_ap[index] for one in drawn],
-                "differences": [
-                    _label_difference(drawn[0], one, index) if number else None
-                    for number, one in enumerate(drawn)
-                ],
-            }
-            for index, label in enumerate(names)
+            _label_row(label, index, labels, drawn) for index, label in enumerate(names)
         ],
         "precision_recall": {
             label.uid: [_curve(side, labels, index) for side in sides]
@@ -269,6 +258,23 @@ def paired_differences(
     constant = np.broadcast_to(prior, labels.labels.shape)
     drawn = draw([first, other], labels, constant, groups, n_drawn)
     return differences(drawn[0], drawn[1])
+
+
+def _label_row(
+    label: LabelName, index: int, labels: LabelMatrix, drawn: list[Drawn]
+) -> dict[str, Any]:
+    """Return one label's support, and its AP in every run with the difference to the first."""
+    return {
+        "uid": label.uid,
+        "name": label.name,
+        "facet": label.facet,
+        "support": int((labels.labels & labels.label_mask)[:, index].sum()),
+        "ap": [one.label_ap[index] for one in drawn],
+        "differences": [
+            _label_difference(drawn[0], one, index) if number else None
+            for number, one in enumerate(drawn)
+        ],
+    }
 
 
 def _label_difference(first: Drawn, other: Drawn, index: int) -> dict[str, float | None]:
