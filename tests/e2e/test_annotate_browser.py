@@ -436,6 +436,32 @@ def test_when_all_is_judged_the_page_says_so(page):
     expect(page.locator("#empty")).to_be_hidden()
 
 
+#: The server is asked for the next track before the last answer reaches it, and is heard after.
+ASKED_TOO_EARLY = """() => {
+  const real = window.fetch;
+  let isAsked;
+  const asked = new Promise((resolve) => { isAsked = resolve; });
+  const isSaved = () => !Object.keys(localStorage).some((key) => key.includes("/outbox/"));
+  window.fetch = async (url, how) => {
+    if (url.endsWith("/annotations/")) await asked;
+    const told = await real(url, how);
+    if (!url.endsWith("/queue/next/")) return told;
+    isAsked();
+    while (!isSaved()) await new Promise((resolve) => setTimeout(resolve, 5));
+    return told;
+  };
+}"""
+
+
+def test_what_the_server_said_before_the_last_answer_is_not_the_end(page):
+    for _ in range(7):
+        answer(page, "d")
+    all_saved(page)
+    page.evaluate(ASKED_TOO_EARLY)
+    press(page, "d", "Enter")
+    expect(page.locator("#empty")).to_be_visible()
+
+
 def test_odd_names_are_only_names(page, library):
     odd = ["<script>alert(1)</script>", "‮gnp.exe", "x" * 200, "a\nb", "<img src=x onerror=a()>"]
     for track, title in zip(Track.objects.order_by("id"), odd, strict=False):

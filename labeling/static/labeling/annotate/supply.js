@@ -20,6 +20,7 @@ export class Supply {
   #waiting = [];
   #seen = new Set();
   #asking = null;
+  #isWanted = false;
   state = "ready"; // or none, offline, session, refused
 
   constructor({ api, here, heartbeatS, onState }) {
@@ -74,10 +75,19 @@ export class Supply {
     return this.#waiting.length < AHEAD;
   }
 
-  // Lease what is wanting; return when it is known what there is.
+  // Lease what is wanting; return when it is known what there is. Called while it asks, it asks
+  // once more: what it is about to be told may be older than the answer that just arrived.
   refill() {
-    this.#asking ??= this.#ask().finally(() => { this.#asking = null; });
+    this.#isWanted = true;
+    this.#asking ??= this.#askWhileWanted().finally(() => { this.#asking = null; });
     return this.#asking;
+  }
+
+  async #askWhileWanted() {
+    while (this.#isWanted) {
+      this.#isWanted = false;
+      await this.#ask();
+    }
   }
 
   async #ask() {
