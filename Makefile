@@ -13,8 +13,8 @@ PYTEST := $(BIN)/python -m pytest -q
 # Each process has a data folder and a database of its own; a file's tests stay together.
 TEST_PROCESSES ?= 2
 AT_ONCE := $(PYTEST) -m "not faults" -n $(TEST_PROCESSES) --dist loadfile
-# These start servers, workers and browsers that need the processors themselves: one by one.
-ALONE := tests/workers/test_supervisor.py tests/workers/test_compose.py tests/e2e
+# These start servers, workers and browsers that need the processors too: after the others.
+SERVERS := tests/workers/test_supervisor.py tests/workers/test_compose.py tests/e2e
 export AUDIOTAG_TEST_POSTGRES_URL ?= postgres://postgres@127.0.0.1:5432/postgres
 export AUDIOTAG_TEST_REDIS_URL ?= redis://127.0.0.1:6379/9
 
@@ -45,12 +45,12 @@ run: $(VENV)/runtime.stamp ## Set up, make and train the demo, start everything;
 
 .PHONY: test
 test: $(VENV)/dev.stamp ## All tests on SQLite, then those with a database on PostgreSQL and Redis
-	$(AT_ONCE) $(ALONE:%=--ignore=%)
-	$(PYTEST) -m "not faults" $(ALONE)
+	$(AT_ONCE) $(SERVERS:%=--ignore=%)
+	$(AT_ONCE) $(SERVERS)
 	@if $(BIN)/python -m tests.servers; then \
 		export AUDIOTAG_DATABASE_URL="$$AUDIOTAG_TEST_POSTGRES_URL"; set -x; \
-		$(AT_ONCE) tests/labeling tests/workers $(ALONE:%=--ignore=%); \
-		$(PYTEST) -m "not faults" $(ALONE); \
+		$(AT_ONCE) tests/labeling tests/workers $(SERVERS:%=--ignore=%); \
+		$(AT_ONCE) $(SERVERS); \
 	elif [ "$${CI:-}" = true ]; then \
 		echo "in CI the tests on PostgreSQL and Redis must not be skipped" >&2; exit 1; \
 	else \
