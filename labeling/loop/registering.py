@@ -1,7 +1,8 @@
 """Runs, the models that come of them, and which one is in use.
 
 A new model is put in use unless it is plainly worse than the present one on audit tracks that
-neither was trained on. Every decision is an event with the figures that made it.
+neither was trained on; one that nothing has measured is not put in use by itself. Every
+decision is an event with the figures that made it.
 """
 
 from __future__ import annotations
@@ -55,7 +56,11 @@ NOT_JUDGED = (
     "no audit track with features was judged yet, so nothing can be measured: label tracks of "
     "the audit stratum, they come up in everybody's queue"
 )
-
+UNMEASURED = (
+    "nothing has measured it, as no audit track with features was judged yet: it waits here. "
+    "Label tracks of the audit stratum, they come up in everybody's queue, or put it in use by "
+    "hand on the Models page"
+)
 
 STRANGE = (
     "it knows a label that the library does not have (such as Others): it is there to be "

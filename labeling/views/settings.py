@@ -63,6 +63,9 @@ class SettingsForm(forms.ModelForm):
         widgets = {
             name: forms.NumberInput(attrs={"step": "0.01"}) for name in (*SHARES, "audit_share")
         }
+        help_texts = {
+            "audit_share": "To measure with. At 0 no model is ever put in use by itself.",
+        }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

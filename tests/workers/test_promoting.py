@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from labeling.loop import registering
+from labeling.loop import registering, turning
 from labeling.models import Label, ModelVersion, PromotionEvent, Track, TrainingRun
 from tests.answers import say
 from tests.factories import make_annotator, make_labels
@@ -110,15 +110,28 @@ def test_what_has_left_the_audit_side_since_is_not_learnt_from():
 
 
 @pytest.mark.parametrize("n_audit", [0, 4])
-def test_newer_answers_decide_while_no_audit_track_was_judged(n_audit):
+def test_what_no_audit_track_has_measured_waits_for_a_person(n_audit):
     planted = plant(n_audit=n_audit, answers=False)
     catalogue(planted, range(n_audit, 60))
-    assert round_of(planted.library)["model_version"] == 1
+    answer = round_of(planted.library)
+    assert (answer["model_version"], answer["promoted"]) == (1, False)
+    assert refusal() == ("refused", registering.UNMEASURED)
+    assert sum(answer["queue"].values()) > 0
+    first = ModelVersion.objects.get()
+    turning.roll_back(first)
     catalogue(planted, range(10, 30), annotator=make_annotator(planted.library), shift=1)
     answer = round_of(planted.library)
+    assert (answer["model_version"], answer["promoted"]) == (2, False)
+    assert registering.champion_of(planted.library) == first
+
+
+def test_first_audit_answers_let_the_next_model_in():
+    planted = plant(answers=False)
+    catalogue(planted, range(16, 60))
+    assert not round_of(planted.library)["promoted"]
+    catalogue(planted, range(2))
+    answer = round_of(planted.library)
     assert (answer["model_version"], answer["promoted"]) == (2, True)
-    event = PromotionEvent.objects.first()
-    assert event.reason.startswith("0 audit tracks can be compared, too few")
 
 
 def test_model_whose_files_are_lost_is_trained_anew():

@@ -287,9 +287,13 @@ def decide(model: TrainedModel, trained: Trained, prepared: Prepared) -> Decisio
     """Compare the model with the one in use, where that can be done.
 
     A model of labels that the library does not have is for comparison: nobody could answer it.
+    One that no audit track has measured waits for a person: what nobody has looked at may be
+    no better than answering the label frequencies.
     """
     if strangers := recipes.strangers(prepared.library, prepared.uids):
         return Decision(False, registering.STRANGE, {"strangers": strangers})
+    if not trained.metrics["n"]:
+        return Decision(False, registering.UNMEASURED, {"n": 0})
     champion = registering.champion_of(prepared.library)
     if champion is None:
         return registering.decide_first(trained, int(model.is_learnt.sum()))
