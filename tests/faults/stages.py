@@ -18,7 +18,6 @@ from tests.faults.sound import plant_catalogue
 
 #: More than any job here is killed; that a job ends after few deaths is tested elsewhere.
 ATTEMPTS = 60
-SLUGS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
 
 class Stage(ABC):
@@ -67,7 +66,7 @@ class Stage(ABC):
 
     def import_one(self, *, n_labelled=None) -> str:
         """Import a catalogue of its own; the probe that this asks for is left to the test."""
-        slug = SLUGS[len(self.libraries)]
+        slug = f"catalogue-{len(self.libraries) + 1}"
         folder = self.house.folder / "audio" / slug
         table = plant_catalogue(folder, self._recordings, self.n_tracks, n_labelled=n_labelled)
         self.house.manage(
