@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from pathlib import Path
 
 import numpy as np
 
+from labeling.loop.reporting import REPORT_FILE
 from labeling.models import (
     AudioFile,
+    Evaluation,
     FeatureRow,
     FeatureSet,
     ModelVersion,
@@ -17,6 +20,7 @@ from labeling.models import (
     Snapshot,
     TrainingRun,
 )
+from ml.evaluation_record import FILE_NAME, read_record
 from ml.feature_store import FeatureStore, ShardRow, config_folder
 from ml.prediction_store import PredictionArray
 from ml.types import FeatureConfig
@@ -57,6 +61,7 @@ class Ledger:
         return {
             *self._features(),
             *self._models(),
+            *self._evaluations(),
             *self._snapshots(),
             *self._predictions(),
             *self._peaks(),
@@ -78,6 +83,13 @@ class Ledger:
         for version in self.rows(ModelVersion).all():
             read_model(self.folder / "models" / version.folder, version.sha256)
             yield from (f"models/{version.folder}/{n}" for n in (WEIGHTS_FILE, MODEL_FILE))
+
+    def _evaluations(self):
+        for row in self.rows(Evaluation).all():
+            home = self.folder / "models" / row.folder
+            read_record(home / FILE_NAME, row.sha256)
+            assert json.loads((home / REPORT_FILE).read_text())["record"] == row.sha256
+            yield from (f"models/{row.folder}/{n}" for n in (FILE_NAME, REPORT_FILE))
 
     def _snapshots(self):
         import hashlib
@@ -127,6 +139,8 @@ class Ledger:
             done.values_list("pk", flat=True)
         )
         assert versions.filter(state="champion").count() == 1
+        measured = self.rows(Evaluation).values_list("run_id", flat=True)
+        assert sorted(measured) == sorted(done.values_list("pk", flat=True))
 
     def check_predictions(self) -> None:
         """One set for each model that has any."""
