@@ -17,7 +17,7 @@ from labeling.loop.errors import BadInput
 from labeling.models import Facet, Label, LabelAlias, Library, TaxonomyChange
 from labeling.permissions import Role, has_role, library_page
 from labeling.views.fields import text_in, whole_number
-from labeling.views.label_keys import check_hotkey, reserved_in_words
+from labeling.views.label_keys import assign_keys, check_hotkey, reserved_in_words
 
 _CHANGES_SHOWN = 30
 
@@ -29,12 +29,19 @@ def page(request: HttpRequest, library: Library) -> HttpResponse:
     facets = []
     for facet in Facet.objects.filter(library=library):
         labels = list(facet.labels.select_related("merged_into").prefetch_related("aliases"))
-        rows = [{"label": label, "yes": used.get(label.pk, 0)} for label in labels]
+        on_offer = [label for label in labels if _is_on_offer(label)]
         facets.append(
             {
                 "facet": facet,
-                "on_offer": [row for row in rows if _is_on_offer(row["label"])],
-                "retired": [row for row in rows if not _is_on_offer(row["label"])],
+                "on_offer": [
+                    {"label": label, "key": key, "yes": used.get(label.pk, 0)}
+                    for label, key in zip(on_offer, assign_keys(on_offer), strict=True)
+                ],
+                "retired": [
+                    {"label": label, "yes": used.get(label.pk, 0)}
+                    for label in labels
+                    if not _is_on_offer(label)
+                ],
             }
         )
     context = {
@@ -46,9 +53,8 @@ def page(request: HttpRequest, library: Library) -> HttpResponse:
     return render(request, "labeling/taxonomy.html", context)
 
 
-def _is_on_offer(label: object) -> bool:
-    found = cast(Label, label)
-    return found.is_active and found.merged_into_id is None
+def _is_on_offer(label: Label) -> bool:
+    return label.is_active and label.merged_into_id is None
 
 
 def _changes(library: Library, label: Label | None = None) -> list[TaxonomyChange]:

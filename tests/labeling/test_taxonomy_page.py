@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 from django.urls import reverse
 
@@ -57,6 +59,8 @@ def test_page_shows_facets_labels_keys_and_definitions(world):
     taxonomy_effects.describe(world.drone, definition="One <held> sound.", hotkey="D")
     body = world.body("taxonomy")
     assert "<kbd>d</kbd>" in body
+    # The page gives the others theirs, the same ones as on the desk.
+    assert re.findall(r"<kbd class=\"muted\"[^>]*>(.)</kbd>", body) == ["a", "r"]
     assert "One &lt;held&gt; sound." in body
     assert "instrumentation" in body
 
