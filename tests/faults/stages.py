@@ -167,7 +167,7 @@ def kill_workers(stage: Stage, kills: int, rng: random.Random, course_s: float) 
     """Kill a worker with its children `kills` times while it works.
 
     The moments are spread over the course of a job, one in each part of it. A kill that found
-    nothing under way is not counted.
+    nothing under way is not counted; it shows how long a job takes by now.
     """
     toll = Toll()
     queue = jobs.queue_of(stage.kind)
@@ -186,7 +186,15 @@ def kill_workers(stage: Stage, kills: int, rng: random.Random, course_s: float) 
             toll.moments_s.append(round(moment_s, 2))
         else:
             toll.missed += 1
+            course_s = _course_s(stage.asked[-1].pk, stage) or course_s
     return toll
+
+
+def _course_s(pk: int, stage: Stage) -> float:
+    """Return how long a job took in its one attempt; 0 where it took more than one."""
+    job = stage.house.jobs.get(pk=pk)
+    took_one = job.attempts == 1 and job.finished_at is not None
+    return (job.finished_at - job.started_at).total_seconds() if took_one else 0.0
 
 
 def _is_at_work(stage: Stage, worker, since) -> bool:
@@ -202,7 +210,7 @@ def undisturbed(stage: Stage) -> float:
     (job,) = stage.house.ended(stage.asked)
     stage.house.kill(worker)
     assert (job.state, job.reason) == ("done", "")
-    return (job.finished_at - job.started_at).total_seconds()
+    return _course_s(job.pk, stage)
 
 
 def settle(stage: Stage, worker, ended: list[Job]) -> None:
