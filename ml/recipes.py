@@ -108,6 +108,9 @@ AUDIOTAG = Recipe(
     selection=SelectionRules(),
 )
 
+#: Recipes whose models are there to be compared with, not to be used.
+FOR_COMPARISON = frozenset({SEED_2019.name, SEED_NEXT.name})
+
 RECIPES: dict[str, Recipe] = {found.name: found for found in (SEED_2019, SEED_NEXT, AUDIOTAG)}
 
 

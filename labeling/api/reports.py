@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
+from django.contrib.auth.models import User
 from django.http import Http404
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -13,7 +14,7 @@ from rest_framework.response import Response
 from labeling.api.base import LibraryView
 from labeling.api.reading import known_parameters
 from labeling.api.serializers import ErrorBody
-from labeling.loop import reporting
+from labeling.loop import blinding, reporting
 from labeling.loop.errors import BadInput
 from labeling.models import Membership
 from labeling.permissions import MOST_ID
@@ -39,7 +40,16 @@ class ModelReport(LibraryView):
             evaluation = reporting.find(self.library, model=number)
         except BadInput as error:
             raise Http404(str(error)) from error
-        return Response(reporting.report_of(evaluation))
+        report = reporting.report_of(evaluation)
+        hidden = blinding.hidden_from(self.library, cast(User, request.user))
+        return Response({**report, "mistakes": self._shown(report["mistakes"], hidden)})
+
+    def _shown(self, mistakes: list[dict[str, Any]], hidden: set[int]) -> list[dict[str, Any]]:
+        """Take out what was answered of tracks that are before their annotator again."""
+        tracks = reporting.tracks_by_uid(self.library, (row["track_uid"] for row in mistakes))
+        unseen = {uid for uid, track in tracks.items() if track.pk in hidden}
+        nothing = {"positives": None, "is_positive": None}
+        return [row | nothing if row["track_uid"] in unseen else row for row in mistakes]
 
 
 class ModelComparison(LibraryView):

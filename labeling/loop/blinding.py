@@ -8,10 +8,11 @@ track is before them that they judged under an older guideline.
 
 from __future__ import annotations
 
+from django.contrib.auth.models import User
 from django.db.models import Q
 
 from labeling.loop.candidates import ASKED_AGAIN
-from labeling.models import Annotator, Presentation, QueueItem, Round, Track
+from labeling.models import Annotator, Library, Presentation, QueueItem, Round, Track
 from labeling.models.queue import Stratum
 
 
@@ -34,6 +35,11 @@ def hidden_tracks(annotator: Annotator | None) -> set[int]:
         reserved.values_list("track_id", flat=True)
     )
     return set(both)
+
+
+def hidden_from(library: Library, user: User) -> set[int]:
+    """Return the ids of the tracks whose earlier answers this user must not see now."""
+    return hidden_tracks(Annotator.objects.filter(library=library, user=user).first())
 
 
 def is_hidden(annotator: Annotator, track: Track) -> bool:

@@ -1,8 +1,6 @@
 """Runs, the models that come of them, and which one is in use.
 
-A new model is put in use unless it is plainly worse than the present one on audit tracks that
-neither was trained on; one that nothing has measured is not put in use by itself. Every
-decision is an event with the figures that made it.
+Every decision (`labeling.loop.promoting`) is an event with the figures that made it.
 """
 
 from __future__ import annotations
@@ -10,7 +8,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +21,7 @@ from django.utils import timezone
 
 from labeling.loop import reporting
 from labeling.loop.errors import BadInput
+from labeling.loop.promoting import ANY, Decision
 from labeling.loop.reporting import Measured
 from labeling.models import (
     FeatureSet,
@@ -34,8 +33,7 @@ from labeling.models import (
     Snapshot,
     TrainingRun,
 )
-from ml import metrics as figures_of
-from ml.types import LabelMatrix, TrainingConfig
+from ml.types import TrainingConfig
 from ml.weights import WEIGHTS_FILE
 
 Kind = PromotionEvent.Kind
@@ -56,25 +54,6 @@ NOT_JUDGED = (
     "no audit track with features was judged yet, so nothing can be measured: label tracks of "
     "the audit stratum, they come up in everybody's queue"
 )
-UNMEASURED = (
-    "nothing has measured it, as no audit track with features was judged yet: it waits here. "
-    "Label tracks of the audit stratum, they come up in everybody's queue, or put it in use by "
-    "hand on the Models page"
-)
-
-STRANGE = (
-    "it knows a label that the library does not have (such as Others): it is there to be "
-    "compared with, and never put in use by itself"
-)
-
-
-@dataclass(frozen=True)
-class Decision:
-    """Whether a model is put in use, why in plain words, and the figures behind it."""
-
-    is_promoted: bool
-    reason: str
-    figures: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -194,58 +173,11 @@ def version_of(library: Library, number: int | None = None) -> ModelVersion:
     return found
 
 
-def decide_first(trained: Trained, n_learnt: int) -> Decision:
-    """Decide on the first model of a library: anything usable is better than none."""
-    interval = (trained.metrics.get("interval") or {}).get("macro_ap")
-    constant = trained.baseline.get("macro_ap")
-    figures = {"macro_ap": trained.metrics.get("macro_ap"), "constant": constant}
-    if n_learnt == 0:
-        return Decision(False, "it learnt no label", figures)
-    if interval and constant is not None and interval[1] < constant:
-        return Decision(
-            False,
-            f"it ranks worse than guessing: macro AP {figures['macro_ap']:.3f}, a constant has "
-            f"{constant:.3f}",
-            figures,
-        )
-    return Decision(True, "the first usable model of this library", figures)
-
-
-def decide_against(
-    champion: ModelVersion,
-    candidate: npt.NDArray[Any],
-    in_use: npt.NDArray[Any],
-    labels: LabelMatrix,
-    groups: npt.NDArray[Any],
-) -> Decision:
-    """Compare two models on the tracks and labels that both can be judged on.
-
-    Refused only when the whole 95 % interval of the difference lies below zero.
-    """
-    n = int(labels.label_mask.any(axis=1).sum())
-    verdict = figures_of.is_plainly_worse(candidate, in_use, labels, groups=groups)
-    compared = figures_of.paired_bootstrap(candidate, in_use, labels, groups=groups)
-    figures = {"n": n, "against": champion.number, **compared}
-    if verdict is None or compared["difference"] is None:
-        return Decision(
-            True,
-            f"{n} audit tracks can be compared, too few to tell it from model "
-            f"{champion.number}: the newer answers decide",
-            figures,
-        )
-    span = (
-        f"macro AP {compared['difference']:+.3f} against model {champion.number} on {n} audit "
-        f"tracks (95 % between {compared['lo']:+.3f} and {compared['hi']:+.3f})"
-    )
-    if verdict:
-        return Decision(False, f"plainly worse: {span}", figures)
-    return Decision(True, f"not plainly worse: {span}", figures)
-
-
 def register(run: TrainingRun, trained: Trained, decision: Decision) -> ModelVersion:
     """Write the model of a run and put it in use or not, in the caller's transaction."""
     # Two runs that end at once take numbers one after the other.
-    library = Library.objects.select_for_update(no_key=True).get(pk=run.library_id)
+    library = _locked(run.library_id)
+    decision = _as_of_now(decision, champion_of(library))
     last = library.models.aggregate(n=Max("number"))["n"] or 0
     version = ModelVersion.objects.create(
         library=library,
@@ -283,6 +215,20 @@ def register(run: TrainingRun, trained: Trained, decision: Decision) -> ModelVer
     return version
 
 
+def _locked(library_id: int) -> Library:
+    """Hold the library against others who register a model or put one in use."""
+    return Library.objects.select_for_update(no_key=True).get(pk=library_id)
+
+
+def _as_of_now(decision: Decision, present: ModelVersion | None) -> Decision:
+    """Promote nothing over a model that it was not compared with."""
+    then, now = decision.against_id, present.pk if present else None
+    if not decision.is_promoted or then in (ANY, now):
+        return decision
+    reason = f"{present or 'no model'} was put in use while it was compared with another one"
+    return replace(decision, is_promoted=False, reason=reason)
+
+
 def _switch(
     version: ModelVersion, kind: str, reason: str, figures: dict[str, Any], by_id: int | None
 ) -> None:
@@ -318,9 +264,12 @@ def put_in_use(
 
     `why` is what the person says; `figures` how the two compare, where that is known.
     """
-    if version.state == ModelVersion.State.CHAMPION:
+    present = champion_of(_locked(version.library_id))
+    version.refresh_from_db(fields=["folder"])
+    if present == version:
         raise BadInput(f"model {version.number} is in use already")
-    present = champion_of(version.library)
+    if version.folder and not has_files(version):
+        raise BadInput(f"the files of model {version.number} are not where they should be")
     instead = f" instead of model {present.number}" if present else ""
     reason = f"put in use by hand{instead}{f': {why}' if why else ''}"
     try:
@@ -383,10 +332,11 @@ def _pruned(version: ModelVersion) -> str:
 def sweep_models(library: Library) -> list[str]:
     """Remove folders that no model names and no running run is about to fill."""
     home = Path(settings.MODEL_ROOT) / library.slug
-    known = set(library.models.values_list("folder", flat=True))
-    known |= set(library.evaluations.values_list("folder", flat=True))
+    # What runs now is read first: what it becomes meanwhile is a model or a record.
     running = library.runs.filter(state=TrainingRun.State.RUNNING)
-    known |= {folder_name(run) for run in running.select_related("library")}
+    known = {folder_name(run) for run in running.select_related("library")}
+    known |= set(library.models.values_list("folder", flat=True))
+    known |= set(library.evaluations.values_list("folder", flat=True))
     removed = []
     for folder in sorted(home.glob("*")) if home.is_dir() else []:
         name = f"{library.slug}/{folder.name}"

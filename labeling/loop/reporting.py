@@ -135,17 +135,28 @@ def label_names(library: Library, uids: Sequence[str]) -> tuple[LabelName, ...]:
     return tuple(LabelName(uid, *known.get(uid, (OTHERS, ""))) for uid in uids)
 
 
-def about_answers(library: Library, uids: npt.NDArray[np.bytes_]) -> Report:
-    """Say whose answers were learnt from, from when, and under which guideline versions."""
-    wanted = set(uids.tolist())
+def about_answers(
+    library: Library, uids: npt.NDArray[np.bytes_], track_ids: npt.NDArray[np.int64]
+) -> Report:
+    """Say whose answers were learnt from, from when, and under which guideline versions.
+
+    `uids` name the answers of a snapshot, `track_ids` the tracks learnt from: who judged
+    audit tracks alone has taught nothing.
+    """
+    wanted, learnt_from = set(uids.tolist()), set(track_ids.tolist())
     rows = Annotation.objects.filter(library=library).values_list(
-        "uid", "annotator__name", "annotator__kind", "answered_at", "guideline__number"
+        "uid",
+        "track_id",
+        "annotator__name",
+        "annotator__kind",
+        "answered_at",
+        "guideline__number",
     )
     people: Counter[tuple[str, str]] = Counter()
     days: list[str] = []
     guidelines: set[int] = set()
-    for uid, name, kind, at, guideline in rows.iterator(chunk_size=5_000):
-        if uid.hex.encode() not in wanted:
+    for uid, track_id, name, kind, at, guideline in rows.iterator(chunk_size=5_000):
+        if track_id not in learnt_from or uid.hex.encode() not in wanted:
             continue
         people[name, kind] += 1
         guidelines.add(guideline)

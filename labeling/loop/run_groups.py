@@ -8,7 +8,7 @@ from typing import Any
 
 from django.conf import settings
 
-from labeling.loop.registering import Decision
+from labeling.loop.promoting import Decision
 from labeling.loop.reporting import Measured
 from labeling.models import Job, Library, RunGroup
 from ml.comparison import compare

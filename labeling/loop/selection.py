@@ -93,6 +93,20 @@ class Selection:
         parts = (self.since, self.until, self.guidelines, self.sources, self.batches)
         return any(parts) or self.criteria != "all"
 
+    @property
+    def judges_itself(self) -> bool:
+        """Say whether answers were chosen, and the chosen ones alone measure.
+
+        The current curators' criteria are what a model is for: those measure any model.
+        """
+        is_chosen = (
+            any((self.annotators, self.since, self.until, self.guidelines))
+            or any((self.sources, self.batches))
+            or sorted(self.annotator_kinds) != sorted(LEARNT_FROM)
+            or self.criteria == "legacy"
+        )
+        return is_chosen and self.judged_by == "selected"
+
 
 def check(library: Library, selection: Selection) -> None:
     """Refuse what names something that is not there."""
@@ -152,7 +166,9 @@ def period(selection: Selection) -> tuple[datetime | None, datetime | None]:
     start, end = _day(selection.since), _day(selection.until)
     if start and end and start > end:
         raise BadInput(f"since {selection.since} lies after until {selection.until}")
-    return start, end + timedelta(days=1) if end else None
+    if end is None or end.date() == date.max:  # written for "open end"
+        return start, None
+    return start, end + timedelta(days=1)
 
 
 def _day(text: str) -> datetime | None:

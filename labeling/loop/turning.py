@@ -266,6 +266,14 @@ def open_training(library: Library) -> Job | None:
     return None
 
 
+def open_comparison(library: Library) -> Job | None:
+    """Return the job that compares criteria, or that such a comparison will follow."""
+    for job in library.jobs.filter(state__in=Job.OPEN).order_by("id"):
+        if JobKind.COMPARE in (job.kind, *job.arguments.get("then", [])):
+            return job
+    return None
+
+
 def request_training(
     library: Library, reason: str, *, by_id: int | None = None, network: str = ""
 ) -> Job | None:

@@ -11,6 +11,8 @@ from django.urls import reverse
 from labeling.loop import registering
 from labeling.models import Label, Library, ModelVersion, TrainingRun
 
+MOST_ROWS = 50
+
 Figures = dict[str, Any]
 _UNKNOWN = "not computed: the run says nothing of it"
 
@@ -121,13 +123,19 @@ def row_of(version: ModelVersion) -> ModelRow:
     )
 
 
-def rows_of(library: Library) -> list[ModelRow]:
-    """Return all versions, newest first, each with whether its figures compare."""
-    versions = list(
-        library.models.select_related("run__snapshot", "run__feature_set", "run__evaluation")
-    )
-    present = next((one for one in versions if one.state == ModelVersion.State.CHAMPION), None)
-    return [_beside_present(row_of(version), present) for version in versions]
+def rows_of(library: Library, before: int | None = None) -> list[ModelRow]:
+    """Return versions, newest first, each with whether its figures compare.
+
+    At most `MOST_ROWS`: those with a number below `before`, where that is given.
+    """
+    # Epochs and the facts of a snapshot are long, and no row shows them.
+    versions = library.models.select_related(
+        "run__snapshot", "run__feature_set", "run__evaluation"
+    ).defer("run__epochs", "run__metrics", "run__baseline", "run__snapshot__facts")
+    present = versions.filter(state=ModelVersion.State.CHAMPION).first()
+    if before is not None:
+        versions = versions.filter(number__lt=before)
+    return [_beside_present(row_of(version), present) for version in versions[:MOST_ROWS]]
 
 
 def _beside_present(row: ModelRow, present: ModelVersion | None) -> ModelRow:

@@ -17,6 +17,7 @@ from labeling.models import Job, Library, Membership, TrainingRun
 from labeling.models.jobs import JobKind
 from labeling.permissions import library_page
 from labeling.views import model_rows, recipes
+from labeling.views.paging import number_in
 from ml import networks
 
 Role = Membership.Role
@@ -31,8 +32,12 @@ _MOST_WHY = 200
 def model_list(request: HttpRequest, library: Library) -> HttpResponse:
     """Show all versions, what was decided about them, and what runs now."""
     history = library.promotions.select_related("model_version", "previous", "by")
+    before = number_in(request.GET, "before")
+    rows = model_rows.rows_of(library, before)
     context = {
-        "rows": model_rows.rows_of(library),
+        "rows": rows,
+        "older": rows[-1].version.number if len(rows) == model_rows.MOST_ROWS else None,
+        "is_older": before is not None,
         "history": history[:_HISTORY],
         "cross_validations": reporting.with_records(library).filter(run=None)[:_FOLDS_SHOWN],
         "troubles": model_rows.troubles(library),

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.urls import path
+from django.urls import path, reverse
 from django.views.decorators.http import require_POST
 
 from labeling.loop import criteria, featuring, recipes, turning
 from labeling.loop.errors import BadInput
 from labeling.loop.selection import Selection, in_words
-from labeling.models import Library, Membership, ModelVersion, RunGroup
+from labeling.models import Library, Membership, ModelVersion, RunGroup, TrainingRun
 from labeling.models.jobs import JobKind
 from labeling.permissions import has_role, library_page
-from ml.recipes import Recipe
+from ml.recipes import FOR_COMPARISON, Recipe
 
 Role = Membership.Role
 _GROUPS_SHOWN = 5
+_MODELS_SHOWN = 30
 
 
 @dataclass(frozen=True)
@@ -33,9 +35,9 @@ class Card:
     versions: list[ModelVersion]
 
     @property
-    def makes_others(self) -> bool:
-        """Say whether its models know a label that the library does not have."""
-        return self.recipe.selection.others == "fold"
+    def is_for_comparison(self) -> bool:
+        """Say whether its models are never put in use by themselves."""
+        return self.recipe.name in FOR_COMPARISON
 
 
 def context_of(request: HttpRequest, library: Library) -> dict[str, Any]:
@@ -50,8 +52,9 @@ def context_of(request: HttpRequest, library: Library) -> dict[str, Any]:
 def cards(library: Library) -> list[Card]:
     """Return the recipes with their models, the newest first."""
     rows = library.models.filter(run__config__has_key="recipe").select_related("run")
+    rows = rows.defer("run__epochs", "run__metrics", "run__baseline").order_by("-number")
     by_name: dict[str, list[ModelVersion]] = {}
-    for version in rows.order_by("-number"):
+    for version in rows[:_MODELS_SHOWN]:
         by_name.setdefault(version.run.config["recipe"]["name"], []).append(version)
     return [
         Card(
@@ -64,9 +67,16 @@ def cards(library: Library) -> list[Card]:
     ]
 
 
+def group_of(run: TrainingRun) -> dict[str, Any] | None:
+    """Return the comparison of criteria that a run is part of; None where it is of none."""
+    return _group(run.group) if run.group else None
+
+
 def _group(group: RunGroup) -> dict[str, Any]:
     """Return a group of runs that were compared, arm by arm."""
     numbers = dict(group.runs.values_list("arm", "model__number"))
+    failed = group.runs.filter(state=TrainingRun.State.FAILED).first()
+    address = reverse("compare_models", args=[group.library.slug])
     runs = [
         {
             "arm": one["arm"],
@@ -76,7 +86,13 @@ def _group(group: RunGroup) -> dict[str, Any]:
         }
         for one in group.result.get("runs", [])
     ]
-    return {"group": group, "runs": runs}
+    models = [("model", one["model"]) for one in runs if one["model"]]
+    return {
+        "group": group,
+        "runs": runs,
+        "trouble": failed.reason if failed else "",
+        "compare": f"{address}?{urlencode(models)}" if len(models) > 1 else "",
+    }
 
 
 @library_page(Role.MANAGER)
@@ -100,6 +116,8 @@ def train_by_recipe(request: HttpRequest, library: Library, recipe: str) -> Http
 def train_each(request: HttpRequest, library: Library) -> HttpResponse:
     """Ask for the same training on everybody's, the legacy and the current answers."""
     try:
+        if turning.open_comparison(library) is not None:
+            raise BadInput("such a comparison is under way already: see the Jobs page")
         criteria.check(library, Selection(criteria="current"))
         if not featuring.has_audio(library):
             raise BadInput("no track of this library has audio: there is nothing to learn from")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
@@ -143,16 +143,20 @@ def confusion_rows(report: Report) -> list[Row]:
     ]
 
 
-def mistake_rows(library: Library, report: Report) -> list[Row]:
-    """Return the worst mistakes with their tracks; one that is gone keeps its row."""
+def mistake_rows(library: Library, report: Report, hidden: Container[int] = ()) -> list[Row]:
+    """Return the worst mistakes with their tracks; one that is gone keeps its row.
+
+    What was answered of a `hidden` track is not told: it is before its annotator again.
+    """
     rows = report["mistakes"]
     tracks = reporting.tracks_by_uid(library, (row["track_uid"] for row in rows))
     names = [row["name"] for row in report["labels"]]
     return [
         {
             **row,
-            "track": tracks.get(row["track_uid"]),
-            "can_play": _can_play(tracks.get(row["track_uid"])),
+            "track": (track := tracks.get(row["track_uid"])),
+            "can_play": _can_play(track),
+            "is_hidden": track is not None and track.pk in hidden,
             "label": names[row["index"]],
             "positives": [names[index] for index in row["positives"]],
             "said": [names[index] for index in row["said"]],
@@ -180,8 +184,8 @@ def never_rows(report: Report) -> list[Row]:
     ]
 
 
-def context(library: Library, report: Report, asked: Asked) -> Row:
-    """Return everything that the templates of a report show."""
+def context(library: Library, report: Report, asked: Asked, hidden: Container[int] = ()) -> Row:
+    """Return everything that the templates of a report show, but for answers of `hidden`."""
     mean = report["course"]["mean"]
     return {
         "report": report,
@@ -194,7 +198,7 @@ def context(library: Library, report: Report, asked: Asked) -> Row:
         "curve_rows": curve_rows(report, asked),
         "curve_choice": sorted(report["labels"], key=lambda row: row["name"].casefold()),
         "confusion_rows": confusion_rows(report),
-        "mistake_rows": mistake_rows(library, report),
+        "mistake_rows": mistake_rows(library, report, hidden),
         "course": mean,
         "has_accuracy": has_values(mean["accuracy"]) or has_values(mean["validation_accuracy"]),
         "about": report["about"],

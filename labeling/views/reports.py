@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from django.contrib import messages
+from django.contrib.auth.models import User
 from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import path
 from django.views.decorators.http import require_safe
 
-from labeling.loop import registering, reporting
+from labeling.loop import blinding, registering, reporting
 from labeling.loop.errors import BadInput
 from labeling.models import Evaluation, Library, Membership, ModelVersion
 from labeling.permissions import MOST_ID, library_page
-from labeling.views import model_rows, report_rows
+from labeling.views import model_rows, recipes, report_rows
 from labeling.views.report_rows import Asked
 
 Role = Membership.Role
@@ -34,6 +35,7 @@ def model_detail(request: HttpRequest, library: Library, number: int) -> HttpRes
         "run": version.run,
         "facts": version.run.config,
         "events": version.promotions.select_related("by", "previous"),
+        "arms": recipes.group_of(version.run),
         **_reported(request, library, version),
     }
     return render(request, "labeling/model.html", shown)
@@ -52,8 +54,9 @@ def _reported(request: HttpRequest, library: Library, version: ModelVersion) -> 
             "course_of_run": model_rows.course_of(version.run),
         }
     champion = registering.champion_of(library)
+    hidden = blinding.hidden_from(library, cast(User, request.user))
     return {
-        **report_rows.context(library, report, Asked.of(request.GET.dict())),
+        **report_rows.context(library, report, Asked.of(request.GET.dict()), hidden),
         "evaluation": evaluation,
         "champion": champion if champion and champion.pk != version.pk else None,
     }
@@ -73,10 +76,11 @@ def evaluation_detail(request: HttpRequest, library: Library, pk: int) -> HttpRe
         report = reporting.report_of(evaluation)
     except BadInput as error:
         raise Http404(str(error)) from error
+    hidden = blinding.hidden_from(library, cast(User, request.user))
     shown = {
         "evaluation": evaluation,
         "name": reporting.name_of(evaluation),
-        **report_rows.context(library, report, Asked.of(request.GET.dict())),
+        **report_rows.context(library, report, Asked.of(request.GET.dict()), hidden),
     }
     return render(request, "labeling/evaluation.html", shown)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import messages
+from django.db.models import Prefetch
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import path
@@ -14,10 +15,14 @@ from labeling import jobs
 from labeling.loop.errors import BadInput
 from labeling.loop.previewing import preview
 from labeling.loop.selection import Selection, in_words
-from labeling.models import Library, Membership
+from labeling.models import Library, Membership, TrainingRun
 from labeling.models.jobs import JobKind
 from labeling.permissions import library_page
 from labeling.views.snapshot_form import SnapshotForm
+
+_MOST_SHOWN = 100
+#: Fields of a run that no row shows.
+_LONG = ("epochs", "metrics", "baseline")
 
 
 @library_page(Membership.Role.CURATOR)
@@ -31,14 +36,16 @@ def snapshot_list(request: HttpRequest, library: Library) -> HttpResponse:
             context |= _previewed(library, form.selection())
         else:
             return _taken(request, library, form.selection())
-    snapshots = library.snapshots.select_related("by").prefetch_related("runs__model")
+    snapshots = library.snapshots.select_related("by").prefetch_related(
+        Prefetch("runs", TrainingRun.objects.defer(*_LONG).select_related("model"))
+    )
     context["snapshots"] = [
         (
             one,
             in_words(Selection.of(one.selection)),
             one.split.get("train", 0) + one.split.get("validation", 0),
         )
-        for one in snapshots
+        for one in snapshots[:_MOST_SHOWN]
     ]
     context["failed"] = library.jobs.filter(kind=JobKind.SNAPSHOT, state="failed").first()
     return render(request, "labeling/snapshots.html", context)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 
 import pytest
 from django.core.management import call_command
@@ -263,3 +264,23 @@ def test_selection_in_words():
     assert in_words(selection) == (
         "facets genre; from 2020-01-01; under guideline 2; labels with at least 5 positives"
     )
+
+
+def test_older_models_are_on_the_next_page(planted, curator, monkeypatch):
+    turn(planted.library)
+    first = ModelVersion.objects.get()
+    for seed in (1, 2):
+        run = TrainingRun.objects.create(
+            library=planted.library, snapshot=first.run.snapshot, network="pooled",
+            feature_set=first.run.feature_set, config={}, config_hash="x", seed=seed,
+            started_at=first.created_at,
+        )  # fmt: skip
+        same = registering.Trained("f", "s", ["a"], [0.5], {}, {}, {})
+        registering.register(run, same, registering.Decision(False, "worse"))
+    monkeypatch.setattr(model_rows, "MOST_ROWS", 2)
+    address = f"/models/{planted.library.slug}/"
+    newest, older = page(curator, address), page(curator, f"{address}?before=2")
+    assert re.findall(r'data-model="(\d)"', newest) == ["3", "2"]
+    assert 'href="?before=2"' in newest
+    assert re.findall(r'data-model="(\d)"', older) == ["1"]
+    assert "Older" not in older

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 from django.conf import settings
 from django.utils import timezone
 
 from labeling.loop import featuring, registering
 from labeling.loop.errors import BadInput
-from labeling.loop.registering import Decision, Trained
+from labeling.loop.promoting import Decision
+from labeling.loop.registering import Trained
 from labeling.models import ModelVersion, PromotionEvent, Snapshot, TrainingRun
-from ml.types import LabelMatrix, TrainingConfig
+from ml.types import TrainingConfig
+from ml.weights import WEIGHTS_FILE
 from tests.factories import make_library
 
 pytestmark = pytest.mark.django_db
@@ -77,6 +80,15 @@ def test_versions_count_up_and_one_is_the_champion(library, new_run):
     assert TrainingRun.objects.get(pk=third.run_id).reason == "bad"
 
 
+@pytest.fixture(autouse=True)
+def files():
+    home = Path(settings.MODEL_ROOT) / "x" / "y"
+    home.mkdir(parents=True, exist_ok=True)
+    (home / WEIGHTS_FILE).write_bytes(b"x")
+    yield
+    shutil.rmtree(home, ignore_errors=True)
+
+
 def test_putting_another_in_use_by_hand(library, new_run):
     first = registering.register(new_run(), trained(), YES)
     second = registering.register(new_run(), trained(), YES)
@@ -90,67 +102,34 @@ def test_putting_another_in_use_by_hand(library, new_run):
         registering.put_in_use(first)
 
 
-class TestFirst:
-    def test_usable(self):
-        decision = registering.decide_first(trained(), 2)
-        assert decision == Decision(
-            True,
-            "the first usable model of this library",
-            {"macro_ap": 0.5, "constant": 0.2},
-        )
-
-    def test_learnt_nothing(self):
-        assert not registering.decide_first(trained(), 0).is_promoted
-
-    def test_surely_worse_than_a_constant(self):
-        bad = trained(metrics={"macro_ap": 0.1, "interval": {"macro_ap": [0.05, 0.15]}})
-        decision = registering.decide_first(bad, 2)
-        assert not decision.is_promoted
-        assert "worse than guessing: macro AP 0.100, a constant has 0.200" in decision.reason
-
-    def test_not_measured_is_used(self):
-        unknown = trained(metrics={"macro_ap": None, "interval": {"macro_ap": None}})
-        assert registering.decide_first(unknown, 2).is_promoted
+def test_no_model_takes_the_place_of_one_it_was_not_compared_with(library, new_run):
+    first = registering.register(new_run(), trained(), YES)
+    second = registering.register(new_run(), trained(), YES)
+    registering.put_in_use(first)
+    against_second = replace(YES, against_id=second.pk)
+    third = registering.register(new_run(), trained(), against_second)
+    assert registering.champion_of(library) == first
+    assert (third.state, PromotionEvent.objects.first().reason) == (
+        "candidate",
+        "model 1 was put in use while it was compared with another one",
+    )
+    registering.register(new_run(), trained(), replace(YES, against_id=first.pk))
+    assert registering.champion_of(library).number == 4
 
 
-class TestAgainst:
-    """Forty tracks, two labels: a perfect ranking, a reversed one, and noise."""
+def test_first_model_gives_way_to_one_that_came_meanwhile(library, new_run):
+    registering.register(new_run(), trained(), YES)
+    registering.register(new_run(), trained(), replace(YES, against_id=None))
+    assert registering.champion_of(library).number == 1
 
-    @pytest.fixture
-    def labels(self, rng):
-        return LabelMatrix(rng.random((40, 2)) < 0.4, np.ones((40, 2), dtype=bool))
 
-    @pytest.fixture
-    def decide(self, library, new_run, labels):
-        champion = registering.register(new_run(), trained(), YES)
-
-        def against(candidate, in_use, n=40):
-            kept = labels.rows(np.arange(n))
-            return registering.decide_against(
-                champion, candidate[:n], in_use[:n], kept, np.arange(n)
-            )
-
-        return against
-
-    def test_plainly_worse_is_refused_with_its_figures(self, decide, labels):
-        good = labels.labels * 0.8 + 0.1
-        decision = decide(1 - good, good)
-        assert not decision.is_promoted
-        assert decision.reason.startswith("plainly worse: macro AP -0.")
-        assert "on 40 audit tracks (95 % between" in decision.reason
-        assert decision.figures["hi"] < 0
-        assert decision.figures["n"] == 40
-
-    def test_as_good_or_better_is_used(self, decide, labels, rng):
-        good = labels.labels * 0.8 + 0.1
-        assert decide(good, good).is_promoted
-        assert decide(good, rng.random(good.shape)).figures["difference"] > 0
-
-    def test_too_few_tracks_leave_it_to_the_newer_answers(self, decide, labels):
-        good = labels.labels * 0.8 + 0.1
-        decision = decide(1 - good, good, n=7)
-        assert decision.is_promoted
-        assert decision.reason.startswith("7 audit tracks can be compared, too few")
+def test_model_whose_files_are_lost_is_not_put_in_use(library, new_run):
+    first = registering.register(new_run(), trained(), YES)
+    second = registering.register(new_run(), trained(), YES)
+    shutil.rmtree(Path(settings.MODEL_ROOT) / first.folder)
+    with pytest.raises(BadInput, match="files of model 1 are not where they should be"):
+        registering.put_in_use(first)
+    assert registering.champion_of(library) == second
 
 
 def test_labels_in_common(library, new_run):

@@ -8,11 +8,22 @@ import re
 import xml.etree.ElementTree as ET
 
 import pytest
+from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
+from django.utils import timezone
 from django.utils.html import escape
 
 from labeling.loop import reporting
-from labeling.models import Evaluation, Job, ModelVersion, PromotionEvent
+from labeling.loop.libraries import annotator_of
+from labeling.models import (
+    Evaluation,
+    GuidelineVersion,
+    Job,
+    ModelVersion,
+    Presentation,
+    PromotionEvent,
+    Track,
+)
 from labeling.templatetags import report_charts
 from labeling.views import report_rows
 from tests.factories import make_user
@@ -54,6 +65,14 @@ def page(client, address):
     return answer.content.decode()
 
 
+def open_repeat(annotator, track):
+    now = timezone.now()
+    return Presentation.objects.create(
+        annotator=annotator, track=track, library=track.library, stratum="repeat",
+        guideline=GuidelineVersion.objects.first(), presented_at=now, lease_until=now,
+    )  # fmt: skip
+
+
 class TestModelPage:
     def test_all_parts_are_there_with_their_figures(self, planted, curator):
         text = page(curator, f"/models/{planted.library.slug}/1/")
@@ -79,6 +98,23 @@ class TestModelPage:
         ]
         assert f'href="/tracks/{planted.library.slug}/{track.pk}/#play"' in text
         assert len(report["mistakes"]) == 12
+
+    def test_answers_of_a_track_that_is_before_one_again_are_hidden(self, planted, curator):
+        carla = annotator_of(planted.library, User.objects.get(username="carla"))
+        report = reporting.report_of(Evaluation.objects.get())
+        worst = report["mistakes"][0]["track_uid"]
+        track = Track.objects.get(uid=worst)
+        address = f"/models/{planted.library.slug}/1/"
+        api = f"/api/v1/libraries/{planted.library.slug}/models/1/report/"
+        hidden = "hidden: this track is before you again"
+        assert hidden not in page(curator, address)
+        open_repeat(carla, track)
+        text = page(curator, address)
+        assert text.count(hidden) == 1
+        assert text.count(", answered ") == len(report["mistakes"]) - 1
+        told = curator.get(api).json()["mistakes"]
+        assert (told[0]["positives"], told[0]["is_positive"]) == (None, None)
+        assert told[1:] == report["mistakes"][1:]
 
     def test_labels_are_sorted_as_asked(self, planted, curator):
         def names(query):
@@ -255,7 +291,7 @@ class TestCommand:
         assert names == set(answer["files"])
         assert {"report.json", "report.html", "reliability.png", "loss.png"} <= names
         html = (tmp_path / "r" / "report.html").read_text()
-        assert not re.findall(r'(?:src|href)="(?!#|/tracks/|/models/)', html)
+        assert not re.findall(r'(?:src|href)="(?!#|http://localhost:)', html)
         assert "<link" not in html
         assert html.count("<svg") >= 6
         kept = json.loads((tmp_path / "r" / "report.json").read_text())

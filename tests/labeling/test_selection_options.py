@@ -40,6 +40,7 @@ def planted():
         (("--annotators", "ANA"), 30),
         (("--annotator-kinds", "legacy"), 60),
         (("--since", "2024-05-01", "--until", "2024-05-01"), 30),
+        (("--until", "9999-12-31"), 60),
         (("--guideline", "0"), 60),
     ],
 )

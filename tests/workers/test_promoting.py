@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from labeling.loop import registering, turning
+from labeling.loop import promoting, registering, turning
 from labeling.models import Label, ModelVersion, PromotionEvent, Track, TrainingRun
 from tests.answers import say
 from tests.factories import make_annotator, make_labels
@@ -115,7 +115,7 @@ def test_what_no_audit_track_has_measured_waits_for_a_person(n_audit):
     catalogue(planted, range(n_audit, 60))
     answer = round_of(planted.library)
     assert (answer["model_version"], answer["promoted"]) == (1, False)
-    assert refusal() == ("refused", registering.UNMEASURED)
+    assert refusal() == ("refused", promoting.UNMEASURED)
     assert sum(answer["queue"].values()) > 0
     first = ModelVersion.objects.get()
     turning.roll_back(first)
@@ -129,9 +129,23 @@ def test_first_audit_answers_let_the_next_model_in():
     planted = plant(answers=False)
     catalogue(planted, range(16, 60))
     assert not round_of(planted.library)["promoted"]
-    catalogue(planted, range(2))
+    catalogue(planted, range(1))  # one track: no label is both given and not given
+    assert not round_of(planted.library)["promoted"]
+    assert refusal() == ("refused", promoting.ONE_SIDED)
+    catalogue(planted, range(1, 3))
     answer = round_of(planted.library)
-    assert (answer["model_version"], answer["promoted"]) == (2, True)
+    assert (answer["model_version"], answer["promoted"]) == (3, True)
+
+
+def test_what_was_measured_by_its_own_selection_waits():
+    planted = plant()
+    round_of(planted.library)
+    ben = make_annotator(planted.library, "Ben")
+    catalogue(planted, range(60), annotator=ben, shift=1, kind="judgement", at="2024-01-01")
+    answer = run("train", planted.library, "--annotators", "ben", "--inline")
+    assert answer["model_version"] == 2
+    assert registering.champion_of(planted.library).number == 1
+    assert refusal() == ("refused", promoting.SELECTED)
 
 
 def test_model_whose_files_are_lost_is_trained_anew():

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from django.core.management import CommandError
 
-from labeling.loop import eras, predicting, registering, turning
+from labeling.loop import eras, predicting, registering, reporting, turning
 from labeling.models import (
     Job,
     Label,
@@ -191,6 +191,16 @@ class TestCriteria:
         assert figures["legacy"]["figures"]["macro_ap"] < 0.6
         assert figures["current"]["differences"]["macro_ap"]["lo"] > 0
         assert figures["all"]["differences"] is None
+
+    def test_a_report_names_those_whose_answers_were_learnt_from(self, changed):
+        run("train", changed.library, "--criteria", "each", "--inline")
+        runs = {row.arm: row for row in RunGroup.objects.get().runs.all()}
+        told = {
+            arm: reporting.report_of(row.evaluation)["about"]["answers"]["annotators"]
+            for arm, row in runs.items()
+        }
+        assert told["current"] == [{"name": "Ana", "kind": "person", "answers": 30}]
+        assert {one["name"]: one["answers"] for one in told["legacy"]} == {"Ben": 60, "Ana": 30}
 
     def test_none_of_the_three_is_put_in_use(self, changed):
         run("train", changed.library, "--criteria", "each", "--inline")

@@ -127,7 +127,8 @@ def _kept_folds(
 ) -> Measured:
     """Write down what the folds said; under the job's attempt, so that two never meet."""
     rows = np.arange(len(prepared.frozen.track_ids))
-    about = {**about, "versions": versions()}
+    learnt_from = prepared.answers_of(np.arange(len(prepared.frozen.track_ids)))
+    about = {**about, "versions": versions(), "answers": learnt_from}
     held_out = held_out_of(prepared, rows, prepared.frozen.matrix, about)
     held_out = replace(held_out, judged_by="all selected answers")
     folder = f"{prepared.library.slug}/folds-{run.token.hex}"

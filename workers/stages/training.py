@@ -13,10 +13,11 @@ import numpy as np
 import numpy.typing as npt
 from django.conf import settings
 
-from labeling.loop import featuring, recipes, registering, reporting, snapshotting
+from labeling.loop import featuring, promoting, recipes, registering, reporting, snapshotting
 from labeling.loop.errors import BadInput
 from labeling.loop.featuring import Located
-from labeling.loop.registering import Decision, EpochLog, Trained
+from labeling.loop.promoting import Decision
+from labeling.loop.registering import EpochLog, Trained
 from labeling.loop.selection import Selection
 from labeling.loop.snapshotting import Frozen
 from labeling.models import (
@@ -99,6 +100,11 @@ class Prepared:
             **self.origin,
         }
 
+    def answers_of(self, rows: Rows) -> dict[str, Any]:
+        """Return whose answers about the tracks of these rows were learnt from."""
+        track_ids = self.frozen.track_ids[rows]
+        return reporting.about_answers(self.library, self.frozen.annotation_uids, track_ids)
+
     def about(self) -> dict[str, Any]:
         """Return what a report says of what was learnt from, and with what."""
         return {
@@ -113,7 +119,7 @@ class Prepared:
                 "taken_at": self.snapshot.taken_at.isoformat(),
                 "selection": self.snapshot.selection,
             },
-            "answers": reporting.about_answers(self.library, self.frozen.annotation_uids),
+            "answers": self.answers_of(self.training),
             **self.facts(),
         }
 
@@ -284,19 +290,30 @@ def saved(model: TrainedModel, row: TrainingRun, prepared: Prepared) -> Trained:
 
 
 def decide(model: TrainedModel, trained: Trained, prepared: Prepared) -> Decision:
-    """Compare the model with the one in use, where that can be done.
-
-    A model of labels that the library does not have is for comparison: nobody could answer it.
-    One that no audit track has measured waits for a person: what nobody has looked at may be
-    no better than answering the label frequencies.
-    """
-    if strangers := recipes.strangers(prepared.library, prepared.uids):
-        return Decision(False, registering.STRANGE, {"strangers": strangers})
-    if not trained.metrics["n"]:
-        return Decision(False, registering.UNMEASURED, {"n": 0})
+    """Decide by what is known of the model, then by comparison with the one in use."""
     champion = registering.champion_of(prepared.library)
+    decision = (
+        promoting.for_comparison(
+            Selection.of(prepared.snapshot.selection),
+            recipes.strangers(prepared.library, prepared.uids),
+            prepared.origin.get("recipe", {}).get("name", ""),
+        )
+        or promoting.held_back(
+            trained.metrics,
+            trained.baseline,
+            int(model.is_learnt.sum()),
+            trained.measured.verdict if trained.measured else "",
+        )
+        or _decide_among_usable(model, trained, prepared, champion)
+    )
+    return replace(decision, against_id=champion.pk if champion else None)
+
+
+def _decide_among_usable(
+    model: TrainedModel, trained: Trained, prepared: Prepared, champion: ModelVersion | None
+) -> Decision:
     if champion is None:
-        return registering.decide_first(trained, int(model.is_learnt.sum()))
+        return promoting.decide_first(trained.metrics, trained.baseline)
     known = _decide_by_labels(champion, prepared)
     if known is not None:
         return known
@@ -320,7 +337,7 @@ def decide(model: TrainedModel, trained: Trained, prepared: Prepared) -> Decisio
     groups = prepared.frozen.groups[rows]
     now = model.probabilities(SelectedTracks(prepared.features, rows))[:, mine]
     before = in_use.probabilities(old)[:, its]
-    decision = registering.decide_against(champion, now, before, labels, groups)
+    decision = promoting.decide_against(champion, now, before, labels, groups)
     gaps = paired_differences(
         side_of(before, in_use.thresholds[its]),
         side_of(now, model.thresholds[mine]),

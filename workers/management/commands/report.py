@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.contrib.staticfiles import finders
 from django.template.loader import render_to_string
 
@@ -101,13 +102,26 @@ def _write(
     contents = {f"{kind}.json": json.dumps(figures, indent=1, allow_nan=False).encode()}
     page = render_to_string(
         f"labeling/report/export_{kind}.html",
-        {"library": library, "title": title, "styles": _styles(), "is_export": True, **shown},
+        {
+            "library": library,
+            "title": title,
+            "styles": _styles(),
+            "is_export": True,
+            "base": _base(),
+            **shown,
+        },
     )
     contents[f"{kind}.html"] = page.encode()
     contents |= dict(drawn)
     for name, content in contents.items():
         put(out / name, content)
     return sorted(contents)
+
+
+def _base() -> str:
+    """Return the address of the site, to which a file that lies elsewhere links."""
+    origins: list[str] = settings.CSRF_TRUSTED_ORIGINS
+    return origins[0] if origins else f"http://localhost:{settings.PORT}"
 
 
 def _styles() -> list[str]:
