@@ -3,12 +3,14 @@
 Stage: experiments. Numpy only. A figure of several seeds is the mean over them; its interval
 is of that mean, from resampling the held-out tracks of every seed, and `low`..`high` is what
 the single seeds span. A difference is paired: both runs on the same tracks of the same seed,
-under the labels that both know, resampled together.
+under the labels that both know, resampled together. Runs that were judged by other answers, as
+those on two simulated libraries, are not comparable.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -45,7 +47,8 @@ def tell(runs: Sequence[StoredRun], first: str = "") -> Story:
     -------
     dict of first, seeds, runs [one a name, in the order in which they came]: name, title,
     seeds, errors, n_tracks, n_labels, seconds, held_out and validation (see `_side`),
-    differences {figure: {difference, lo, hi}} and verdict against `first` (None for itself).
+    differences {figure: {difference, lo, hi}}, verdicts {figure: word} and verdict (by macro
+    AP) against `first` (None for itself).
     """
     by_name: dict[str, list[StoredRun]] = {}
     for run in runs:
@@ -54,7 +57,7 @@ def tell(runs: Sequence[StoredRun], first: str = "") -> Story:
     against = first if first in done else (done[0] if done else "")
     told = [_told(name, found) for name, found in by_name.items()]
     for one in told:
-        one["differences"], one["verdict"] = None, None
+        one["differences"], one["verdicts"], one["verdict"] = None, None, None
         if one["name"] in done and one["name"] != against:
             found = differences(_whole(by_name[against]), _whole(by_name[one["name"]]))
             one.update(found)
@@ -159,15 +162,58 @@ def signature(report: Story) -> Story:
 
 
 def differences(first: Sequence[StoredRun], other: Sequence[StoredRun]) -> Story:
-    """Compare two names over the seeds that both have: {"differences", "verdict"}.
+    """Compare two names over the seeds that both have: {"differences", "verdicts", "verdict"}.
 
-    Each figure is other - first; the verdict is by macro AP (`ml.comparison.told_apart`).
+    Each figure is other - first; a verdict (`ml.comparison.told_apart`) is by one figure, the
+    last one by macro AP.
     """
     pairs = _pairs(first, other)
+    if not all(is_judged_alike(a, b) for a, b in pairs):
+        pairs = []
     drawn = [_drawn_pair(*pair) for pair in pairs]
     found = {name: _mean_difference([(a, b) for a, b, _ in drawn], name) for name in COMPARED}
-    n_judged = sum(n for _, _, n in drawn)
-    return {"differences": found, "verdict": told_apart(found["macro_ap"], n_judged)}
+    # The seeds may have the same tracks: they are counted once.
+    n_judged = min((n for _, _, n in drawn), default=0)
+    verdicts = {name: told_apart(gap, n_judged) for name, gap in found.items()}
+    return {"differences": found, "verdicts": verdicts, "verdict": verdicts["macro_ap"]}
+
+
+def is_judged_alike(a: EvaluationRecord, b: EvaluationRecord) -> bool:
+    """Say whether two runs were judged by the same answers, on their common tracks."""
+    rows, columns = common([a, b])
+    places = [np.ix_(rows[n], columns[n]) for n in (0, 1)]
+    ours, its = a.reference, b.reference
+    both = ours.label_mask[places[0]] & its.label_mask[places[1]]
+    same = ours.labels[places[0]] == its.labels[places[1]]
+    return bool((same | ~both).all())
+
+
+def under_all_labels(run: StoredRun, other: StoredRun) -> StoredRun:
+    """Return `run` under the labels of `other` too; what it never learnt it answers constantly.
+
+    So a run is charged for the labels that it cannot know. Both held out the same tracks.
+    """
+    mine, its = run.held_out, other.held_out
+    if mine is None or its is None or not np.array_equal(mine.track_uids, its.track_uids):
+        return run
+    known = {label.uid for label in mine.labels}
+    extra = [n for n, label in enumerate(its.labels) if label.uid not in known]
+    prior = its.prior[:, extra]
+    constant = its.constant[:, extra]
+    cut = np.full((mine.n_parts, len(extra)), 0.5)
+    held_out = replace(
+        mine,
+        reference=LabelMatrix(
+            np.hstack([mine.reference.labels, its.reference.labels[:, extra]]),
+            np.hstack([mine.reference.label_mask, its.reference.label_mask[:, extra]]),
+        ),
+        logits=np.hstack([mine.logits, np.log(constant / (1 - constant))]).astype(np.float32),
+        probabilities=np.hstack([mine.probabilities, constant]).astype(np.float32),
+        thresholds=np.hstack([mine.thresholds, cut]),
+        prior=np.hstack([mine.prior, np.repeat(prior[:1], mine.n_parts, axis=0)]),
+        labels=(*mine.labels, *(its.labels[n] for n in extra)),
+    )
+    return replace(run, held_out=held_out)
 
 
 def _pairs(

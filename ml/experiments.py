@@ -203,7 +203,7 @@ def validation_record(
     n_rows = held_back.labels.n_tracks
     return EvaluationRecord(
         track_uids=np.array([f"row-{row}".encode() for row in range(n_rows)], dtype="S36"),
-        groups=np.arange(n_rows, dtype=np.int64),
+        groups=np.unique(held_back.groups, return_inverse=True)[1].astype(np.int64),
         reference=held_back.labels,
         logits=held_back.logits,
         probabilities=model.calibrated(held_back.logits),

@@ -35,11 +35,13 @@ class HeldBack:
     """What a training held back of its own tracks or windows, and said of it.
 
     `labels` (n, n_labels), `logits` float32 of the same shape, raw; a row is a track, or with
-    a split of windows the held-back windows of one track.
+    a split of windows one held-back window. `groups` (n,) is what no honest split would cut,
+    so what a row is resampled with.
     """
 
     labels: LabelMatrix
     logits: FloatArray
+    groups: npt.NDArray[Any]
 
 
 @dataclass(frozen=True)

@@ -60,7 +60,11 @@ ENOUGH_UNSEEN = 2_000
 
 @dataclass(frozen=True)
 class _Work:
-    """One training: what is learnt from, by what, and who looks on."""
+    """One training: what is learnt from, by what, and who looks on.
+
+    `groups` are what the split keeps together, `albums` what it should keep together: the same
+    unless the TrainingConfig asks for another split.
+    """
 
     network: Network
     plan: Plan
@@ -68,6 +72,7 @@ class _Work:
     features: TrackFeatures
     labels: LabelMatrix
     groups: npt.NDArray[Any]
+    albums: npt.NDArray[Any]
     on_epoch: OnEpoch | None
     should_stop: ShouldStop | None
 
@@ -84,11 +89,12 @@ class _Work:
 
 @dataclass(frozen=True)
 class _Outcome:
-    """A fitted network and scores of tracks it had not seen: what they are, raw logits."""
+    """A fitted network and scores of rows it had not seen: labels, split groups, raw logits."""
 
     fitted: Fitted
     scaler: Scaler
     unseen: LabelMatrix
+    albums: npt.NDArray[Any]
     logits: FloatArray
     history: tuple[EpochReport, ...]
 
@@ -147,6 +153,7 @@ def train(
         features=features,
         labels=learnt,
         groups=np.arange(len(groups)) if config.split == "tracks" else np.asarray(groups),
+        albums=np.asarray(groups),
         on_epoch=on_epoch,
         should_stop=should_stop,
     )
@@ -262,7 +269,13 @@ def _cross_fit(work: _Work) -> _Outcome:
     history = tuple(report for fitted, _, _ in fits for report in fitted.history)
     rows = np.flatnonzero(np.isfinite(logits).all(axis=1))
     unseen = work.labels.rows(rows)
-    return replace(final, unseen=unseen, logits=logits[rows], history=history + final.history)
+    return replace(
+        final,
+        unseen=unseen,
+        albums=work.albums[rows],
+        logits=logits[rows],
+        history=history + final.history,
+    )
 
 
 def _best_epoch(fits: list[Fitted]) -> int:
@@ -284,7 +297,8 @@ def _fit_all(work: _Work, plan: Plan, first_epoch: int, epochs: int) -> _Outcome
     nobody = np.zeros(0, dtype=np.intp)
     fitted, scaler, data = _fit(work, work.usable, nobody, watch, plan)
     no_logits = np.zeros((0, data.n_labels), dtype=np.float32)
-    return _Outcome(fitted, scaler, work.labels.rows(nobody), no_logits, fitted.history)
+    unseen, albums = work.labels.rows(nobody), work.albums[nobody]
+    return _Outcome(fitted, scaler, unseen, albums, no_logits, fitted.history)
 
 
 def _hold_out(work: _Work) -> _Outcome:
@@ -306,7 +320,8 @@ def _hold_out_windows(work: _Work) -> _Outcome:
     )
     if len(rows.validation) == 0:
         return _fit_all(work, work.plan, first_epoch=0, epochs=work.plan.epochs)
-    parts = replace(work, features=rows, labels=work.labels.rows(rows.track_of))
+    labels, albums = work.labels.rows(rows.track_of), work.albums[rows.track_of]
+    parts = replace(work, features=rows, labels=labels, albums=albums)
     return _fit_beside(parts, rows.training, rows.validation)
 
 
@@ -314,7 +329,8 @@ def _fit_beside(work: _Work, training: IndexArray, validation: IndexArray) -> _O
     watch = Watch(on_epoch=work.on_epoch, should_stop=work.should_stop)
     fitted, scaler, data = _fit(work, training, validation, watch, work.plan)
     logits = _scores(work, fitted.predictor, data)
-    return _Outcome(fitted, scaler, work.labels.rows(validation), logits, fitted.history)
+    unseen, albums = work.labels.rows(validation), work.albums[validation]
+    return _Outcome(fitted, scaler, unseen, albums, logits, fitted.history)
 
 
 def _scores(work: _Work, predictor: Predictor, data: FitData) -> FloatArray:
@@ -363,4 +379,6 @@ def _calibrated(
 
 
 def _held_back(outcome: _Outcome) -> HeldBack | None:
-    return HeldBack(outcome.unseen, outcome.logits) if outcome.unseen.n_tracks else None
+    if not outcome.unseen.n_tracks:
+        return None
+    return HeldBack(outcome.unseen, outcome.logits, outcome.albums)

@@ -97,6 +97,8 @@ def test_a_run_keeps_what_it_said_of_both_sides(material):
     assert validation is not None
     assert validation.n_tracks == run.n_tracks
     assert np.isfinite(validation.probabilities).all()
+    albums = material.groups[choose(material, FAST.selection, 0).rows]
+    assert len(np.unique(validation.groups)) == len(np.unique(albums)) < run.n_tracks
     again = run_recipe(material, FAST, seed=1)
     assert np.array_equal(again.held_out.probabilities, held_out.probabilities)
 

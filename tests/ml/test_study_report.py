@@ -20,7 +20,7 @@ from ml.pages import Heading, Picture, Table, Text, markdown, page
 from ml.recipes import AUDIOTAG
 from ml.selection_rules import SelectionRules
 from ml.study_design import StudyDesign
-from ml.study_report import causes, study_blocks, study_story, turning_text
+from ml.study_report import causes, imbalance, study_blocks, study_story, turning_text
 from ml.track_features import ArrayFeatures
 from ml.types import LabelMatrix, TrainingConfig
 from tests.ml.test_experiment_story import record
@@ -119,10 +119,10 @@ def test_the_report_tells_what_the_runs_say(runs, tmp_path):
     page = files[1].read_text()
     assert story["one_curator"]["verdict"] == "better"
     assert "The study's signature appears for all 1 seeds." in page
-    assert "Up to 25 labels it is better to learn from both." in page
-    assert "From 400 labels on the current curator alone is better." in page
-    assert "- min-max: harms (macro AP -0." in page
-    assert "- others: does nothing that can be told from chance here" in page
+    assert "Up to 25 tracks it is better to learn from both." in page
+    assert "From 400 tracks on the current curator alone is better." in page
+    assert "- min-max: ranking harmed (macro AP -0." in page
+    assert "- others: ranking not changed by anything that can be told from chance" in page
     assert "![Loss and binary accuracy by epoch, the first seed](recipes-course.png)" in page
     names = [path.name for path in files]
     assert names[:3] == ["report.json", "report.md", "report.html"]
@@ -140,9 +140,80 @@ def test_parts_that_did_not_run_are_left_out(runs):
 
 
 def test_no_turn_is_said_plainly():
-    flat = [{"size": 25, "verdict": "not told apart"}]
-    expected = "At none of these numbers is the current curator alone told to be better."
-    assert turning_text(flat) == expected
+    assert said("not told apart") == NOWHERE
+
+
+NOWHERE = "At none of these sizes is the current curator alone told to be better."
+UP_TO_25 = "Up to 25 tracks it is better to learn from both."
+FROM_200 = "From 200 tracks on the current curator alone is better."
+NO_ORDER = "The verdicts have no order from which a turn could be told."
+
+
+def said(*verdicts):
+    sizes = (25, 50, 100, 200)
+    rows = [
+        {"size": size, "verdict": verdict}
+        for size, verdict in zip(sizes, verdicts, strict=False)
+    ]
+    return turning_text(rows)
+
+
+def test_a_turn_is_told_only_where_the_verdicts_have_an_order():
+    assert said("worse", "not told apart", "better", "better") == (
+        f"{UP_TO_25} From 100 tracks on the current curator alone is better."
+    )
+    assert said("better", "not told apart", "worse", "not told apart") == NO_ORDER
+    assert said("not told apart", "worse", "better", "not told apart") == NO_ORDER
+    assert said("worse", "not told apart", "worse", "better") == f"{UP_TO_25} {FROM_200}"
+    assert said("worse", "not told apart") == f"{UP_TO_25} {NOWHERE}"
+
+
+def test_another_library_is_told_beside_and_compared_with_nothing():
+    sound = stored("ablation", "sound", 0, 4.0)
+    balanced = stored("ablation", "balanced", 1, 4.0)
+    story = study_story([sound, replace(balanced, seed=0)], StudyDesign())
+    told = story["ablation"]["runs"][1]
+    assert told["verdict"] == "not comparable"
+    assert told["differences"]["macro_ap"]["difference"] is None
+    assert causes(story["ablation"]) == []
+    (sentence,) = imbalance(story["ablation"])
+    figures = told["held_out"]["figures"]["macro_ap"]
+    assert f"against macro AP {figures['mean']:.3f} where the constant has" in sentence
+
+
+def test_ranking_and_probabilities_are_told_each_by_itself():
+    sound, bold = (stored("ablation", name, 0, 4.0) for name in ("sound", "bold"))
+    logits = 3 * bold.held_out.logits
+    bold = replace(
+        bold,
+        held_out=replace(bold.held_out, logits=logits, probabilities=1 / (1 + np.exp(-logits))),
+    )
+    (told,) = causes(study_story([sound, bold], StudyDesign())["ablation"])
+    assert "ranking not changed by anything" in told
+    assert "probabilities improved (BCE skill +0." in told
+
+
+def test_labels_that_a_run_cannot_know_count_against_it():
+    both, alone = stored("recipes", "seed-next-both", 0, 8.0), record(0, 8.0)
+    kept = slice(0, 15)
+    alone = replace(
+        alone,
+        reference=LabelMatrix(
+            alone.reference.labels[:, kept], alone.reference.label_mask[:, kept]
+        ),
+        logits=alone.logits[:, kept],
+        probabilities=alone.probabilities[:, kept],
+        thresholds=alone.thresholds[:, kept],
+        prior=alone.prior[:, kept],
+        labels=alone.labels[kept],
+    )
+    run = StoredRun("recipes", "seed-next", "n", 0, "k", alone, facts=both.facts)
+    told = study_story([both, run], StudyDesign())["one_curator"]
+    constant = both.held_out.reference.labels[:, 15:].mean(axis=0)
+    assert told["n_labels"] == 30
+    assert told["first"]["mean"] == 1.0
+    assert told["other"]["mean"] == pytest.approx((15 + constant.sum()) / 30, abs=1e-6)
+    assert told["verdict"] == "worse"
 
 
 def test_text_of_what_is_not_known():
@@ -154,7 +225,7 @@ def test_text_of_what_is_not_known():
     )
     told = signature_blocks({"title": "x", "validation": None, "held_out": None})
     assert "did not run" in told[0].text
-    told = {"runs": [{"name": "balanced", "verdict": "better"}]}
+    told = {"runs": [{"name": "balanced", "verdict": "not comparable"}]}
     assert causes(told) == []
 
 

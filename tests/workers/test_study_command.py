@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+import io
+import json
+from dataclasses import replace
+
 import pytest
 from django.core.management import CommandError, call_command
+
+from ml import study_in_small
+from ml.experiment_store import write_run
+from ml.types import TrainingConfig
+from tests.ml.test_study_report import stored
 
 
 @pytest.mark.parametrize(
@@ -21,3 +30,20 @@ def test_bad_options_write_nothing(tmp_path, arguments, message):
         call_command("study_in_small", "--out", str(out), *arguments)
     assert refused.value.returncode == 2
     assert not out.exists()
+
+
+def test_runs_that_were_not_asked_for_are_in_no_report(tmp_path, monkeypatch):
+    fast = TrainingConfig(network="pooled-numpy", epochs=2)
+    quick = replace(study_in_small.AUDIOTAG, training=fast)
+    for name in ("SEED_2019", "SEED_NEXT", "SEED_NEXT_BOTH", "AUDIOTAG"):
+        recipe = replace(quick, name=getattr(study_in_small, name).name)
+        monkeypatch.setattr(study_in_small, name, recipe)
+    write_run(tmp_path, stored("recipes", "seed-2019", 1, 0.0))
+    write_run(tmp_path, stored("turning", "both-25", 0, 0.0))
+    call_command(
+        "study_in_small", "--out", str(tmp_path), "--tracks", "200", "--seeds", "1",
+        "--parts", "recipes", stdout=io.StringIO(), stderr=io.StringIO(),
+    )  # fmt: skip
+    story = json.loads((tmp_path / "report.json").read_text())
+    assert story["recipes"]["seeds"] == [0]
+    assert story["turning"] is None

@@ -12,7 +12,7 @@ from labeling.loop.errors import BadInput
 from labeling.management.base import AudiotagCommand
 from ml.experiment_files import write_report
 from ml.experiment_runner import Watcher, run_trials
-from ml.experiment_store import StoredRun, read_runs
+from ml.experiment_store import StoredRun
 from ml.study_design import StudyDesign
 from ml.study_in_small import PARTS, trials
 from ml.study_report import study_blocks, study_story
@@ -36,12 +36,13 @@ class Command(AudiotagCommand):
     def answer(self, **options: Any) -> dict[str, Any]:
         parts, design = checked(options)
         root: Path = options["out"]
+        runs: list[StoredRun] = []
         for seed in range(options["seeds"]):
             for part in parts:
                 self.say(f"seed {seed}, {part} ...")
                 watcher = Watcher(on_run=self._tell_run)
-                run_trials(trials(part, seed, design, options["epochs"]), seed, root, watcher)
-        runs = read_runs(root)
+                found = trials(part, seed, design, options["epochs"])
+                runs += run_trials(found, seed, root, watcher)
         story = study_story(runs, design)
         files = write_report(root, story, study_blocks(story), runs)
         return {"out": str(root), "runs": len(runs), "files": [path.name for path in files]}
