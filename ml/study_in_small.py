@@ -41,7 +41,7 @@ SEED_NEXT_BOTH = replace(
 )
 
 #: Labels of the current curator beside the 600 of the first, for the part *turning*.
-TURNING_SIZES = (25, 50, 100, 200, 400)
+TURNING_SIZES = (25, 50, 100, 200, 400, 800, 1_600)
 N_LEGACY = 600
 
 #: The ablation learns from about 300 tracks and is judged on as many.
