@@ -33,6 +33,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ml.errors import ParameterError
+from ml.judged_groups import MINIMUM_GROUPS_TO_COMPARE, can_be_resampled, judged_groups
 from ml.ranking import (
     CELLS_A_BLOCK,
     Bools,
@@ -99,7 +100,8 @@ def evaluate(
     -------
     dict with n (tracks with a judged label), labels_scored, macro_ap, lwlrap, bce, bce_skill,
     macro_f1, micro_f1, binary_accuracy, interval {macro_ap: [low, high] or None}, labels [one
-    dict a label, in order, scored or not].
+    dict a label, in order, scored or not]. There is no interval with judged tracks of fewer
+    than `MINIMUM_GROUPS_TO_COMPARE` groups.
 
     Raises
     ------
@@ -118,7 +120,9 @@ def evaluate(
         "labels_scored": int(scored.sum()),
         **_summary(probabilities[:, scored], kept, thresholds[scored], prior[scored], rows),
     }
-    values = _resampled(probabilities[:, scored], kept, groups, n_bootstrap, seed)
+    values = np.empty(0)
+    if can_be_resampled(labels, groups):
+        values = _resampled(probabilities[:, scored], kept, groups, n_bootstrap, seed)
     interval = centred_interval(values, figures["macro_ap"])
     return {**figures, "interval": {"macro_ap": interval}, "labels": rows}
 
@@ -232,7 +236,7 @@ def _resampled(
     seed: int,
 ) -> Floats:
     """Return macro AP on bootstrap resamples of the tracks."""
-    if n_resamples < 1 or labels.n_labels == 0 or labels.n_tracks < 2:
+    if n_resamples < 1 or labels.n_labels == 0:
         return np.empty(0)
     blocks = resampling_weights(labels.n_tracks, groups, n_resamples, seed)
     return np.concatenate(
@@ -295,7 +299,8 @@ def paired_bootstrap(
 
     Returns
     -------
-    dict of difference, lo, hi; all None without a scorable label.
+    dict of difference, lo, hi; all None without a scorable label, lo and hi None with judged
+    tracks of fewer than `MINIMUM_GROUPS_TO_COMPARE` groups.
 
     References
     ----------
@@ -315,9 +320,11 @@ def paired_bootstrap(
         a, b = (STATISTICS[statistic](values[:, scored], kept, weights) for values in pair)
         return a - b
 
+    observed = float(differences(np.ones((labels.n_tracks, 1)))[0])
+    if not can_be_resampled(labels, groups):
+        return {"difference": observed, "lo": None, "hi": None}
     blocks = resampling_weights(labels.n_tracks, groups, n_resamples, seed)
     values = np.concatenate([differences(weights) for weights in blocks])
-    observed = float(differences(np.ones((labels.n_tracks, 1)))[0])
     low, high = centred_bounds(values, observed) or (None, None)
     return {"difference": observed, "lo": low, "hi": high}
 
@@ -336,8 +343,8 @@ def is_plainly_worse(
     Returns
     -------
     True when the upper end of the 95 % interval of (candidate - champion) is below 0; False
-    when it is not; None (undecided) with fewer than `MINIMUM_TRACKS_TO_COMPARE` judged tracks
-    or no scorable label.
+    when it is not; None (undecided) with fewer than `MINIMUM_TRACKS_TO_COMPARE` judged tracks,
+    with tracks of fewer than `MINIMUM_GROUPS_TO_COMPARE` groups, or no scorable label.
     """
     if labels.label_mask.any(axis=1).sum() < MINIMUM_TRACKS_TO_COMPARE:
         return None

@@ -158,7 +158,7 @@ def _turning(seed: int, design: StudyDesign) -> Iterator[RecipeTrial]:
     needed = N_LEGACY + TURNING_SIZES[-1]
     n_tracks = int(1.1 * needed / (1 - design.held_out_share))
     study = simulate_study(
-        replace(design, n_tracks=n_tracks, current_share=TURNING_SIZES[-1] * 1.1 / needed), seed
+        replace(design, n_tracks=n_tracks, current_share=TURNING_SIZES[-1] / needed), seed
     )
     both = replace(AUDIOTAG, selection=replace(SEED_NEXT.selection, annotators="all"))
     alone = replace(AUDIOTAG, selection=SEED_NEXT.selection)
