@@ -21,6 +21,7 @@ import numpy.typing as npt
 from ml.curves import curve_of
 from ml.errors import ParameterError
 from ml.evaluation_record import EvaluationRecord, LabelName
+from ml.judged_groups import can_be_resampled, judged_groups, said_too_few
 from ml.metrics import (
     MINIMUM_TRACKS_TO_COMPARE,
     centred_bounds,
@@ -109,7 +110,7 @@ def compare(
     n_drawn = n_resamples or affordable_resamples(len(rows[0]), len(names))
     groups = judge.groups[rows[reference]]
     drawn = draw(sides, labels, constant, groups, n_drawn, seed)
-    message = _message(labels, len(rows[0]), len(names))
+    message = _message(labels, groups, len(names))
     return {
         "n": int(labels.label_mask.any(axis=1).sum()),
         "labels_compared": int(scorable_labels(labels).sum()) if len(rows[0]) else 0,
@@ -185,12 +186,14 @@ def draw(
     Parameters
     ----------
     sides : one a run. labels : what was judged, (n, n_labels). constant : as the cuts.
-    groups : (n,), resampled as wholes.
+    groups : (n,), resampled as wholes. With judged tracks of fewer than
+        `MINIMUM_GROUPS_TO_COMPARE` of them, every resampled figure is NaN.
     """
     n = labels.n_tracks
     once = np.ones((n, 1))
-    drawn = np.zeros((0, n_resamples))
-    if n:
+    # Where no track has any weight no figure is known, and so no interval.
+    drawn = np.zeros((n, n_resamples))
+    if can_be_resampled(labels, groups):
         drawn = np.concatenate(list(resampling_weights(n, groups, n_resamples, seed)), axis=1)
     return [_drawn(side, labels, constant, once, drawn) for side in sides]
 
@@ -217,7 +220,7 @@ def known(value: float) -> float | None:
 def difference(
     first: float | None, other: float | None, first_draws: Floats, other_draws: Floats
 ) -> dict[str, float | None]:
-    """Difference other - first with its 95 % interval; all None where unknown."""
+    """Difference other - first with its 95 % interval; None what is unknown."""
     if first is None or other is None:
         return {"difference": None, "lo": None, "hi": None}
     low, high = centred_bounds(other_draws - first_draws, other - first) or (None, None)
@@ -298,7 +301,8 @@ def _run(drawn: list[Drawn], number: int, labels: LabelMatrix) -> dict[str, Any]
 def told_apart(macro_ap: dict[str, float | None], n: int) -> str:
     """Say whether a difference in macro AP is beyond doubt: all of its interval beside 0.
 
-    With fewer than `MINIMUM_TRACKS_TO_COMPARE` judged tracks runs are not comparable.
+    With fewer than `MINIMUM_TRACKS_TO_COMPARE` judged tracks, or without an interval, runs are
+    not comparable.
     """
     low, high = macro_ap["lo"], macro_ap["hi"]
     if low is None or high is None or n < MINIMUM_TRACKS_TO_COMPARE:
@@ -313,9 +317,9 @@ def _curve(side: Side, labels: LabelMatrix, index: int) -> dict[str, list[float]
     return curve_of(side.probabilities[judged, index], labels.labels[judged, index])
 
 
-def _message(labels: LabelMatrix, n_tracks: int, n_labels: int) -> str:
+def _message(labels: LabelMatrix, groups: npt.NDArray[Any], n_labels: int) -> str:
     """Say why there is nothing to compare, as a sentence; empty where there is."""
-    if not n_tracks:
+    if not labels.n_tracks:
         return "no track was held out by all of these runs, so they cannot be compared"
     if not n_labels:
         return "these runs have no label in common, so they cannot be compared"
@@ -325,4 +329,7 @@ def _message(labels: LabelMatrix, n_tracks: int, n_labels: int) -> str:
             f"only {n} common held-out tracks were judged; at least "
             f"{MINIMUM_TRACKS_TO_COMPARE} are needed to compare"
         )
+    if not can_be_resampled(labels, groups):
+        said = said_too_few(judged_groups(labels, groups))
+        return f"the {n} common held-out tracks judged are of {said} to compare"
     return ""

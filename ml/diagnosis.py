@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ml.evaluation_record import EvaluationRecord
+from ml.judged_groups import MINIMUM_GROUPS_TO_COMPARE, said_too_few
 from ml.metrics import MINIMUM_TRACKS_TO_COMPARE, scorable_labels
 from ml.ranking import Floats
 
@@ -45,6 +46,7 @@ class Evidence:
     accuracy, constant_accuracy : binary accuracy at 0.5 of the model and of the constant.
     macro_ap, macro_ap_interval, constant_ap : ranking, and the constant's.
     never_at_half : scored labels that no held-out track is predicted to have at 0.5.
+    n_groups : split groups of the tracks judged; None: not known.
     problem : why nothing can be measured, as a sentence; empty where it can.
     """
 
@@ -58,6 +60,7 @@ class Evidence:
     macro_ap_interval: tuple[float, float] | None = None
     constant_ap: float | None = None
     never_at_half: int = 0
+    n_groups: int | None = None
     problem: str = ""
 
     @property
@@ -94,7 +97,8 @@ def verdict(evidence: Evidence) -> tuple[str, str]:
 
     In this order, the first that holds:
 
-    1. *cannot be judged*: nothing measured, or fewer than `MINIMUM_TRACKS_TO_COMPARE` tracks.
+    1. *cannot be judged*: nothing measured, fewer than `MINIMUM_TRACKS_TO_COMPARE` tracks, or
+       tracks of fewer than `MINIMUM_GROUPS_TO_COMPARE` split groups.
     2. *no better than answering the label frequencies*: skill <= 0.02, or its interval reaches
        0, and the binary accuracy is within 0.01 of the constant's.
     3. *worse than answering the label frequencies*: the interval of the skill lies below 0.
@@ -107,6 +111,8 @@ def verdict(evidence: Evidence) -> tuple[str, str]:
         return CANNOT_BE_JUDGED, evidence.problem or "there is no figure to judge by"
     if evidence.n < MINIMUM_TRACKS_TO_COMPARE:
         return CANNOT_BE_JUDGED, _too_few(evidence)
+    if evidence.n_groups is not None and evidence.n_groups < MINIMUM_GROUPS_TO_COMPARE:
+        return CANNOT_BE_JUDGED, _too_few_groups(evidence)
     if evidence.has_no_skill and evidence.has_the_constants_accuracy:
         return NO_BETTER, _reasons(evidence)
     if evidence.is_surely_harmful:
@@ -123,6 +129,11 @@ def _too_few(evidence: Evidence) -> str:
         f"only {evidence.n} held-out tracks were judged; at least "
         f"{MINIMUM_TRACKS_TO_COMPARE} are needed"
     )
+
+
+def _too_few_groups(evidence: Evidence) -> str:
+    said = said_too_few(evidence.n_groups or 0)
+    return f"the {evidence.n} held-out tracks judged are of {said}"
 
 
 def _reasons(evidence: Evidence) -> str:

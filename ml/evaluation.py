@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from ml.errors import ParameterError
 from ml.fold_figures import Figures, mean_figures
+from ml.judged_groups import can_be_resampled
 from ml.metrics import STATISTICS, baseline, centred_interval, evaluate, resampling_weights
 from ml.networks.base import EpochReport, ShouldStop
 from ml.splits import grouped_folds
@@ -174,6 +175,8 @@ def _interval(
     seed: int,
 ) -> list[float] | None:
     """95 % interval of the mean over folds of macro AP, groups drawn anew within each fold."""
+    if not can_be_resampled(labels, groups, fold_of):
+        return None
     draws, figures = [], []
     for fold in np.unique(fold_of):
         held = np.flatnonzero(fold_of == fold)

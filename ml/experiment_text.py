@@ -28,10 +28,13 @@ def with_interval(figure: Story) -> str:
 
 
 def gap(difference: Story | None) -> str:
-    """Return "+0.123 [+0.100, +0.150]" of a paired difference."""
+    """Return "+0.123 [+0.100, +0.150]" of a paired difference, "+0.123" without an interval."""
     if difference is None or difference["difference"] is None:
         return _NONE
-    return f"{difference['difference']:+.3f} [{difference['lo']:+.3f}, {difference['hi']:+.3f}]"
+    middle = f"{difference['difference']:+.3f}"
+    if difference["lo"] is None or difference["hi"] is None:
+        return middle
+    return f"{middle} [{difference['lo']:+.3f}, {difference['hi']:+.3f}]"
 
 
 def recipes_table(story: Story, side: str) -> Table:

@@ -33,7 +33,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ml.errors import ParameterError
-from ml.judged_groups import MINIMUM_GROUPS_TO_COMPARE, can_be_resampled, judged_groups
+from ml.judged_groups import can_be_resampled
 from ml.ranking import (
     CELLS_A_BLOCK,
     Bools,
@@ -120,7 +120,7 @@ def evaluate(
         "labels_scored": int(scored.sum()),
         **_summary(probabilities[:, scored], kept, thresholds[scored], prior[scored], rows),
     }
-    values = np.empty(0)
+    values: Floats = np.empty(0)
     if can_be_resampled(labels, groups):
         values = _resampled(probabilities[:, scored], kept, groups, n_bootstrap, seed)
     interval = centred_interval(values, figures["macro_ap"])

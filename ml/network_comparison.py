@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from ml.errors import ParameterError
 from ml.evaluation import CrossValidation, FoldProgress, cross_validate
+from ml.judged_groups import can_be_resampled
 from ml.metrics import STATISTICS, resampling_weights
 from ml.networks.base import ShouldStop
 from ml.track_features import TrackFeatures
@@ -184,7 +185,8 @@ def paired_within_folds(
 
     Returns
     -------
-    dict of difference and interval [low, high]; both None where nothing can be compared.
+    dict of difference and interval [low, high]; both None where nothing can be compared, the
+    interval None where too few groups were judged.
     """
     observed, drawn = [], []
     for fold in np.unique(fold_of):
@@ -196,12 +198,12 @@ def paired_within_folds(
     known = np.isfinite(observed)
     if not known.any():
         return {"difference": None, "interval": None}
+    difference = float(np.array(observed)[known].mean())
+    if not can_be_resampled(labels, groups, fold_of):
+        return {"difference": difference, "interval": None}
     means = np.array(drawn)[known].mean(axis=0)
     low, high = np.nanpercentile(means, [2.5, 97.5])
-    return {
-        "difference": float(np.array(observed)[known].mean()),
-        "interval": [float(low), float(high)],
-    }
+    return {"difference": difference, "interval": [float(low), float(high)]}
 
 
 def _difference(

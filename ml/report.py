@@ -15,6 +15,7 @@ import numpy as np
 from ml import curves, diagnosis
 from ml.evaluation_record import EvaluationRecord
 from ml.fold_figures import mean_figures
+from ml.judged_groups import judged_groups
 from ml.metrics import baseline, centred_interval, evaluate, scorable_labels
 from ml.ranking import Floats
 from ml.resampling import (
@@ -58,6 +59,7 @@ def build_report(
     intervals = {name: _interval(name, draws[name], figures[name]) for name in HEADLINES}
     labels = _label_rows(record, figures["labels"], label_draws)
     facts = _diagnosis(record, figures, constant, labels)
+    n_groups = judged_groups(record.reference, record.groups)
     return {
         "format": FORMAT,
         "side": record.side,
@@ -67,7 +69,7 @@ def build_report(
         "figures": _summary(figures),
         "baseline": _summary(constant),
         "intervals": intervals,
-        "verdict": _verdict(figures, constant, intervals, facts, message),
+        "verdict": _verdict(figures, constant, intervals, facts, n_groups, message),
         "diagnosis": facts,
         "labels": labels,
         "calibration": {
@@ -201,7 +203,12 @@ def _diagnosis(
 
 
 def _verdict(
-    figures: Report, constant: Report, intervals: Report, facts: Report, message: str
+    figures: Report,
+    constant: Report,
+    intervals: Report,
+    facts: Report,
+    n_groups: int,
+    message: str,
 ) -> dict[str, str]:
     text, reasons = diagnosis.verdict(
         diagnosis.Evidence(
@@ -215,6 +222,7 @@ def _verdict(
             macro_ap_interval=_pair(intervals["macro_ap"]),
             constant_ap=constant["macro_ap"],
             never_at_half=len(facts["never"]["at_half"]),
+            n_groups=n_groups,
             problem=message,
         )
     )

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ml.evaluation_record import EvaluationRecord
+from ml.judged_groups import can_be_resampled
 from ml.metrics import resampling_weights, scorable_labels
 from ml.ranking import (
     CELLS_A_BLOCK,
@@ -117,8 +118,13 @@ def _f1(chosen: Bools, labels: LabelMatrix, weights: Floats) -> Floats:
 
 
 def record_weights(record: EvaluationRecord, n_resamples: int, seed: int) -> Floats:
-    """Bootstrap weights (n, n_resamples): split groups drawn anew within each part."""
+    """Bootstrap weights (n, n_resamples): split groups drawn anew within each part.
+
+    All are 0, so that no figure is known under them, where too few groups were judged.
+    """
     weights = np.zeros((record.n_tracks, n_resamples))
+    if not can_be_resampled(record.reference, record.groups, record.part_of):
+        return weights
     for number, part in enumerate(record.parts()):
         if not len(part.rows):
             continue

@@ -17,6 +17,7 @@ from labeling.loop.selection import Selection
 from labeling.models import ModelVersion
 from ml import metrics as figures_of
 from ml.diagnosis import MISLEADING
+from ml.judged_groups import MINIMUM_GROUPS_TO_COMPARE, judged_groups
 from ml.recipes import FOR_COMPARISON
 from ml.types import LabelMatrix
 
@@ -118,8 +119,8 @@ def decide_against(
     if verdict is None or compared["difference"] is None:
         return Decision(
             True,
-            f"{n} audit tracks can be compared, too few to tell it from model "
-            f"{champion.number}: the newer answers decide",
+            f"{n} audit tracks can be compared, {_too_few(n, labels, groups)} to tell it from "
+            f"model {champion.number}: the newer answers decide",
             figures,
         )
     span = (
@@ -129,3 +130,11 @@ def decide_against(
     if verdict:
         return Decision(False, f"plainly worse: {span}", figures)
     return Decision(True, f"not plainly worse: {span}", figures)
+
+
+def _too_few(n: int, labels: LabelMatrix, groups: npt.NDArray[Any]) -> str:
+    """Say what is too little: the tracks, or else the split groups that they are of."""
+    n_groups = judged_groups(labels, groups)
+    if n < figures_of.MINIMUM_TRACKS_TO_COMPARE or n_groups >= MINIMUM_GROUPS_TO_COMPARE:
+        return "too few"
+    return f"all of {n_groups} split group{'s' * (n_groups != 1)}, too few"

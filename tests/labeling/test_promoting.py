@@ -101,10 +101,14 @@ class TestAgainst:
     def decide(self, labels):
         champion = ModelVersion(number=1)
 
-        def against(candidate, in_use, n=40):
+        def against(candidate, in_use, n=40, groups=None):
             kept = labels.rows(np.arange(n))
             return promoting.decide_against(
-                champion, candidate[:n], in_use[:n], kept, np.arange(n)
+                champion,
+                candidate[:n],
+                in_use[:n],
+                kept,
+                np.arange(n) if groups is None else groups,
             )
 
         return against
@@ -128,3 +132,14 @@ class TestAgainst:
         decision = decide(1 - good, good, n=7)
         assert decision.is_promoted
         assert decision.reason.startswith("7 audit tracks can be compared, too few")
+
+    def test_tracks_of_one_album_leave_it_to_the_newer_answers(self, decide, labels):
+        good = labels.labels * 0.8 + 0.1
+        decision = decide(1 - good, good, groups=np.zeros(40))
+        assert decision.is_promoted
+        assert decision.reason == (
+            "40 audit tracks can be compared, all of 1 split group, too few to tell it from "
+            "model 1: the newer answers decide"
+        )
+        assert decision.figures["difference"] < 0
+        assert (decision.figures["lo"], decision.figures["hi"]) == (None, None)

@@ -10,6 +10,7 @@ import xml.etree.ElementTree as ET
 import pytest
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
+from django.template.loader import render_to_string
 from django.utils import timezone
 from django.utils.html import escape
 
@@ -176,6 +177,14 @@ def test_cross_validation_has_a_page_and_is_listed(planted, curator):
     assert f"/models/{planted.library.slug}/evaluations/{evaluation.pk}/" in listed
 
 
+def test_an_arm_without_an_interval_shows_its_difference_alone():
+    gap = {"difference": 0.25, "lo": None, "hi": None}
+    one = {"runs": [{"arm": "ana", "macro_ap": 0.5, "difference": gap}]}
+    text = render_to_string("labeling/report/_arms.html", {"one": one})
+    assert "0.250" in text
+    assert "95 %:" not in text
+
+
 class TestCompare:
     @pytest.fixture
     def two(self, planted):
@@ -193,6 +202,18 @@ class TestCompare:
         assert found["runs"][1]["verdict"] in text
         assert "<strong>12</strong> judged tracks" in text
         assert "Decisions" in text
+
+    def test_a_difference_without_an_interval(self, two, curator, monkeypatch):
+        monkeypatch.setattr("ml.judged_groups.MINIMUM_GROUPS_TO_COMPARE", 100)
+        text = page(curator, f"/models/{two.library.slug}/compare/?model=1&model=2")
+        found = reporting.compared(
+            [reporting.find(two.library, model=number) for number in (1, 2)]
+        )
+        gap = found["runs"][1]["differences"]["macro_ap"]
+        assert (gap["lo"], gap["hi"]) == (None, None)
+        assert f"{gap['difference']:+.3f}" in text
+        assert "– to –" not in text
+        assert "at least 100 are needed to compare" in text
 
     def test_runs_are_found_by_id_too(self, two, curator):
         runs = [version.run_id for version in ModelVersion.objects.order_by("number")]

@@ -134,6 +134,24 @@ def test_what_cannot_be_compared_says_why(record, second, said):
     assert found["runs"][1]["verdict"] == NOT_COMPARABLE
 
 
+@pytest.mark.parametrize(
+    ("n_groups", "said"),
+    [(1, "of 1 split group only; at least 3 are"), (2, "of 2 split groups only"), (3, "")],
+)
+def test_tracks_of_a_few_groups_are_told_apart_by_nothing(record, n_groups, said):
+    record = replace(record, groups=np.arange(200) % n_groups)
+    found = compare([record, better(record, by=3.0)], n_resamples=50)
+    gaps, verdict = found["runs"][1]["differences"], found["runs"][1]["verdict"]
+    assert said in found["message"]
+    if n_groups == 3:
+        assert (found["message"], verdict) == ("", BETTER)
+        return
+    assert verdict == NOT_COMPARABLE
+    for gap in [*gaps.values(), *(row["differences"][1] for row in found["labels"])]:
+        assert gap["difference"] > 0
+        assert (gap["lo"], gap["hi"]) == (None, None)
+
+
 def test_a_label_without_a_positive_has_no_difference(record):
     record.reference.labels[:, 1] = False
     row = compare([record, better(record)], n_resamples=20)["labels"][1]

@@ -15,6 +15,7 @@ from sklearn.metrics import (
 )
 
 from ml.errors import ParameterError
+from ml.judged_groups import can_be_resampled
 from ml.metrics import (
     average_precision,
     baseline,
@@ -276,6 +277,36 @@ def test_too_few_tracks_or_nothing_to_score_is_undecided(rng):
     assert is_plainly_worse(scores * 0, scores, labels) is None
     unjudged = everything(np.zeros((50, 2)))
     assert is_plainly_worse(np.zeros((50, 2)), np.ones((50, 2)), unjudged) is None
+
+
+@pytest.mark.parametrize(("n_groups", "is_told"), [(1, False), (2, False), (3, True)])
+def test_tracks_of_a_few_groups_have_no_interval(rng, n_groups, is_told):
+    _, labels = draw(rng, n=12)
+    groups = np.arange(12) % n_groups
+    good, bad = labels.labels * 0.8 + 0.1, 0.9 - labels.labels * 0.8
+    assert is_plainly_worse(bad, good, labels, groups=groups) is (True if is_told else None)
+    found = paired_bootstrap(bad, good, labels, groups=groups)
+    assert found["difference"] < 0
+    assert (found["lo"] is None, found["hi"] is None) == (not is_told, not is_told)
+    figures = evaluate(good, labels, np.full(6, 0.5), prior=np.full(6, 0.2), groups=groups)
+    assert (figures["interval"]["macro_ap"] is not None) == is_told
+
+
+def test_only_the_groups_of_judged_tracks_count(rng):
+    _, labels = draw(rng, n=24)
+    labels.label_mask[12:] = False
+    groups = np.append(np.zeros(12), np.arange(12))
+    good, bad = labels.labels * 0.8 + 0.1, 0.9 - labels.labels * 0.8
+    assert is_plainly_worse(bad, good, labels, groups=groups) is None
+
+
+def test_folds_of_a_single_group_each_cannot_be_resampled():
+    labels, folds = everything(np.zeros((8, 1))), np.arange(8) // 2
+    assert not can_be_resampled(labels, folds, folds)
+    assert not can_be_resampled(labels, np.array([0, 1, 2, 2, 3, 3, 4, 4]), folds)
+    assert can_be_resampled(labels, np.array([0, 1, 2, 3, 4, 4, 5, 5]), folds)
+    assert can_be_resampled(labels, None, folds)
+    assert not can_be_resampled(labels.rows(np.arange(0)), None, folds[:0])
 
 
 def test_reliability_bins_and_calibration_error_by_hand():

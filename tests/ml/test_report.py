@@ -346,6 +346,25 @@ class TestWithoutFigures:
             row["n"] for row in report["calibration"]["after"]["bins"]
         )
 
+    def test_tracks_of_one_group_have_no_interval_and_no_verdict(self):
+        record = make_record(12, groups=np.zeros(12, dtype=np.int64))
+        report = build_report(record, n_resamples=50)
+        assert report["verdict"] == {
+            "text": diagnosis.CANNOT_BE_JUDGED,
+            "reasons": "the 12 held-out tracks judged are of 1 split group only; at least 3 "
+            "are needed",
+        }
+        assert set(report["intervals"].values()) == {None}
+        assert {row["ap_interval"] for row in report["labels"]} == {None}
+        assert report["figures"]["macro_ap"] is not None
+
+    def test_folds_of_one_group_each_have_no_interval_but_a_verdict(self):
+        record = make_record(200, parts=5)
+        record = replace(record, groups=record.part_of.astype(np.int64))
+        report = build_report(record, n_resamples=50)
+        assert set(report["intervals"].values()) == {None}
+        assert report["verdict"]["text"] == diagnosis.USEFUL
+
 
 GOOD = {
     "n": 100,
@@ -383,6 +402,8 @@ def of(skill, interval, accuracy):
         ({"macro_ap": None}, diagnosis.NOT_TOLD_APART),
         ({"skill": None}, diagnosis.CANNOT_BE_JUDGED),
         ({"n": 7}, diagnosis.CANNOT_BE_JUDGED),
+        ({"n_groups": 2}, diagnosis.CANNOT_BE_JUDGED),
+        ({"n_groups": 3}, diagnosis.USEFUL),
         ({"problem": "nothing"}, diagnosis.CANNOT_BE_JUDGED),
     ],
 )

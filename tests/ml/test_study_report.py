@@ -219,6 +219,7 @@ def test_labels_that_a_run_cannot_know_count_against_it():
 def test_text_of_what_is_not_known():
     assert gap(None) == "–"
     assert gap({"difference": None, "lo": None, "hi": None}) == "–"
+    assert gap({"difference": 0.25, "lo": None, "hi": None}) == "+0.250"
     assert verdicts(["useful", "useful"]) == "useful"
     assert verdicts(["useful", "cannot be judged"]) == (
         "useful (1 of 2); cannot be judged (1 of 2)"
