@@ -167,7 +167,8 @@ def course(history: tuple[dict[str, Any], ...]) -> dict[str, Any]:
     validation_accuracy [...], validation_macro_ap [...]}], mean (the same series, the mean over
     the stages that hold something out, by epoch; over all stages where none does) and
     best_epoch (from 1, of the lowest mean validation loss; None without one). A value that a
-    stage does not have is null.
+    stage does not have is null. The mean ends with the shortest of its stages: training
+    too chooses only among epochs that all folds saw.
     """
     by_stage: dict[tuple[int, str], list[dict[str, Any]]] = {}
     for epoch in history:
@@ -206,11 +207,10 @@ def _any(values: list[float | None]) -> bool:
 
 
 def _mean_series(series: list[list[float | None]]) -> list[float | None]:
-    length = max((len(values) for values in series), default=0)
+    """Mean by epoch of what is known, over the epochs that all series have."""
+    shortest = min((len(values) for values in series), default=0)
     means: list[float | None] = []
-    for n in range(length):
-        known = [
-            v for v in (values[n] for values in series if n < len(values)) if v is not None
-        ]
+    for n in range(shortest):
+        known = [value for value in (values[n] for values in series) if value is not None]
         means.append(float(np.mean(known)) if known else None)
     return means

@@ -423,9 +423,23 @@ class TestCourse:
             "fold 1 of 2", "fold 2 of 2", "all tracks",
         ]  # fmt: skip
         assert (found["n_stages"], found["best_epoch"]) == (2, 4)
-        assert found["mean"]["loss"] == pytest.approx([0.6 / epoch for epoch in range(1, 7)])
-        assert found["mean"]["accuracy"] == [0.9] * 6
-        assert found["mean"]["validation_accuracy"] == [None] * 6
+        assert found["mean"]["loss"] == pytest.approx([0.6 / epoch for epoch in range(1, 5)])
+        assert found["mean"]["accuracy"] == [0.9] * 4
+        assert found["mean"]["validation_accuracy"] == [None] * 4
+
+    @pytest.mark.parametrize("key", ["stage", "part"])
+    def test_the_best_epoch_is_one_that_all_saw(self, key):
+        """Folds of one model, or models of a cross-validation, that stopped at other epochs."""
+        losses = {0: [0.5, 0.4, 0.45, 0.5], 1: [0.5, 0.35, 0.34, 0.33, 0.32, 0.31]}
+        epochs = tuple(
+            {key: fold if key == "part" else f"fold {fold}", "validation_loss": loss}
+            for fold, values in losses.items()
+            for loss in values
+        )
+        found = curves.course(epochs)
+        assert found["best_epoch"] == 2
+        assert found["mean"]["validation_loss"] == pytest.approx([0.5, 0.375, 0.395, 0.415])
+        assert [len(stage["validation_loss"]) for stage in found["stages"]] == [4, 6]
 
     def test_without_accuracy_and_without_validation(self):
         rows = [{**row, "validation_loss": None} for row in history(3, accuracy=False)]
