@@ -2,11 +2,12 @@
 
 Stage: evaluation; promotion uses the same figures. Numpy only.
 
-Only tracks that every run held out, and labels that every run knows, are compared; everything
-is judged by one reference, and every skill is against one constant. Both models are resampled
-together, so what the tracks have in common cancels (the paired bootstrap: Efron & Tibshirani,
-"An Introduction to the Bootstrap", 1993, chapter 13). Figures are over all common tracks at
-once, also for folds, so they may differ a little from the mean over folds of a report.
+Only tracks that every run held out, and labels that every run knows, are compared (Others only
+where it means the same in all). Everything is judged by one reference, and every skill is
+against one constant. Both models are resampled together, so what the tracks have in common
+cancels (the paired bootstrap: Efron & Tibshirani, "An Introduction to the Bootstrap", 1993,
+chapter 13). Figures are over all common tracks at once, also for folds, so they may differ a
+little from the mean over folds of a report.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from ml.metrics import (
     resampling_weights,
     scorable_labels,
 )
-from ml.ranking import Floats
+from ml.ranking import Bools, Floats
 from ml.resampling import HEADLINES, headline_figures, label_average_precision
 from ml.types import LabelMatrix
 
@@ -132,7 +133,11 @@ def compare(
 def common(
     records: Sequence[EvaluationRecord],
 ) -> tuple[list[npt.NDArray[np.intp]], list[npt.NDArray[np.intp]]]:
-    """Rows and columns of each record: the tracks and labels that all have, in one order."""
+    """Rows and columns of each record: the tracks and labels that all have, in one order.
+
+    A label made of others (`LabelName.is_made`) is left out unless the references of all
+    records judge the same of these tracks by it: what it is made of differs from run to run.
+    """
     uids = set(records[0].track_uids.tolist())
     labels = [label.uid for label in records[0].labels]
     for record in records[1:]:
@@ -146,7 +151,29 @@ def common(
         column = {label.uid: n for n, label in enumerate(record.labels)}
         rows.append(np.array([place[uid] for uid in wanted], dtype=np.intp))
         columns.append(np.array([column[uid] for uid in labels], dtype=np.intp))
-    return rows, columns
+    is_one = _is_one_label(records, rows, columns)
+    return rows, [own[is_one] for own in columns]
+
+
+def _is_one_label(
+    records: Sequence[EvaluationRecord],
+    rows: list[npt.NDArray[np.intp]],
+    columns: list[npt.NDArray[np.intp]],
+) -> Bools:
+    """Say of each common column whether it stands for the same in all, bool (n_labels,)."""
+    own = [_cut_out(record.reference, rows[n], columns[n]) for n, record in enumerate(records)]
+    is_made = [
+        all(record.labels[columns[n][place]].is_made for n, record in enumerate(records))
+        for place in range(len(columns[0]))
+    ]
+    judged_alike = [_same_cells(own[0], other).all(axis=0) for other in own[1:]]
+    return np.asarray(np.all(judged_alike, axis=0) | ~np.array(is_made, dtype=bool))
+
+
+def _same_cells(first: LabelMatrix, other: LabelMatrix) -> Bools:
+    """Say of each cell whether both judge the same of it, or neither does."""
+    same = (first.labels == other.labels) | ~first.label_mask
+    return np.asarray((first.label_mask == other.label_mask) & same)
 
 
 def _cut_out(
@@ -166,10 +193,7 @@ def _differing(
     counts = []
     for number, record in enumerate(records):
         own = _cut_out(record.reference, rows[number], columns[number])
-        same = (own.label_mask == labels.label_mask) & (
-            (own.labels == labels.labels) | ~labels.label_mask
-        )
-        counts.append(int((~same).sum()))
+        counts.append(int((~_same_cells(labels, own)).sum()))
     return counts
 
 
@@ -322,7 +346,10 @@ def _message(labels: LabelMatrix, groups: npt.NDArray[Any], n_labels: int) -> st
     if not labels.n_tracks:
         return "no track was held out by all of these runs, so they cannot be compared"
     if not n_labels:
-        return "these runs have no label in common, so they cannot be compared"
+        return (
+            "these runs have no label in common (Others is one only where all judge the same "
+            "by it), so they cannot be compared"
+        )
     n = int(labels.label_mask.any(axis=1).sum())
     if n < MINIMUM_TRACKS_TO_COMPARE:
         return (

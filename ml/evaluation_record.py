@@ -27,6 +27,7 @@ import numpy.typing as npt
 from ml.calibration import sigmoid
 from ml.errors import MlError, ParameterError
 from ml.ranking import Floats
+from ml.study import OTHERS
 from ml.types import LabelMatrix
 from ml.weights import sync_folder, write_durably
 
@@ -50,6 +51,11 @@ class LabelName:
     uid: str
     name: str
     facet: str = ""
+
+    @property
+    def is_made(self) -> bool:
+        """Whether it was made of other labels: its uid does not say of which."""
+        return not self.facet and self.name == OTHERS
 
 
 @dataclass(frozen=True)

@@ -110,6 +110,64 @@ def test_only_labels_that_all_know_count(record):
     assert list(found["precision_recall"]) == ["uid0", "uid1", "uid3"]
 
 
+@pytest.fixture
+def folding(record):
+    """Return runs whose last label is an Others, made of what is said here."""
+
+    def made(labels, *, facet="", name="Others", judged=None):
+        whole = record.reference
+        reference = LabelMatrix(whole.labels.copy(), whole.label_mask.copy())
+        reference.labels[:, 3] = labels
+        reference.label_mask[:, 3] = True if judged is None else judged
+        names = (*record.labels[:3], LabelName("uid5 of the facet", name, facet))
+        return replace(record, reference=reference, labels=names)
+
+    return made
+
+
+RARE = np.arange(200) % 5 == 0
+
+
+@pytest.mark.parametrize(
+    ("labels", "judged"),
+    [(np.arange(200) % 7 == 0, None), (RARE, np.arange(200) > 0)],
+    ids=["other labels", "judged elsewhere"],
+)
+def test_an_others_made_of_other_labels_is_not_compared(folding, labels, judged):
+    found = compare([folding(RARE), folding(labels, judged=judged)], n_resamples=20)
+    assert [row["uid"] for row in found["labels"]] == ["uid0", "uid1", "uid2"]
+    assert list(found["precision_recall"]) == ["uid0", "uid1", "uid2"]
+    assert (found["labels_compared"], found["message"]) == (3, "")
+    assert found["differing"] == [0, 0]
+
+
+def test_an_others_made_of_the_same_labels_is_compared(folding):
+    found = compare([folding(RARE), folding(RARE)], n_resamples=20)
+    assert (found["labels_compared"], found["labels"][3]["name"]) == (4, "Others")
+    elsewhere = np.arange(200) < 100
+    changed = folding(np.where(elsewhere, RARE, ~RARE))
+    rows = np.flatnonzero(elsewhere)
+    found = compare([folding(RARE), rows_of(changed, rows)], n_resamples=20)
+    assert found["labels_compared"] == 4, "the answers differ on no common track"
+
+
+@pytest.mark.parametrize("names", [{"facet": "genre"}, {"name": "Rock"}])
+def test_a_label_of_the_library_is_compared_though_answers_changed(folding, names):
+    found = compare([folding(RARE, **names), folding(~RARE, **names)], n_resamples=20)
+    assert found["labels_compared"] == 4
+    assert found["differing"] == [0, 200]
+
+
+def test_runs_that_share_but_an_others_have_no_label_in_common(folding):
+    runs = [folding(RARE), folding(~RARE)]
+    others = tuple(LabelName(f"other{n}", f"Other {n}", "genre") for n in range(3))
+    runs[1] = replace(runs[1], labels=(*others, runs[1].labels[3]))
+    found = compare(runs, n_resamples=20)
+    assert found["labels_compared"] == 0
+    assert "no label in common (Others" in found["message"]
+    assert found["runs"][1]["verdict"] == NOT_COMPARABLE
+
+
 def test_answers_that_changed_are_counted_and_the_reference_decides(record):
     changed = record.reference.labels.copy()
     judged = record.reference.label_mask
