@@ -9,12 +9,13 @@ those on two simulated libraries, are not comparable.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from ml.choices import what_it_does
 from ml.comparison import Drawn, Side, common, draw, told_apart
 from ml.diagnosis import NO_BETTER, SAME_ACCURACY
 from ml.evaluation_record import EvaluationRecord
@@ -46,7 +47,7 @@ def tell(runs: Sequence[StoredRun], first: str = "") -> Story:
     Returns
     -------
     dict of first, seeds, runs [one a name, in the order in which they came]: name, title,
-    seeds, errors, n_tracks, n_labels, seconds, held_out and validation (see `_side`),
+    seeds, errors, n_tracks, n_labels, seconds, choices, held_out and validation (see `_side`),
     differences {figure: {difference, lo, hi}}, verdicts {figure: word} and verdict (by macro
     AP) against `first` (None for itself).
     """
@@ -84,9 +85,18 @@ def _told(name: str, runs: list[StoredRun]) -> Story:
             [float(run.held_out.reference.n_labels) for run in whole if run.held_out]
         ),
         "seconds": _mean([run.facts.get("seconds") for run in whole]),
+        "choices": what_it_does(_config(whole)),
         "held_out": _side([run.held_out for run in whole if run.held_out]),
         "validation": _side([run.validation for run in whole if run.validation]),
     }
+
+
+def _config(runs: Sequence[StoredRun]) -> Mapping[str, Any]:
+    """Return the TrainingConfig of a recipe's runs; empty where no record has one."""
+    about = runs[0].held_out.about if runs and runs[0].held_out else {}
+    recipe = about.get("recipe") or {}
+    found: Mapping[str, Any] = about.get("config") or recipe.get("training") or {}
+    return found
 
 
 def _side(records: list[EvaluationRecord]) -> Story | None:

@@ -125,6 +125,13 @@ def signature_blocks(run: Story) -> list[Block]:
     return [Text(head), Items(counts)]
 
 
+def choices_blocks(run: Story) -> list[Block]:
+    """Say what the choices of a run's recipe really do."""
+    if not run["choices"]:
+        return []
+    return [Text(f"{run['title']}, what its choices do:"), Items(run["choices"])]
+
+
 def pictures_of(part: str) -> list[Block]:
     """Return where the charts of a part stand (`ml.experiment_figures` draws them)."""
     return [

@@ -11,6 +11,7 @@ from labeling.loop import reporting
 from labeling.models import Library, Track
 from labeling.templatetags.report_charts import HEADLINE_NAMES, has_values
 from ml import diagnosis
+from ml.choices import what_it_does
 
 Report = dict[str, Any]
 Row = dict[str, Any]
@@ -203,6 +204,7 @@ def context(library: Library, report: Report, asked: Asked, hidden: Container[in
         "has_accuracy": has_values(mean["accuracy"]) or has_values(mean["validation_accuracy"]),
         "about": report["about"],
         "selection": _selection(report["about"]),
+        "choices": what_it_does(report["about"].get("config", {})),
     }
 
 

@@ -90,6 +90,18 @@ class TestModelPage:
         assert text.count("<desc>") >= 6
         assert "never predicted at its tuned threshold" in text
 
+    def test_it_says_what_the_choices_of_a_study_do(self, planted, curator):
+        evaluation = Evaluation.objects.get()
+        report = reporting.report_of(evaluation)
+        report["about"]["config"]["loss"] = "keras-class-weight"
+        told = report_rows.context(planted.library, report, report_rows.Asked())["choices"]
+        assert len(told) == 1
+        assert "that of its first label in the order of the columns" in told[0]
+        text = page(curator, f"/models/{planted.library.slug}/1/")
+        assert "What that does" not in text
+        (reporting.folder_of(evaluation) / "report.json").write_text(json.dumps(report))
+        assert told[0] in page(curator, f"/models/{planted.library.slug}/1/")
+
     def test_mistakes_lead_to_the_track_and_play_it(self, planted, curator):
         text = page(curator, f"/models/{planted.library.slug}/1/")
         report = reporting.report_of(Evaluation.objects.get())
