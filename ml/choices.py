@@ -14,12 +14,12 @@ _SENTENCES: Mapping[tuple[str, str], str] = {
     ("loss", KERAS_CLASS_WEIGHT): (
         "class_weight of Keras on targets with several labels: each track gets one weight, "
         "that of its first label in the order of the columns, and it counts for all outputs, "
-        "the nos included. A rare label behind a frequent one adds nothing, and no output is "
-        "moved towards a yes: only the differences between labels shrink."
+        "the nos included. A rare label behind a frequent one adds nothing, and the outputs "
+        "as a whole are not moved towards a yes: only the differences between labels shrink."
     ),
     ("split", "windows"): (
-        "Windows of one track stand on both sides of the validation split: what the training "
-        "reports of itself is partly memory."
+        "Windows of one track stand on both sides of the validation split, so what the "
+        "training reports of itself is partly memory, and its validation figures are too good."
     ),
     ("sampling", "label-distribution"): (
         "A label is drawn by its frequency, then a track that has it: a track with two labels "

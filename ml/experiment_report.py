@@ -8,7 +8,7 @@ from typing import Any
 from ml.experiment_store import StoredRun
 from ml.experiment_story import tell
 from ml.experiment_text import (
-    choices_blocks,
+    choices_section,
     differences_table,
     pictures_of,
     recipes_table,
@@ -51,9 +51,9 @@ def library_blocks(story: Story) -> list[Block]:
         Heading("What each run would have reported of itself"),
         recipes_table(told, "validation"),
         *(block for run in study for block in signature_blocks(run)),
-        *(block for run in study for block in choices_blocks(run)),
         Heading("What was learnt from"),
         _sources(told),
+        *choices_section(told),
     ]
 
 

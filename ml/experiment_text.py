@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ml.pages import Block, Items, Picture, Table, Text
+from ml.pages import Block, Heading, Items, Picture, Table, Text
 
 Story = dict[str, Any]
 
@@ -130,6 +130,22 @@ def choices_blocks(run: Story) -> list[Block]:
     if not run["choices"]:
         return []
     return [Text(f"{run['title']}, what its choices do:"), Items(run["choices"])]
+
+
+def choices_section(*parts: Story | None) -> list[Block]:
+    """Say what misleading choices of the runs of some parts do, each with all that made it.
+
+    A part that did not run is None; where no run made such a choice, nothing is said.
+    """
+    made: dict[str, list[str]] = {}
+    for part in parts:
+        for run in part["runs"] if part is not None else []:
+            for text in run["choices"]:
+                made.setdefault(text, []).append(run["title"])
+    if not made:
+        return []
+    rows = [["; ".join(dict.fromkeys(titles)), text] for text, titles in made.items()]
+    return [Heading("What the choices of these runs do"), Table(["runs", "what it does"], rows)]
 
 
 def pictures_of(part: str) -> list[Block]:

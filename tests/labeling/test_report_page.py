@@ -90,7 +90,7 @@ class TestModelPage:
         assert text.count("<desc>") >= 6
         assert "never predicted at its tuned threshold" in text
 
-    def test_it_says_what_the_choices_of_a_study_do(self, planted, curator):
+    def test_it_says_what_the_choices_of_a_study_do(self, planted, curator, tmp_path):
         evaluation = Evaluation.objects.get()
         report = reporting.report_of(evaluation)
         report["about"]["config"]["loss"] = "keras-class-weight"
@@ -101,6 +101,8 @@ class TestModelPage:
         assert "What that does" not in text
         (reporting.folder_of(evaluation) / "report.json").write_text(json.dumps(report))
         assert told[0] in page(curator, f"/models/{planted.library.slug}/1/")
+        run("report", planted.library, "--model", "1", "--out", str(tmp_path))
+        assert told[0] in (tmp_path / "report.html").read_text()
 
     def test_mistakes_lead_to_the_track_and_play_it(self, planted, curator):
         text = page(curator, f"/models/{planted.library.slug}/1/")

@@ -6,11 +6,19 @@ from dataclasses import replace
 
 from ml.choices import what_it_does
 from ml.experiment_report import library_blocks, library_story
-from ml.pages import markdown
+from ml.experiment_text import choices_section
+from ml.pages import Heading, Table, markdown
 from ml.recipes import AUDIOTAG, SEED_2019, SEED_NEXT
 from tests.ml.test_experiment_story import record, run_of
 
 ONE_WEIGHT = "each track gets one weight, that of its first label"
+HEADING = "## What the choices of these runs do"
+
+
+def ran(recipe):
+    """Return a run of a recipe; its outputs do not matter here."""
+    about = {"recipe": recipe.canonical()}
+    return run_of(recipe.name, 0, replace(record(0, 8.0), about=about))
 
 
 def test_the_study_is_told_what_its_choices_do():
@@ -19,6 +27,9 @@ def test_the_study_is_told_what_its_choices_do():
         assert len(told) == 5
         assert ONE_WEIGHT in told[0]
         assert "both sides of the validation split" in told[1]
+        assert "its validation figures are too good" in told[1]
+        assert "not calibrated" in told[3]
+        assert "cut at one half" in told[4]
 
 
 def test_there_is_nothing_to_say_of_ours():
@@ -27,10 +38,23 @@ def test_there_is_nothing_to_say_of_ours():
 
 
 def test_the_report_of_an_experiment_says_it():
-    about = {"recipe": SEED_2019.canonical()}
-    run = run_of("seed-2019", 0, replace(record(0, 0.0), about=about))
-    page = markdown(library_blocks(library_story([run], "mine")))
-    assert "Seed-2019, what its choices do:\n\n- class_weight of Keras" in page
-    assert ONE_WEIGHT in page
-    plain = run_of("audiotag", 0, record(0, 8.0))
-    assert ONE_WEIGHT not in markdown(library_blocks(library_story([plain], "mine")))
+    runs = [ran(recipe) for recipe in (SEED_2019, SEED_NEXT, AUDIOTAG)]
+    page = markdown(library_blocks(library_story(runs, "mine")))
+    assert "| Seed-2019; Seed-Next | class_weight of Keras" in page
+    assert page.count(ONE_WEIGHT) == 1
+    assert HEADING not in markdown(library_blocks(library_story(runs[2:], "mine")))
+
+
+def test_a_choice_names_every_run_of_every_part_that_made_it_once():
+    uncalibrated = {"title": "A", "choices": ["not calibrated"]}
+    both = {"title": "B", "choices": ["one weight", "not calibrated"]}
+    parts = (
+        {"runs": [uncalibrated, both]},
+        None,
+        {"runs": [both, {"title": "C", "choices": []}]},
+    )
+    assert choices_section(*parts) == [
+        Heading("What the choices of these runs do"),
+        Table(["runs", "what it does"], [["A; B", "not calibrated"], ["B", "one weight"]]),
+    ]
+    assert choices_section(None, {"runs": []}) == []

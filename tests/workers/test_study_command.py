@@ -37,6 +37,8 @@ def test_runs_that_were_not_asked_for_are_in_no_report(tmp_path, monkeypatch):
     quick = replace(study_in_small.AUDIOTAG, training=fast)
     for name in ("SEED_2019", "SEED_NEXT", "SEED_NEXT_BOTH", "AUDIOTAG"):
         recipe = replace(quick, name=getattr(study_in_small, name).name)
+        if name == "SEED_NEXT":
+            recipe = replace(recipe, training=replace(fast, loss="keras-class-weight"))
         monkeypatch.setattr(study_in_small, name, recipe)
     write_run(tmp_path, stored("recipes", "seed-2019", 1, 0.0))
     write_run(tmp_path, stored("turning", "both-25", 0, 0.0))
@@ -47,3 +49,6 @@ def test_runs_that_were_not_asked_for_are_in_no_report(tmp_path, monkeypatch):
     story = json.loads((tmp_path / "report.json").read_text())
     assert story["recipes"]["seeds"] == [0]
     assert story["turning"] is None
+    page = (tmp_path / "report.md").read_text()
+    title = next(run["title"] for run in story["recipes"]["runs"] if run["name"] == "seed-next")
+    assert f"| {title} | class_weight of Keras on targets with several labels" in page

@@ -13,6 +13,7 @@ from labeling.management.base import AudiotagCommand
 from ml.experiment_files import write_report
 from ml.experiment_runner import Watcher, run_trials
 from ml.experiment_store import StoredRun
+from ml.experiment_text import choices_section
 from ml.study_design import StudyDesign
 from ml.study_in_small import PARTS, trials
 from ml.study_report import study_blocks, study_story
@@ -44,7 +45,8 @@ class Command(AudiotagCommand):
                 found = trials(part, seed, design, options["epochs"])
                 runs += run_trials(found, seed, root, watcher)
         story = study_story(runs, design)
-        files = write_report(root, story, study_blocks(story), runs)
+        said = choices_section(story["recipes"], story["ablation"])
+        files = write_report(root, story, [*study_blocks(story), *said], runs)
         return {"out": str(root), "runs": len(runs), "files": [path.name for path in files]}
 
     def _tell_run(self, run: StoredRun, is_kept: bool) -> None:
