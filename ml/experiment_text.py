@@ -125,13 +125,6 @@ def signature_blocks(run: Story) -> list[Block]:
     return [Text(head), Items(counts)]
 
 
-def choices_blocks(run: Story) -> list[Block]:
-    """Say what the choices of a run's recipe really do."""
-    if not run["choices"]:
-        return []
-    return [Text(f"{run['title']}, what its choices do:"), Items(run["choices"])]
-
-
 def choices_section(*parts: Story | None) -> list[Block]:
     """Say what misleading choices of the runs of some parts do, each with all that made it.
 

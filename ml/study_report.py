@@ -10,7 +10,6 @@ from ml.comparison import BETTER, NOT_COMPARABLE, UNDECIDED, WORSE
 from ml.experiment_store import StoredRun
 from ml.experiment_story import differences, tell, under_all_labels
 from ml.experiment_text import (
-    choices_blocks,
     differences_table,
     gap,
     number,
@@ -141,7 +140,6 @@ def _recipes(story: Story) -> list[Block]:
         recipes_table(told, "validation"),
         differences_table(told),
         *(block for run in study for block in signature_blocks(run)),
-        *(block for run in study for block in choices_blocks(run)),
     ]
 
 
