@@ -204,6 +204,7 @@ def context(library: Library, report: Report, asked: Asked, hidden: Container[in
         "has_accuracy": has_values(mean["accuracy"]) or has_values(mean["validation_accuracy"]),
         "about": report["about"],
         "selection": _selection(report["about"]),
+        "configuration": _configuration(report["about"].get("config", {})),
         "choices": what_it_does(report["about"].get("config", {})),
     }
 
@@ -216,6 +217,12 @@ def _selection(about: Row) -> list[tuple[str, str]]:
         for name, value in chosen.items()
         if value not in ("", None, [], ())
     ]
+
+
+def _configuration(config: Row) -> list[tuple[str, Any]]:
+    """Return what a training was set to, its options among the rest, without what is empty."""
+    plain = [(name, value) for name, value in config.items() if name != "options" and value]
+    return [*plain, *((name, value) for name, value in config.get("options") or [])]
 
 
 def _plain(value: Any) -> str:

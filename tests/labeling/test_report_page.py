@@ -98,7 +98,7 @@ class TestModelPage:
         assert len(told) == 1
         assert "that of its first label in the order of the columns" in told[0]
         text = page(curator, f"/models/{planted.library.slug}/1/")
-        assert "What that does" not in text
+        assert "What these choices do" not in text
         (reporting.folder_of(evaluation) / "report.json").write_text(json.dumps(report))
         assert told[0] in page(curator, f"/models/{planted.library.slug}/1/")
         run("report", planted.library, "--model", "1", "--out", str(tmp_path))
