@@ -17,7 +17,7 @@ import os
 import uuid
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -167,6 +167,20 @@ class EvaluationRecord:
             rows = np.flatnonzero(self.part_of == number)
             if len(rows) or self.n_parts == 1:
                 yield Part(rows, self.thresholds[number], self.prior[number])
+
+    def of_columns(self, columns: npt.NDArray[np.intp]) -> Self:
+        """Return the record of some of its labels, in the order of `columns`."""
+        return replace(
+            self,
+            reference=LabelMatrix(
+                self.reference.labels[:, columns], self.reference.label_mask[:, columns]
+            ),
+            logits=self.logits[:, columns],
+            probabilities=self.probabilities[:, columns],
+            thresholds=self.thresholds[:, columns],
+            prior=self.prior[:, columns],
+            labels=tuple(self.labels[column] for column in columns.tolist()),
+        )
 
     def _facts(self) -> dict[str, Any]:
         return {

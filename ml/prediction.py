@@ -37,7 +37,7 @@ def predict_pool(
 
     Raises
     ------
-    ParameterError : the features are not of the shape trained on.
+    ParameterError : the features are not of the shape trained on, or not finite.
     CancelledError : `should_stop` said so.
     """
     probabilities = np.empty((features.n_tracks, model.n_labels), dtype=dtype)

@@ -32,6 +32,11 @@ class Recipe(Hashed):
     training: TrainingConfig
     selection: SelectionRules
 
+    def canonical(self) -> dict[str, Any]:
+        """Return name, title, summary, and what training and selection say of themselves."""
+        own = {"training": self.training.canonical(), "selection": self.selection.canonical()}
+        return {**super().canonical(), **own}
+
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
         """Rebuild from `canonical()`, also after a trip through JSON."""
@@ -102,11 +107,29 @@ AUDIOTAG = Recipe(
         "The recipe of the annotation loop: what nobody judged is left out instead of counted "
         "as a no, albums and families are never on both sides of a split, rare labels weigh "
         "more, training stops when it no longer helps, and probabilities are calibrated before "
-        "a cut is tuned for every label."
+        "a cut is tuned for every label. Four networks from different starts answer together, "
+        "and answers by earlier criteria are learnt from, but told apart from today's."
     ),
-    training=TrainingConfig(network=DEFAULT_NETWORK),
+    training=TrainingConfig(network=DEFAULT_NETWORK, members=4, criteria="apart"),
     selection=SelectionRules(),
 )
+
+#: Networks that learn by gradient from one summary a track.
+POOLED = frozenset({"pooled", "pooled-numpy"})
+
+
+def for_network(training: TrainingConfig, network: str, features: str) -> TrainingConfig:
+    """Return the same training with another network.
+
+    Criteria are told apart, and several are asked together, by the pooled networks only:
+    networks of windows cannot do the first and would take too long over the second; those that
+    read every track once (`gmm`, `knn`) have no weights to learn a contrast by, nor a start.
+    """
+    changed = replace(training, network=network, features=features)
+    if network in POOLED:
+        return changed
+    return replace(changed, members=1, criteria="same")
+
 
 #: Recipes whose models are there to be compared with, not to be used.
 FOR_COMPARISON = frozenset({SEED_2019.name, SEED_NEXT.name})

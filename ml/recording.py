@@ -53,7 +53,8 @@ def record_of_model(
 
     Raises
     ------
-    ParameterError : shapes differ. CancelledError : `should_stop` said so.
+    ParameterError : shapes differ, or a feature is not finite.
+    CancelledError : `should_stop` said so.
     """
     if features.n_tracks != held_out.reference.n_tracks:
         raise ParameterError("features and reference must be of the same tracks")

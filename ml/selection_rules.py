@@ -131,6 +131,11 @@ def drop_others(
     return rest, tuple(names[column] for column in kept)
 
 
+def has_beyond(names: Sequence[str], top: int) -> bool:
+    """Say whether labels are left beyond the `top` most frequent; Others is none of them."""
+    return 0 < top < sum(name != OTHERS for name in names)
+
+
 def _ranked(
     labels: LabelMatrix, names: Sequence[str], top: int
 ) -> tuple[IndexArray, IndexArray]:
@@ -140,7 +145,7 @@ def _ranked(
     if top < 0:
         raise ParameterError(f"top is {top}; it must be at least 0")
     is_others = np.array([name == OTHERS for name in names], dtype=bool)
-    if top == 0 or labels.n_labels - is_others.sum() <= top:
+    if not has_beyond(names, top):
         return np.arange(labels.n_labels), np.zeros(0, dtype=np.intp)
     counts = np.where(is_others, -1, _positives(labels).sum(axis=0))
     order = np.argsort(-counts, kind="stable")

@@ -14,10 +14,10 @@ import numpy.typing as npt
 from ml.calibration import PlattScaling
 from ml.errors import ParameterError
 from ml.losses import log_odds
-from ml.networks import load_network
 from ml.networks.base import EpochReport, Network, Plan, Predictor, ShouldStop, plan_of
 from ml.networks.inputs import Scaler, scaled_inputs
 from ml.networks.loop import polled, score_tracks
+from ml.networks.members import network_of
 from ml.track_features import TrackFeatures
 from ml.types import LabelMatrix, TrainingConfig
 from ml.weights import ModelFileError, SavedModel, read_model, write_model
@@ -54,7 +54,8 @@ class TrainedModel:
     item_shape : shape of one input item.
     predictor : the network with its weights. scaler : statistics of the training inputs.
     platt, thresholds : fitted out of fold on the training side.
-    prior : float64 (n_labels,), share of the judged training tracks that have each label.
+    prior : float64 (n_labels,), share of the judged training tracks that have each label; of
+        those by the present criteria, where these were told apart.
     is_learnt : bool (n_labels,); False where training had no positive, or no negative: that
         column of every output is the constant `prior`.
     history : one report an epoch. facts : anything JSON-able the caller wants kept.
@@ -83,7 +84,7 @@ class TrainedModel:
     @property
     def network(self) -> Network:
         """The kind of network."""
-        return load_network(self.config.network)
+        return network_of(self.config)
 
     @property
     def plan(self) -> Plan:
@@ -103,7 +104,7 @@ class TrainedModel:
 
         Raises
         ------
-        ParameterError : the features are not of the shape trained on.
+        ParameterError : the features are not of the shape trained on, or not finite.
         CancelledError : `should_stop` said so; it is polled before every batch.
         """
         raw = self._raw(features, on_items, should_stop)
@@ -133,7 +134,10 @@ class TrainedModel:
     ) -> FloatArray:
         if not features.n_tracks:  # no tracks have no shape either
             return np.empty((0, self.n_labels), dtype=np.float32)
-        inputs = scaled_inputs(features, self.network.needs, self.scaler, self.plan)
+        # What a model says is what the present curators would say.
+        is_apart = self.config.criteria == "apart"
+        present = np.ones(features.n_tracks, dtype=bool) if is_apart else None
+        inputs = scaled_inputs(features, self.network.needs, self.scaler, self.plan, present)
         if inputs.item_shape != self.item_shape:
             raise ParameterError(
                 f"the features are {inputs.item_shape}, the model was trained on "
@@ -196,7 +200,7 @@ class TrainedModel:
         if found != SEMANTICS:
             raise ParameterError(f"it was trained by {found}, this program knows {SEMANTICS}")
         config = TrainingConfig.from_dict(facts["config"])
-        network = load_network(config.network)
+        network = network_of(config)
         item_shape = tuple(int(size) for size in facts["item_shape"])
         weights = {
             name.removeprefix(_WEIGHT_PREFIX): value

@@ -23,11 +23,11 @@ import numpy as np
 import numpy.typing as npt
 
 from ml.calibration import PlattScaling, fit_platt, tune_thresholds
-from ml.errors import NothingToLearnError, ParameterError
+from ml.errors import NothingToLearnError
 from ml.losses import element_weights, log_odds, prevalence
 from ml.metrics import scorable_labels
-from ml.networks import load_network
 from ml.networks.base import (
+    ByEpoch,
     EpochReport,
     FitData,
     Fitted,
@@ -42,9 +42,11 @@ from ml.networks.base import (
 )
 from ml.networks.inputs import DrawnByLabel, Scaler, fit_scaler, scaled_inputs
 from ml.networks.loop import score_tracks
+from ml.networks.members import network_of
 from ml.splits import grouped_folds
 from ml.track_features import TrackFeatures
 from ml.trained_model import HeldBack, TrainedModel
+from ml.training_checks import followed, require_fitting, require_windows
 from ml.types import LabelMatrix, TrainingConfig
 from ml.window_split import split_windows
 
@@ -63,7 +65,8 @@ class _Work:
     """One training: what is learnt from, by what, and who looks on.
 
     `groups` are what the split keeps together, `albums` what it should keep together: the same
-    unless the TrainingConfig asks for another split.
+    unless the TrainingConfig asks for another split. `is_present` says by whose criteria each
+    track was judged, None where that is not told apart.
     """
 
     network: Network
@@ -73,6 +76,7 @@ class _Work:
     labels: LabelMatrix
     groups: npt.NDArray[Any]
     albums: npt.NDArray[Any]
+    is_present: npt.NDArray[np.bool_] | None
     on_epoch: OnEpoch | None
     should_stop: ShouldStop | None
 
@@ -106,6 +110,7 @@ def train(
     config: TrainingConfig,
     *,
     label_uids: Sequence[str] = (),
+    is_present: npt.NDArray[np.bool_] | None = None,
     on_epoch: OnEpoch | None = None,
     should_stop: ShouldStop | None = None,
 ) -> TrainedModel:
@@ -117,6 +122,9 @@ def train(
     groups : (n_tracks,) split group of each track, of any sortable type.
     config : network, loss, seed; zeros mean the network's own defaults.
     label_uids : names of the columns, kept with the model; their numbers where left out.
+    is_present : bool (n_tracks,), by whose criteria each track was judged, for a config with
+        criteria "apart". Where nobody knows (None), all tracks to learn from are of one side,
+        or few by the present one, nothing is told apart: the model's config says "same".
     on_epoch : told after every epoch. should_stop : polled every few batches.
 
     Returns
@@ -135,9 +143,9 @@ def train(
     CancelledError : `should_stop` said so; nothing is kept.
     """
     uids = tuple(label_uids) or tuple(str(index) for index in range(labels.n_labels))
-    _validate(features, labels, groups, config, uids)
-    network = load_network(config.network)
-    _require_windows(network, config)
+    require_fitting(features, labels, groups, config, uids)
+    network = network_of(config)
+    require_windows(network, config)
     judged = _judged(network, features, labels)
     is_learnt = scorable_labels(judged)
     if not is_learnt.any():
@@ -146,6 +154,7 @@ def train(
             f"({judged.n_tracks} tracks, {judged.n_labels} labels)"
         )
     learnt = LabelMatrix(judged.labels, judged.label_mask & is_learnt)
+    config = followed(config, learnt, is_present)
     work = _Work(
         network=network,
         plan=plan_of(network, config, n_items=int(learnt.label_mask.any(axis=1).sum())),
@@ -154,39 +163,22 @@ def train(
         labels=learnt,
         groups=np.arange(len(groups)) if config.split == "tracks" else np.asarray(groups),
         albums=np.asarray(groups),
+        is_present=is_present if config.criteria == "apart" else None,
         on_epoch=on_epoch,
         should_stop=should_stop,
     )
     outcome = _way_of(work)(work)
-    return _calibrated(outcome, work, config, uids, prevalence(judged), is_learnt)
+    return _calibrated(outcome, work, uids, _shares(judged, work.is_present), is_learnt)
 
 
-def _validate(
-    features: TrackFeatures,
-    labels: LabelMatrix,
-    groups: npt.NDArray[Any],
-    config: TrainingConfig,
-    uids: tuple[str, ...],
-) -> None:
-    if not features.n_tracks == labels.n_tracks == len(groups):
-        raise ParameterError(
-            f"features of {features.n_tracks} tracks, labels of {labels.n_tracks} and groups "
-            f"of {len(groups)} must be of the same tracks"
-        )
-    if len(uids) != labels.n_labels:
-        raise ParameterError(f"{len(uids)} label_uids for {labels.n_labels} labels")
-    if not 0 < config.validation_share <= 0.5:
-        raise ParameterError(
-            f"validation_share is {config.validation_share}; it must be above 0, at most 0.5"
-        )
+def _shares(
+    judged: LabelMatrix, is_present: npt.NDArray[np.bool_] | None
+) -> npt.NDArray[np.float64]:
+    """Share of the tracks with each label; by the present criteria where these are apart.
 
-
-def _require_windows(network: Network, config: TrainingConfig) -> None:
-    if config.split == "windows" and network.needs != "windows":
-        raise ParameterError(
-            f"split is 'windows', but network {network.name!r} reads one summary a track; "
-            "take 'grouped' or 'tracks', or a network of windows"
-        )
+    Whoever knows whose answers are wanted can answer these by their frequencies.
+    """
+    return prevalence(judged if is_present is None else judged.rows(np.flatnonzero(is_present)))
 
 
 def _way_of(work: _Work) -> Callable[[_Work], _Outcome]:
@@ -222,7 +214,7 @@ def _fit(
 
 
 def _inputs(work: _Work, scaler: Scaler, plan: Plan) -> Inputs:
-    inputs = scaled_inputs(work.features, work.network.needs, scaler, plan)
+    inputs = scaled_inputs(work.features, work.network.needs, scaler, plan, work.is_present)
     if work.config.sampling == "uniform":
         return inputs
     targets = work.labels.labels.astype(np.float32)
@@ -247,7 +239,7 @@ def _cross_fit(work: _Work) -> _Outcome:
     )
     n_fits = min(n_folds, -(-ENOUGH_UNSEEN * n_folds // len(usable)))
     epochs = (n_fits + 1) * work.plan.epochs
-    fits = []
+    fits: list[tuple[tuple[EpochReport, ...], ByEpoch, FitData]] = []
     for fold in range(n_fits):
         watch = Watch(
             on_epoch=work.on_epoch,
@@ -257,16 +249,18 @@ def _cross_fit(work: _Work) -> _Outcome:
             stage=f"fold {fold + 1} of {n_fits}",
             keeps_every_epoch=True,
         )
-        fits.append(_fit(work, usable[folds != fold], usable[folds == fold], watch, work.plan))
-    best = _best_epoch([fitted for fitted, _, _ in fits])
+        training, validation = usable[folds != fold], usable[folds == fold]
+        fitted, _, data = _fit(work, training, validation, watch, work.plan)
+        fits.append((fitted.history, fitted.by_epoch, data))  # the predictor may go
+    best = _best_epoch([history for history, _, _ in fits])
     logits = np.full(work.labels.labels.shape, np.nan, dtype=np.float32)
-    for fitted, _, data in fits:
+    for _, by_epoch, data in fits:
         predictor = work.network.restore(
-            work.plan, data.inputs.item_shape, data.n_labels, fitted.by_epoch[best - 1]
+            work.plan, data.inputs.item_shape, data.n_labels, by_epoch[best - 1]
         )
         logits[data.validation] = _scores(work, predictor, data)
     final = _fit_all(work, replace(work.plan, epochs=best), n_fits * work.plan.epochs, epochs)
-    history = tuple(report for fitted, _, _ in fits for report in fitted.history)
+    history = tuple(report for reports, _, _ in fits for report in reports)
     rows = np.flatnonzero(np.isfinite(logits).all(axis=1))
     unseen = work.labels.rows(rows)
     return replace(
@@ -278,10 +272,10 @@ def _cross_fit(work: _Work) -> _Outcome:
     )
 
 
-def _best_epoch(fits: list[Fitted]) -> int:
+def _best_epoch(fits: list[tuple[EpochReport, ...]]) -> int:
     """Return the epoch, from 1, of the lowest validation loss, over epochs all folds saw."""
-    shortest = min(len(fitted.history) for fitted in fits)
-    curves = [[r.validation_loss for r in fitted.history[:shortest]] for fitted in fits]
+    shortest = min(len(history) for history in fits)
+    curves = [[r.validation_loss for r in history[:shortest]] for history in fits]
     known = np.array([curve for curve in curves if np.isfinite(curve).all()])
     return int(known.mean(axis=0).argmin()) + 1 if len(known) else shortest
 
@@ -348,12 +342,11 @@ def _scores(work: _Work, predictor: Predictor, data: FitData) -> FloatArray:
 def _calibrated(
     outcome: _Outcome,
     work: _Work,
-    config: TrainingConfig,
     uids: tuple[str, ...],
     prior: npt.NDArray[np.float64],
     is_learnt: npt.NDArray[np.bool_],
 ) -> TrainedModel:
-    platt = PlattScaling.identity(len(prior))
+    config, platt = work.config, PlattScaling.identity(len(prior))
     thresholds: npt.NDArray[Any] = prior
     if outcome.unseen.n_tracks and config.calibration == "platt":
         platt = fit_platt(outcome.logits, outcome.unseen)
@@ -365,7 +358,7 @@ def _calibrated(
         config=config,
         label_uids=uids,
         item_shape=scaled_inputs(
-            work.features, work.network.needs, outcome.scaler, work.plan
+            work.features, work.network.needs, outcome.scaler, work.plan, work.is_present
         ).item_shape,
         predictor=outcome.fitted.predictor,
         scaler=outcome.scaler,

@@ -165,6 +165,9 @@ Sampling = Literal["uniform", "label-distribution"]
 Calibration = Literal["platt", "none"]
 Thresholds = Literal["tuned", "half"]
 Bias = Literal["prior", "zero"]
+#: Whether answers by other criteria than the present ones are learnt as if they were by these,
+#: or told apart from them (`ml.networks.inputs.told_apart`).
+CriteriaRule = Literal["same", "apart"]
 
 
 @dataclass(frozen=True)
@@ -182,10 +185,13 @@ class TrainingConfig(Hashed):
     calibration : "platt", or "none": the outputs of the network are the probabilities.
     thresholds : "tuned" for F1 on what was held out, or "half": 0.5 for every label.
     bias : the output bias starts at the log odds of the labels ("prior"), or at 0.
+    members : networks fitted from different starts whose mean is the model, >= 1.
+    criteria : see `CriteriaRule`.
 
     Raises
     ------
-    ParameterError : split, sampling, calibration, thresholds or bias is not a known choice.
+    ParameterError : split, sampling, calibration, thresholds, bias or criteria is not a known
+        choice, or members is below 1.
     """
 
     network: str = "pooled"
@@ -202,6 +208,8 @@ class TrainingConfig(Hashed):
     calibration: Calibration = "platt"
     thresholds: Thresholds = "tuned"
     bias: Bias = "prior"
+    members: int = 1
+    criteria: CriteriaRule = "same"
 
     def __post_init__(self) -> None:
         require_choice("split", self.split, get_args(Split))
@@ -209,6 +217,20 @@ class TrainingConfig(Hashed):
         require_choice("calibration", self.calibration, get_args(Calibration))
         require_choice("thresholds", self.thresholds, get_args(Thresholds))
         require_choice("bias", self.bias, get_args(Bias))
+        require_choice("criteria", self.criteria, get_args(CriteriaRule))
+        if self.members < 1:
+            raise ParameterError(f"members is {self.members}; it must be at least 1")
+
+    def canonical(self) -> dict[str, Any]:
+        """Return the parameters; members and criteria only where they are not the default.
+
+        Neither was there when the first trainings ran: those keep their digest.
+        """
+        values = super().canonical()
+        for name, default in (("members", 1), ("criteria", "same")):
+            if values[name] == default:
+                del values[name]
+        return values
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:

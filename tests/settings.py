@@ -14,6 +14,8 @@ _OWNER = os.environ.get("PYTEST_XDIST_WORKER", "main")
 if os.environ.get("AUDIOTAG_TEST_RUN") != _OWNER:
     os.environ["AUDIOTAG_TEST_RUN"] = _OWNER
     os.environ["AUDIOTAG_DATA"] = tempfile.mkdtemp(prefix="audiotag-test-")
+# One network a training, in what a test starts too: four have tests of their own.
+os.environ["AUDIOTAG_MEMBERS"] = "1"
 
 from audiotag_site.settings import *  # noqa: E402, F403
 

@@ -37,7 +37,14 @@ from workers import upkeep as _upkeep  # noqa: F401 - its tasks are registered w
 from workers.chunks import Lease, chunk_task
 from workers.progress import Run, job_task
 from workers.schedules import RETRAIN_ALL
-from workers.stages import comparing, evaluating, listening, network_folds, training
+from workers.stages import (
+    comparing,
+    evaluating,
+    listening,
+    network_folds,
+    preparing,
+    training,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -120,7 +127,7 @@ def take_snapshot(run: Run) -> dict[str, Any]:
 @job_task(JobKind.TRAIN)
 def train_model(run: Run) -> None:
     """Train on the training side, measure on the audit side, put in use what is not worse."""
-    prepared = training.prepare(run.library, run.arguments)
+    prepared = preparing.prepare(run.library, run.arguments)
     same = registering.same_run(prepared.snapshot, prepared.digest())
     if same is not None:
         _nothing_new(run, same)
@@ -169,7 +176,7 @@ def evaluate_folds(run: Run) -> None:
     if run.arguments.get("networks"):
         with run.committing(network_folds.compared(run)):
             return
-    prepared = training.prepare(run.library, run.arguments)
+    prepared = preparing.prepare(run.library, run.arguments)
     measured, figures = evaluating.cross_validated(run, prepared, int(run.arguments["folds"]))
     with run.committing(figures) as result:
         network = prepared.config.network

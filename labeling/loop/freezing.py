@@ -34,7 +34,8 @@ class Frozen:
     Attributes
     ----------
     track_ids : int64 (n,). track_uids : bytes (n,). groups : int64 (n,), codes of split groups.
-    is_audit : bool (n,).
+    is_audit : bool (n,). is_present : bool (n, n_labels), True where any selected answer judged
+    the label by the criteria of today (`labeling.loop.criteria`).
     matrix : what the selected answers say together, (n, n_labels).
     reference : the same on audit tracks by the answers that measure; nothing on the others.
     label_uids : bytes (n_labels,). annotation_uids : bytes, sorted.
@@ -51,6 +52,7 @@ class Frozen:
     label_uids: npt.NDArray[np.bytes_]
     annotation_uids: npt.NDArray[np.bytes_]
     judged_by: str
+    is_present: npt.NDArray[np.bool_]
     facts: dict[str, Any] = field(default_factory=dict)
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
@@ -60,6 +62,7 @@ class Frozen:
             "track_uids": self.track_uids,
             "groups": self.groups,
             "is_audit": self.is_audit,
+            "is_present": self.is_present,
             "labels": self.matrix.labels,
             "label_mask": self.matrix.label_mask,
             "reference_labels": self.reference.labels,
@@ -71,7 +74,8 @@ class Frozen:
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, npt.NDArray[Any]]) -> Self:
-        """Rebuild from `arrays()`."""
+        """Rebuild from `arrays()`; of older snapshots nobody noted whose criteria they are."""
+        unknown = np.zeros_like(arrays["labels"])
         return cls(
             track_ids=arrays["track_ids"],
             track_uids=arrays["track_uids"],
@@ -82,6 +86,7 @@ class Frozen:
             label_uids=arrays["label_uids"],
             annotation_uids=arrays["annotation_uids"],
             judged_by=arrays["judged_by"].tobytes().decode(),
+            is_present=arrays.get("is_present", unknown),
         )
 
     def digest(self, selection: Selection) -> str:
@@ -130,8 +135,19 @@ def freeze(library: Library, selection: Selection) -> Frozen:
         label_uids=np.array([column.uid for column in columns], dtype=TEXT),
         annotation_uids=_named(library, events),
         judged_by=judged_by,
+        is_present=_by_present(table, track_ids, parts)[rows],
         facts=_facts(library, table, judges, columns, matrix.rows(rows[~is_audit[rows]])),
     )
+
+
+def _by_present(
+    table: AnswerTable, track_ids: npt.NDArray[np.int64], parts: list[npt.NDArray[np.intp]]
+) -> npt.NDArray[np.bool_]:
+    """Say of every track and chosen label whether the present criteria judged any of it."""
+    judged = np.zeros((len(track_ids), table.by_present.shape[1]), dtype=bool)
+    np.logical_or.at(judged, np.searchsorted(track_ids, table.tracks), table.by_present)
+    found = [judged[:, part].any(axis=1) for part in parts]
+    return np.column_stack(found) if found else judged[:, :0]
 
 
 def _judges(library: Library, table: AnswerTable, selection: Selection) -> AnswerTable:

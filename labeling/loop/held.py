@@ -7,7 +7,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from labeling.loop.criteria import Present
+from labeling.loop.criteria import Present, present
+from labeling.loop.errors import BadInput
+from labeling.models import Library
 
 
 class Held(NamedTuple):
@@ -71,6 +73,14 @@ class Side:
                 gone = self._places[one.facet_id][~kept]
                 labels[rows[one.answer_id], gone] = mask[rows[one.answer_id], gone] = False
 
+    def of_mask(
+        self, mask: npt.NDArray[np.bool_], held: list[Held], rows: dict[int, int]
+    ) -> npt.NDArray[np.bool_]:
+        """Return the cells of `mask` that are of this side."""
+        left = mask.copy()
+        self.take_out(np.zeros_like(mask), left, held, rows)
+        return left
+
     def _is_kept(self, row: Held) -> npt.NDArray[np.bool_]:
         """Return, per column of the answer's facet, whether it is of this side."""
         places = self._places.get(row.facet_id, np.empty(0, dtype=np.intp))
@@ -82,3 +92,13 @@ class Side:
         if self.present.guideline not in (None, row.guideline):
             is_present = np.zeros(len(places), dtype=bool)
         return is_present if self._is_current else ~is_present
+
+
+def present_side(
+    library: Library, columns: tuple[Column, ...], column_of: dict[int, int]
+) -> Side | None:
+    """Return the side of the present criteria; None where nobody is a current curator."""
+    try:
+        return Side(present(library), True, columns, column_of)
+    except BadInput:
+        return None

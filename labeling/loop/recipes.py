@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from django.conf import settings
+
 from labeling.loop.errors import BadInput
 from labeling.loop.selection import Selection
 from labeling.models import Label, Library
 from labeling.names import name_key
 from ml.errors import ParameterError
 from ml.networks import features_for
-from ml.recipes import RECIPES, Recipe, recipe
+from ml.recipes import AUDIOTAG, RECIPES, Recipe, for_network, recipe
 from ml.types import TrainingConfig
 
 
@@ -47,15 +49,18 @@ def selection_of(found: Recipe, base: Selection | None = None) -> Selection:
 def config_of(library: Library, asked: dict[str, Any]) -> TrainingConfig:
     """Return how a job is to learn: by the recipe it names, else as the library does.
 
-    Without a recipe a network reads the features that it is made for.
+    Without a recipe it is ours with the library's network, which reads the features that it
+    is made for, and with as many members as the settings allow.
     """
     if asked.get("recipe"):
         base = find(asked["recipe"]).training
+        if asked.get("network"):
+            base = for_network(base, asked["network"], base.features)
     else:
         network = asked.get("network") or library.network
-        base = TrainingConfig(network=network, features=features_of(library, network))
-    over = {name: asked[name] for name in ("network", "features", "epochs", "seed")
-            if asked.get(name)}  # fmt: skip
+        base = for_network(AUDIOTAG.training, network, features_of(library, network))
+        base = replace(base, members=min(base.members, settings.MEMBERS))
+    over = {name: asked[name] for name in ("features", "epochs", "seed") if asked.get(name)}
     return replace(base, **over)
 
 

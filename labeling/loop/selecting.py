@@ -17,7 +17,7 @@ import numpy.typing as npt
 from django.db.models import BooleanField, ExpressionWrapper, Q, QuerySet
 
 from labeling.loop.criteria import Present, present
-from labeling.loop.held import Column, Held, Side
+from labeling.loop.held import Column, Held, Side, present_side
 from labeling.loop.importing_answers import SOURCE
 from labeling.loop.replay import Event, live_ids, roots
 from labeling.loop.selection import Selection, period
@@ -42,7 +42,8 @@ class AnswerTable:
 
     `annotators` and `tracks` are ids (n_rows,), `annotations` the ids of the events read,
     `authors` and `events_of` those of their annotators and tracks (n_events,). `present` says
-    whose criteria are the present ones, where the selection asks for that.
+    whose criteria are the present ones, where the selection asks for that. `by_present`, of the
+    shape of the matrix, says what was judged by these; nothing, where nobody's are.
     """
 
     columns: tuple[Column, ...]
@@ -52,6 +53,7 @@ class AnswerTable:
     annotations: npt.NDArray[np.int64]
     authors: npt.NDArray[np.int64]
     events_of: npt.NDArray[np.int64]
+    by_present: npt.NDArray[np.bool_]
     present: Present | None = None
 
     def of_tracks(self, track_ids: npt.NDArray[np.int64]) -> AnswerTable:
@@ -66,6 +68,7 @@ class AnswerTable:
             annotations=self.annotations[events],
             authors=self.authors[events],
             events_of=self.events_of[events],
+            by_present=self.by_present[rows],
         )
 
 
@@ -94,6 +97,10 @@ def read_answers(library: Library, selection: Selection) -> AnswerTable:
     _write_judgements(labels, mask, library, rows, column_of)
     if side is not None:
         side.take_out(labels, mask, held, rows)
+        by_present = mask & (selection.criteria == "current")
+    else:
+        current = present_side(library, columns, column_of)
+        by_present = current.of_mask(mask, held, rows) if current else np.zeros_like(mask)
     tracks, annotators = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
     events = {row.annotation_id: (row.annotator_id, row.track_id) for row in held}
     ids = sorted(events)
@@ -106,6 +113,7 @@ def read_answers(library: Library, selection: Selection) -> AnswerTable:
         np.array(ids, dtype=np.int64),
         authors,
         events_of,
+        by_present,
         side.present if side is not None else None,
     )
 

@@ -174,7 +174,8 @@ class EpochReport:
     the part); losses, weighted as the training is, and binary accuracies (at 0.5) are means
     over judged elements. `loss` and `binary_accuracy` are running means over the batches of
     the epoch, with dropout, as Keras shows them. NaN where there was nothing to score, and in
-    the reports of models that are older than a figure.
+    the reports of models that are older than a figure. `start` counts, while they train, the
+    networks that are fitted from different starts (`ml.networks.members`).
     """
 
     epoch: int
@@ -186,6 +187,7 @@ class EpochReport:
     stage: str = "fit"
     binary_accuracy: float = math.nan
     validation_binary_accuracy: float = math.nan
+    start: int = 1
 
 
 OnEpoch = Callable[[EpochReport], None]
@@ -213,6 +215,14 @@ class Watch:
             raise CancelledError("training was cancelled; no model was kept")
 
 
+class ByEpoch(Protocol):
+    """Weights after each epoch, from 0."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, epoch: int, /) -> Weights: ...
+
+
 @dataclass(frozen=True)
 class Fitted:
     """A network after training.
@@ -228,7 +238,7 @@ class Fitted:
     predictor: Predictor
     history: tuple[EpochReport, ...]
     best_epoch: int
-    by_epoch: tuple[Weights, ...] = ()
+    by_epoch: ByEpoch = ()
 
 
 class Predictor(Protocol):

@@ -22,6 +22,12 @@ _STATISTICS_WINDOWS = 8
 _BATCH = 256
 
 
+def require_finite(values: npt.NDArray[Any]) -> None:
+    """Raise ParameterError where features, scaled or not, are not finite."""
+    if not np.isfinite(values).all():
+        raise ParameterError("the features hold values that are not finite (NaN, infinity)")
+
+
 @dataclass(frozen=True)
 class Scaler:
     """Inputs become (x - centre) / spread, per coefficient.
@@ -55,8 +61,7 @@ class Scaler:
         flat = values.reshape(-1, values.shape[-1]).astype(np.float64)
         if len(flat) == 0:
             raise NothingToLearnError("no track to train on has any features")
-        if not np.isfinite(flat).all():
-            raise ParameterError("the features hold values that are not finite (NaN, infinity)")
+        require_finite(flat)
         if scaling == "none":
             centre, spread = np.zeros(flat.shape[1]), np.ones(flat.shape[1])
         elif scaling == "min-max":
@@ -129,6 +134,38 @@ class WindowInputs:
 
 
 TrackInputs = SummaryInputs | WindowInputs
+
+#: How far two criteria may differ in what they listen for, and in how readily they give a
+#: label: what the difference weighs beside what both share. Chosen on simulated libraries
+#: (`docs/experiments.md`); larger values are worse where the present criteria have few tracks.
+CRITERIA_SHARE, CRITERIA_OFFSET = 0.3, 2.0
+
+
+def told_apart(inputs: SummaryInputs, is_present: npt.NDArray[np.bool_]) -> SummaryInputs:
+    """Tell the network by whose criteria each track was judged.
+
+    Beside its values x an item holds s c x and s d, where s is 1 for the present criteria and
+    -1 for others, c = `CRITERIA_SHARE`, d = `CRITERIA_OFFSET`. What both criteria share is
+    learnt from all tracks, how they differ from the contrast [1]_; with s = 1 the network then
+    answers as the present curators would.
+
+    Parameters
+    ----------
+    inputs : of n_tracks. is_present : bool (n_tracks,).
+
+    Returns
+    -------
+    SummaryInputs, items of 2 d + 1 values.
+
+    References
+    ----------
+    .. [1] Daume, "Frustratingly easy domain adaptation", ACL 2007.
+    """
+    side = np.where(is_present, 1, -1).astype(np.float32)[:, None]
+    values = inputs.values
+    return SummaryInputs(
+        np.concatenate([values, CRITERIA_SHARE * side * values, CRITERIA_OFFSET * side], axis=1)
+    )
 
 
 @dataclass(frozen=True)
@@ -229,21 +266,34 @@ def fit_scaler(features: TrackFeatures, tracks: IndexArray, needs: Needs, plan: 
 
 
 def scaled_inputs(
-    features: TrackFeatures, needs: Needs, scaler: Scaler, plan: Plan
+    features: TrackFeatures,
+    needs: Needs,
+    scaler: Scaler,
+    plan: Plan,
+    is_present: npt.NDArray[np.bool_] | None = None,
 ) -> TrackInputs:
     """Return the items of all tracks of `features`, scaled by `scaler`.
 
+    Parameters
+    ----------
+    is_present : bool (n_tracks,), by whose criteria each track was judged, where that is told
+        apart (`told_apart`); None where it is not.
+
     Raises
     ------
-    ParameterError : if the features are not as wide as those the scaler was fitted on.
+    ParameterError : if the features are not as wide as those the scaler was fitted on, or
+        criteria are to be told apart for a network of windows.
     """
+    if is_present is not None and needs != "summary":
+        raise ParameterError("criteria can be told apart by networks of summaries only")
     width = features.summaries().shape[1] if needs == "summary" else features.window_shape[1]
     if width != len(scaler.centre):
         raise ParameterError(
             f"the features are {width} wide, the network was trained on {len(scaler.centre)}"
         )
     if needs == "summary":
-        return SummaryInputs(scaler.apply(features.summaries()))
+        inputs = SummaryInputs(scaler.apply(features.summaries()))
+        return inputs if is_present is None else told_apart(inputs, is_present)
     return WindowInputs(
         features,
         scaler,

@@ -31,6 +31,8 @@ from ml.networks.base import (
     Weights,
     batches,
 )
+from ml.networks.inputs import require_finite
+from ml.networks.kept_weights import KeptWeights
 
 #: Items scored at once; one call a window costs 50 ms in Keras, whatever the network.
 SCORING_BATCH = 256
@@ -76,6 +78,10 @@ def score_tracks(
     The mean of logits by default, not of probabilities: it is what Platt scaling then corrects,
     and no window at certainty drowns the others. `pooling` "mean-probability" takes the log
     odds of the mean of the probabilities, as the study did. A track without items gets NaN.
+
+    Raises
+    ------
+    ParameterError : an item is not finite; its NaN would be taken for a track without items.
     """
     is_probability = pooling == "mean-probability"
     items = inputs.fixed(tracks)
@@ -85,7 +91,9 @@ def score_tracks(
     for part in batches(items, SCORING_BATCH):
         if check is not None:
             check()
-        logits = predictor.logits(inputs.gather(part))
+        scaled = inputs.gather(part)
+        require_finite(scaled)
+        logits = predictor.logits(scaled)
         values = sigmoid(logits) if is_probability else logits
         np.add.at(sums, place[done : done + len(part)], values)
         done += len(part)
@@ -138,7 +146,7 @@ def run_epochs(trainable: Trainable, data: FitData, plan: Plan, watch: Watch) ->
     CancelledError : `watch.should_stop` said so; it is polled every few batches.
     """
     rng = np.random.default_rng([plan.seed, 2])
-    best, history, by_epoch = _Best(), [], []
+    best, history, by_epoch = _Best(), [], KeptWeights()
     for epoch in range(1, plan.epochs + 1):
         started = time.perf_counter()
         learnt = _one_epoch(trainable, data, plan, rng, watch)
@@ -166,7 +174,7 @@ def run_epochs(trainable: Trainable, data: FitData, plan: Plan, watch: Watch) ->
             break
     assert best.weights is not None  # noqa: S101  the first epoch always has a best
     trainable.set_weights(best.weights)
-    return Fitted(trainable, tuple(history), best.epoch, tuple(by_epoch))
+    return Fitted(trainable, tuple(history), best.epoch, by_epoch)
 
 
 class Figures(NamedTuple):

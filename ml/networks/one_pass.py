@@ -12,7 +12,9 @@ import time
 import numpy as np
 import numpy.typing as npt
 
+from ml.errors import ParameterError
 from ml.networks.base import EpochReport, FitData, Fitted, FloatArray, Plan, Predictor, Watch
+from ml.networks.inputs import DrawnByLabel
 from ml.networks.loop import validate
 from ml.summaries import summary_size
 
@@ -40,7 +42,17 @@ def statistics_read(n_values: int, parts: int) -> int:
 
 
 def learnt_items(data: FitData, n_read: int) -> FloatArray:
-    """Return the scaled statistics of the tracks to learn from, float32 (n, n_read)."""
+    """Return the scaled statistics of the tracks to learn from, float32 (n, n_read).
+
+    Raises
+    ------
+    ParameterError : tracks are to be drawn by label; a fit of one pass reads each once.
+    """
+    if isinstance(data.inputs, DrawnByLabel):
+        raise ParameterError(
+            "sampling is 'label-distribution', but this network reads every track once and "
+            "draws none; take 'uniform'"
+        )
     items = data.inputs.gather(data.inputs.fixed(data.training))
     return np.ascontiguousarray(items[:, :n_read])
 

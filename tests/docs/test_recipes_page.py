@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import asdict
 from pathlib import Path
 
 from ml.recipes import RECIPES
@@ -31,7 +32,7 @@ def shown(name, value):
 
 
 def expected(found):
-    values = {**found.training.canonical(), **found.selection.canonical()}
+    values = {**asdict(found.training), **asdict(found.selection)}
     options = dict(values.pop("options"))
     rows = {name: shown(name, value) for name, value in values.items()}
     return rows | {f"option {name}": str(value) for name, value in options.items()}

@@ -5,17 +5,20 @@ import hashlib
 import numpy as np
 import pytest
 
-from ml import prediction
+from ml import networks, prediction
 from ml.errors import CancelledError, ParameterError
+from ml.evaluation import scores
 from ml.prediction import predict_pool
 from ml.prediction_store import (
     PredictionArray,
     PredictionFileError,
     write_predictions,
 )
+from ml.track_features import ArrayFeatures
 from ml.training import train
 from ml.types import TrainingConfig
-from tests.ml.planted import planted_tracks
+from tests.ml import tiny_windows
+from tests.ml.planted import planted_tracks, planted_windows
 
 FEATURES, LABELS, GROUPS = planted_tracks(90)
 
@@ -47,6 +50,31 @@ def test_blocks_do_not_show_in_the_result(model, monkeypatch):
 def test_scoring_can_be_cancelled(model):
     with pytest.raises(CancelledError):
         predict_pool(model, FEATURES, should_stop=lambda: True)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_features_that_are_not_finite_are_never_scored_by_the_prior(model, bad):
+    broken = FEATURES.summaries().copy()
+    broken[7, 2] = bad
+    for score in (model.logits, model.probabilities, lambda held: predict_pool(model, held)):
+        with pytest.raises(ParameterError, match="not finite"):
+            score(ArrayFeatures(broken))
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_window_that_is_not_finite_is_an_error_and_none_is_the_prior(monkeypatch, bad):
+    where = f"{tiny_windows.__name__}:NETWORK"
+    monkeypatch.setitem(networks.REGISTRY, "tiny-windows", where)
+    features, labels, groups = planted_windows(60)
+    model = train(features, labels, groups, TrainingConfig(network="tiny-windows", epochs=2))
+    windows = [held.astype(np.float32) for held in features.track_windows[:3]]
+    windows[1] = windows[1][:0]
+    logits, probabilities = scores(model, ArrayFeatures(None, windows))
+    assert np.isnan(logits).all(axis=1).tolist() == [False, True, False]
+    np.testing.assert_allclose(probabilities[1], model.prior, rtol=1e-6)
+    windows[2][-1, 0, 0] = bad
+    with pytest.raises(ParameterError, match="not finite"):
+        scores(model, ArrayFeatures(None, windows))
 
 
 def test_predictions_come_back_by_label_and_by_track(probabilities, tmp_path):

@@ -10,7 +10,7 @@ from ml.errors import ParameterError
 from ml.losses import loss_names
 from ml.networks import load_network
 from ml.networks.base import plan_of
-from ml.recipes import RECIPES, Recipe, recipe
+from ml.recipes import RECIPES, Recipe, for_network, recipe
 from ml.selection_rules import (
     SelectionRules,
     drop_others,
@@ -85,6 +85,15 @@ def test_the_study_is_the_study():
     assert selection.combination_cap > 0
 
 
+@pytest.mark.parametrize(
+    ("name", "digest"), [("seed-2019", "6e438b1ea6f299c6"), ("seed-next", "e4b014358cddefa2")]
+)
+def test_the_studys_recipes_keep_their_digest(name, digest):
+    """The stored runs of the study were made under it: a change makes all of them stale."""
+    assert recipe(name).digest().startswith(digest)
+    assert Recipe.from_dict(recipe(name).canonical()) == recipe(name)
+
+
 def test_what_the_author_proposed_differs_in_three_things_only():
     study, following = recipe("seed-2019"), recipe("seed-next")
     assert replace(following.training, features="seed-1s") == study.training
@@ -95,8 +104,17 @@ def test_what_the_author_proposed_differs_in_three_things_only():
 
 
 def test_ours_is_the_training_of_the_loop():
-    assert recipe("audiotag").training == TrainingConfig()
+    assert recipe("audiotag").training == TrainingConfig(members=4, criteria="apart")
     assert recipe("audiotag").selection == SelectionRules()
+
+
+def test_another_network_trains_as_ours_where_it_can():
+    ours = recipe("audiotag").training
+    other = for_network(ours, "pooled-numpy", "mfcc-13")
+    assert other == replace(ours, network="pooled-numpy", features="mfcc-13")
+    for network in ("depthwise", "gmm", "knn"):
+        found = for_network(ours, network, "timbral")
+        assert found == TrainingConfig(network=network, features="timbral")
 
 
 @pytest.mark.parametrize(

@@ -192,6 +192,17 @@ def test_a_network_of_summaries_samples_tracks_by_label():
     assert np.isfinite(by_label.probabilities(features)).all()
 
 
+@pytest.mark.parametrize("network", ["gmm", "knn"])
+@pytest.mark.parametrize("members", [1, 2])
+def test_a_network_of_one_pass_draws_nothing_by_label(network, members):
+    features, labels, groups = planted_tracks(60)
+    config = TrainingConfig(network, sampling="label-distribution", members=members)
+    seen = []
+    with pytest.raises(ParameterError, match=r"reads every track once .* take 'uniform'"):
+        train(features, labels, groups, config, on_epoch=seen.append)
+    assert not seen
+
+
 def test_sampling_leaves_the_split_of_windows_alone():
     _, data, _ = trained_by("windows", sampling="label-distribution")
     drawn = data.inputs.draw(data.training, np.random.default_rng(0))

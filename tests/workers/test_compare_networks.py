@@ -17,7 +17,7 @@ from labeling.models import FeatureRow, Library
 from labeling.models.jobs import JobKind
 from tests.planted_library import plant
 from workers.management.commands.compare_networks import BEGIN, END
-from workers.stages import training
+from workers.stages import preparing
 
 pytestmark = pytest.mark.django_db
 RATE_HZ = 44_100
@@ -145,4 +145,4 @@ def test_missing_features_are_named_with_the_command_that_makes_them():
     library = plant(12, 2).library
     with pytest.raises(BadInput, match=f"extract_features --library {library.slug} "
                        "--features timbral"):  # fmt: skip
-        training.prepare(library, {"network": "knn"})
+        preparing.prepare(library, {"network": "knn"})

@@ -15,8 +15,8 @@ from labeling.loop.run_groups import ARMS, DECISION
 from labeling.loop.selection import Selection
 from labeling.models import RunGroup, TrainingRun
 from workers.progress import Run
-from workers.stages import training
-from workers.stages.training import Prepared
+from workers.stages import preparing, training
+from workers.stages.preparing import Prepared
 
 
 @dataclass(frozen=True)
@@ -63,14 +63,18 @@ def compare(run: Run) -> None:
 
 
 def _prepared(run: Run, name: str) -> Prepared:
-    """Freeze one arm; what measures is the same for all."""
+    """Freeze one arm; what measures is the same for all.
+
+    None tells criteria apart: what is asked is what the answers do, taken as they are.
+    """
     asked = run.arguments
     base = Selection.of(asked.get("selection") or {})
     chosen = replace(base, criteria=name, judged_by="current")
     try:
-        return training.prepare(run.library, {**asked, "selection": chosen.canonical()})
+        found = preparing.prepare(run.library, {**asked, "selection": chosen.canonical()})
     except BadInput as error:
         raise BadInput(f"{name}: {error}") from error
+    return replace(found, config=replace(found.config, criteria="same"))
 
 
 def _in_common(prepared: dict[str, Prepared]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,9 +24,7 @@ from ml.track_features import SelectedTracks
 from ml.trained_model import TrainedModel, versions
 from ml.types import LabelMatrix
 from workers.progress import Run
-
-if TYPE_CHECKING:  # training reads this module
-    from workers.stages.training import Prepared
+from workers.stages.preparing import Prepared
 
 Rows = npt.NDArray[np.intp]
 
@@ -53,7 +51,13 @@ def recorded_on_audit(
     """Score the audit tracks and keep all that was said of them."""
     rows = prepared.audit
     seconds = (timezone.now() - row.started_at).total_seconds()
-    about = {"run": row.pk, "versions": row.versions, "seconds": round(seconds, 1)}
+    about = {
+        "run": row.pk,
+        "versions": row.versions,
+        "seconds": round(seconds, 1),
+        # As it was followed: with one side only there are no criteria to tell apart.
+        "config": model.config.canonical(),
+    }
     return record_of_model(
         model,
         SelectedTracks(prepared.features, rows),
@@ -128,7 +132,9 @@ def _kept_folds(
     """Write down what the folds said; under the job's attempt, so that two never meet."""
     rows = np.arange(len(prepared.frozen.track_ids))
     learnt_from = prepared.answers_of(np.arange(len(prepared.frozen.track_ids)))
-    about = {**about, "versions": versions(), "answers": learnt_from}
+    # As it was followed: folds tell no criteria apart.
+    config = outcome.models[0].config.canonical()
+    about = {**about, "versions": versions(), "answers": learnt_from, "config": config}
     held_out = held_out_of(prepared, rows, prepared.frozen.matrix, about)
     held_out = replace(held_out, judged_by="all selected answers")
     folder = f"{prepared.library.slug}/folds-{run.token.hex}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import reduce
 from typing import Any
 
@@ -15,8 +16,8 @@ from ml.network_comparison import Contender, compare_networks
 from ml.networks import features_for
 from ml.track_features import SelectedTracks
 from workers.progress import Run
-from workers.stages import training
-from workers.stages.training import Prepared
+from workers.stages import preparing
+from workers.stages.preparing import Prepared
 
 
 def compared(run: Run) -> dict[str, Any]:
@@ -65,14 +66,16 @@ def _prepared(run: Run) -> dict[str, Prepared]:
     for name in run.arguments["networks"]:
         features = features_for(name, run.library.features)
         asked = run.arguments | {"network": name, "features": features, "snapshot": snapshot}
-        found[name] = training.prepare(run.library, asked)
+        found[name] = preparing.prepare(run.library, asked)
         snapshot = found[name].snapshot.number
     return found
 
 
 def _contender(prepared: Prepared, track_ids: np.ndarray) -> Contender:
+    """Return a network by itself: one of it, which knows of no criteria."""
     rows = np.searchsorted(prepared.frozen.track_ids, track_ids)
-    return Contender(prepared.config, SelectedTracks(prepared.features, rows))
+    config = replace(prepared.config, members=1, criteria="same")
+    return Contender(config, SelectedTracks(prepared.features, rows))
 
 
 def _progress(run: Run, names: list[str]) -> Callable[[int, FoldProgress], None]:

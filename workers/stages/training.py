@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,197 +18,26 @@ from labeling.loop.featuring import Located
 from labeling.loop.promoting import Decision
 from labeling.loop.registering import EpochLog, Trained
 from labeling.loop.selection import Selection
-from labeling.loop.snapshotting import Frozen
 from labeling.models import (
-    FeatureSet,
     Label,
     Library,
     ModelVersion,
     RunGroup,
-    Snapshot,
     TrainingRun,
 )
 from ml.comparison import paired_differences, side_of
 from ml.errors import CancelledError, MlError
 from ml.networks.base import EpochReport
 from ml.prediction import predict_pool
-from ml.track_features import SelectedTracks, TrackFeatures
-from ml.trained_model import SEMANTICS, TrainedModel, versions
+from ml.track_features import SelectedTracks
+from ml.trained_model import TrainedModel, versions
 from ml.training import train
-from ml.types import LabelMatrix, TrainingConfig
+from ml.types import LabelMatrix
 from workers.progress import Run
 from workers.stages import evaluating
 from workers.stages.dataset import features_for
+from workers.stages.preparing import Prepared
 from workers.stopping import Stopped
-
-Rows = npt.NDArray[np.intp]
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """Everything a training reads.
-
-    `frozen` holds the tracks that have features, `features` the same ones in the same order;
-    `left_out` counts those of the snapshot that have none. `became_audit` names the tracks
-    that were moved to the audit side after the snapshot was taken: audit wins, in `frozen` too.
-    `origin` is the name and digest of the recipe, if it came of one.
-    """
-
-    library: Library
-    snapshot: Snapshot
-    frozen: Frozen
-    uids: list[str]
-    feature_set: FeatureSet
-    features: TrackFeatures
-    features_hash: str
-    config: TrainingConfig
-    left_out: int
-    became_audit: tuple[str, ...] = ()
-    origin: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def training(self) -> Rows:
-        """Tracks that may be learnt from."""
-        return np.flatnonzero(~self.frozen.is_audit)
-
-    @property
-    def audit(self) -> Rows:
-        """Tracks that only measure."""
-        return np.flatnonzero(self.frozen.is_audit)
-
-    def digest(self) -> str:
-        """Return a hash of all that decides the outcome beside the snapshot's content."""
-        parts = (
-            self.config.digest(),
-            self.feature_set.digest,
-            SEMANTICS,
-            ",".join(self.uids),
-            self.features_hash,
-            *self.became_audit,
-            *(one["digest"] for one in self.origin.values()),
-        )
-        return hashlib.sha256("|".join(parts).encode()).hexdigest()
-
-    def facts(self) -> dict[str, Any]:
-        """Return what a person wants to know of what was trained on."""
-        return {
-            "tracks": len(self.training),
-            "audit_tracks": len(self.audit),
-            "tracks_without_features": self.left_out,
-            "labels": len(self.uids),
-            **self.origin,
-        }
-
-    def answers_of(self, rows: Rows) -> dict[str, Any]:
-        """Return whose answers about the tracks of these rows were learnt from."""
-        track_ids = self.frozen.track_ids[rows]
-        return reporting.about_answers(self.library, self.frozen.annotation_uids, track_ids)
-
-    def about(self) -> dict[str, Any]:
-        """Return what a report says of what was learnt from, and with what."""
-        return {
-            "library": self.library.slug,
-            "network": self.config.network,
-            "config": self.config.canonical(),
-            "seed": self.config.seed,
-            "features": {"name": self.feature_set.name, "digest": self.feature_set.digest},
-            "snapshot": {
-                "number": self.snapshot.number,
-                "hash": self.snapshot.hash,
-                "taken_at": self.snapshot.taken_at.isoformat(),
-                "selection": self.snapshot.selection,
-            },
-            "answers": self.answers_of(self.training),
-            **self.facts(),
-        }
-
-
-def prepare(library: Library, asked: dict[str, Any]) -> Prepared:
-    """Take or find the snapshot, and bring its tracks together with their features.
-
-    `asked` are the arguments of a training job.
-    """
-    config = recipes.config_of(library, asked)
-    snapshot = _snapshot(library, asked)
-    frozen, became_audit = _audit_wins(library, snapshotting.load(snapshot))
-    frozen, uids = _only_facets(library, frozen, asked.get("facets") or [])
-    feature_set = featuring.feature_set_of(config.features)
-    found = featuring.located(library, feature_set, frozen.track_ids)
-    if not len(found.track_ids):
-        raise BadInput(
-            f"none of the {snapshot.tracks} tracks of {snapshot} has the features "
-            f"{feature_set.name}: run extract_features --library {library.slug} "
-            f"--features {feature_set.name}"
-        )
-    return Prepared(
-        library=library,
-        snapshot=snapshot,
-        frozen=_rows(frozen, np.searchsorted(frozen.track_ids, found.track_ids)),
-        uids=uids,
-        feature_set=feature_set,
-        features=features_for(config.network, feature_set, found),
-        features_hash=found.digest(),
-        config=config,
-        left_out=len(frozen.track_ids) - len(found.track_ids),
-        became_audit=became_audit,
-        origin=recipes.facts_of(asked),
-    )
-
-
-def _snapshot(library: Library, asked: dict[str, Any]) -> Snapshot:
-    if asked.get("snapshot"):
-        found = library.snapshots.filter(number=asked["snapshot"]).first()
-        if found is None:
-            raise BadInput(f"{library.slug} has no snapshot {asked['snapshot']}")
-        return found
-    if asked.get("selection"):
-        return snapshotting.take_snapshot(library, Selection.of(asked["selection"]))
-    selection = Selection(facets=tuple(asked.get("facets") or ()))
-    if asked.get("lowers_support", True):
-        selection = snapshotting.lowest_support(library, selection)
-    return snapshotting.take_snapshot(library, selection)
-
-
-def _audit_wins(library: Library, frozen: Frozen) -> tuple[Frozen, tuple[str, ...]]:
-    """Take as audit also what has become audit since; return the uids of those tracks."""
-    audit = library.tracks.filter(is_audit=True).values_list("pk", flat=True)
-    # All of them, by the index: thousands of ids do not fit into one statement.
-    now = np.isin(frozen.track_ids, np.fromiter(audit.iterator(), dtype=np.int64))
-    became = now & ~frozen.is_audit
-    names = sorted(uid.decode() for uid in frozen.track_uids[became].tolist())
-    return replace(frozen, is_audit=frozen.is_audit | now), tuple(names)
-
-
-def _only_facets(
-    library: Library, frozen: Frozen, facets: list[str]
-) -> tuple[Frozen, list[str]]:
-    uids = snapshotting.label_uids(frozen)
-    if not facets:
-        return frozen, uids
-    labels = Label.objects.filter(facet__library=library, facet__name_key__in=facets)
-    wanted = {label.uid.hex for label in labels}
-    columns = np.array([n for n, uid in enumerate(uids) if uid in wanted], dtype=np.intp)
-    if not len(columns):
-        raise BadInput(f"the snapshot has no label of {', '.join(facets)}")
-    return _columns(frozen, columns), [uids[n] for n in columns.tolist()]
-
-
-def _columns(frozen: Frozen, columns: Rows) -> Frozen:
-    arrays = frozen.arrays()
-    for name in ("labels", "label_mask", "reference_labels", "reference_mask"):
-        arrays[name] = arrays[name][:, columns]
-    arrays["label_uids"] = arrays["label_uids"][columns]
-    return Frozen.from_arrays(arrays)
-
-
-def _rows(frozen: Frozen, rows: Rows) -> Frozen:
-    arrays = frozen.arrays()
-    for name in ("track_ids", "track_uids", "groups", "is_audit"):
-        arrays[name] = arrays[name][rows]
-    for name in ("labels", "label_mask", "reference_labels", "reference_mask"):
-        arrays[name] = arrays[name][rows]
-    return Frozen.from_arrays(arrays)
-
 
 # --- training -------------------------------------------------------------------------------
 
@@ -246,7 +74,8 @@ def fit(run: Run, prepared: Prepared, log: EpochLog) -> TrainedModel:
 
     def on_epoch(report: EpochReport) -> None:
         run.progress(report.epoch, report.epochs, f"epoch {report.epoch}, {report.stage}")
-        log.add(_epoch(report))
+        if report.start == 1:  # one course to look at while they train; then it is the mean
+            log.add(_epoch(report))
 
     rows = prepared.training
     return train(
@@ -255,6 +84,7 @@ def fit(run: Run, prepared: Prepared, log: EpochLog) -> TrainedModel:
         prepared.frozen.groups[rows],
         prepared.config,
         label_uids=prepared.uids,
+        is_present=prepared.is_present,
         on_epoch=on_epoch,
         should_stop=run.should_stop,
     )
