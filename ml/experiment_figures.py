@@ -43,8 +43,8 @@ def _course(runs: Sequence[StoredRun]) -> bytes:
         history = run.held_out.history if run.held_out else ()
         for line, (name, word) in enumerate(COURSE):
             axes = figure.add_subplot(2, len(runs), line * len(runs) + place + 1)
-            _curve(axes, history, name, "training", _COLOURS[1], "--")
-            _curve(axes, history, f"validation_{name}", "validation", _COLOURS[0], "-")
+            draw_fits(axes, history, name, "training", _COLOURS[1], "--")
+            draw_fits(axes, history, f"validation_{name}", "validation", _COLOURS[0], "-")
             plain(axes, "epoch", word)
             if not line:
                 axes.set_title(run.name, fontsize=9)
@@ -54,13 +54,21 @@ def _course(runs: Sequence[StoredRun]) -> bytes:
     return png(figure)
 
 
-def _curve(
+def draw_fits(
     axes: Axes, history: Sequence[Story], name: str, label: str, colour: str, dash: str
 ) -> None:
-    values = [epoch.get(name) for epoch in history if epoch.get("part", 0) == 0]
+    """A line for each fit of the training, with a gap to the next; one epoch is a dot."""
+    epochs = [epoch for epoch in history if epoch.get("part", 0) == 0]
+    values = [epoch.get(name) for epoch in epochs]
     known = np.array([np.nan if value is None else value for value in values], dtype=float)
-    if np.isfinite(known).any():
-        axes.plot(np.arange(1, len(known) + 1), known, dash, color=colour, label=label)
+    if not np.isfinite(known).any():
+        return
+    stages = np.array([str(epoch.get("stage")) for epoch in epochs])
+    starts = np.flatnonzero(stages[1:] != stages[:-1]) + 1
+    for rows in np.split(np.arange(len(known)), starts):
+        marker = "." if np.isfinite(known[rows]).sum() == 1 else ""
+        axes.plot(rows + 1, known[rows], dash, color=colour, marker=marker, label=label)
+        label = "_nolegend_"  # one entry of the legend for all fits
 
 
 def _outputs(runs: Sequence[StoredRun]) -> bytes:

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from ml.experiment_store import StoredRun
-from ml.experiment_story import tell
+from ml.experiment_story import common_story, tell
 from ml.experiment_text import (
     choices_section,
+    common_blocks,
     differences_table,
     pictures_of,
     recipes_table,
@@ -28,6 +29,7 @@ def library_story(runs: Sequence[StoredRun], library: str) -> Story:
         "library": library,
         "judged_by": judged_by[0] if judged_by else "",
         "recipes": tell(runs, STUDY),
+        "common": common_story(runs),
     }
 
 
@@ -45,6 +47,7 @@ def library_blocks(story: Story) -> list[Block]:
         ),
         Heading("On the audit tracks"),
         recipes_table(told, "held_out"),
+        *common_blocks(story["common"]),
         *(pictures_of("recipes") if told["first"] else []),
         differences_table(told),
         *_failed(told),

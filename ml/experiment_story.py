@@ -10,7 +10,6 @@ those on two simulated libraries, are not comparable.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from ml.choices import what_it_does
 from ml.comparison import Drawn, Side, common, draw, told_apart
 from ml.diagnosis import NO_BETTER, SAME_ACCURACY
 from ml.evaluation_record import EvaluationRecord
+from ml.experiment_labels import under_common_labels
 from ml.experiment_store import StoredRun
 from ml.metrics import centred_bounds, centred_interval
 from ml.ranking import Floats
@@ -67,6 +67,12 @@ def tell(runs: Sequence[StoredRun], first: str = "") -> Story:
         "seeds": sorted({run.seed for run in runs}),
         "runs": told,
     }
+
+
+def common_story(runs: Sequence[StoredRun]) -> Story | None:
+    """Tell the runs on the labels that all of them know; None where two do not share any."""
+    found = under_common_labels(runs)
+    return tell(found) if found else None
 
 
 def _whole(runs: Sequence[StoredRun]) -> list[StoredRun]:
@@ -196,34 +202,6 @@ def is_judged_alike(a: EvaluationRecord, b: EvaluationRecord) -> bool:
     both = ours.label_mask[places[0]] & its.label_mask[places[1]]
     same = ours.labels[places[0]] == its.labels[places[1]]
     return bool((same | ~both).all())
-
-
-def under_all_labels(run: StoredRun, other: StoredRun) -> StoredRun:
-    """Return `run` under the labels of `other` too; what it never learnt it answers constantly.
-
-    So a run is charged for the labels that it cannot know. Both held out the same tracks.
-    """
-    mine, its = run.held_out, other.held_out
-    if mine is None or its is None or not np.array_equal(mine.track_uids, its.track_uids):
-        return run
-    known = {label.uid for label in mine.labels}
-    extra = [n for n, label in enumerate(its.labels) if label.uid not in known]
-    prior = its.prior[:, extra]
-    constant = its.constant[:, extra]
-    cut = np.full((mine.n_parts, len(extra)), 0.5)
-    held_out = replace(
-        mine,
-        reference=LabelMatrix(
-            np.hstack([mine.reference.labels, its.reference.labels[:, extra]]),
-            np.hstack([mine.reference.label_mask, its.reference.label_mask[:, extra]]),
-        ),
-        logits=np.hstack([mine.logits, np.log(constant / (1 - constant))]).astype(np.float32),
-        probabilities=np.hstack([mine.probabilities, constant]).astype(np.float32),
-        thresholds=np.hstack([mine.thresholds, cut]),
-        prior=np.hstack([mine.prior, np.repeat(prior[:1], mine.n_parts, axis=0)]),
-        labels=(*mine.labels, *(its.labels[n] for n in extra)),
-    )
-    return replace(run, held_out=held_out)
 
 
 def _pairs(

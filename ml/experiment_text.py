@@ -78,6 +78,18 @@ def recipes_table(story: Story, side: str) -> Table:
     return Table(header, rows)
 
 
+def common_blocks(common: Story | None) -> list[Block]:
+    """Return the figures of all runs on the labels that all of them know."""
+    if common is None:
+        return []
+    n_labels = number(common["runs"][0]["n_labels"], 0)
+    text = (
+        f"The same on the {n_labels} labels that all of them know. Rare labels are hard for "
+        "every recipe; one that learns more of them is not to look worse for it:"
+    )
+    return [Text(text), recipes_table(common, "held_out")]
+
+
 def verdicts(found: Sequence[str]) -> str:
     """Return the verdict, or each with the number of seeds that it holds for."""
     counts = {text: found.count(text) for text in dict.fromkeys(found)}

@@ -21,7 +21,14 @@ from ml.evaluation_record import EvaluationRecord, LabelName
 from ml.networks.base import OnEpoch, ShouldStop
 from ml.recipes import Recipe
 from ml.recording import HeldOut, epochs_of, record_of_model
-from ml.selection_rules import Annotators, Selected, SelectionRules, any_of, select
+from ml.selection_rules import (
+    Annotators,
+    Selected,
+    SelectionRules,
+    any_of,
+    has_beyond,
+    select,
+)
 from ml.study import OTHERS
 from ml.track_features import SelectedTracks, TrackFeatures
 from ml.trained_model import TrainedModel
@@ -118,19 +125,25 @@ def choose(material: Material, rules: SelectionRules, seed: int) -> Selected:
 
 
 def under_names(
-    labels: LabelMatrix, names: Sequence[str], chosen: Sequence[str]
+    labels: LabelMatrix,
+    names: Sequence[str],
+    chosen: Sequence[str],
+    rules: SelectionRules | None = None,
 ) -> LabelMatrix:
     """Return `labels`, with columns `names`, under the labels of a recipe.
 
-    Others, where the recipe has it and the library has not, applies where any label applies
-    that the recipe does not name; it is judged as `ml.selection_rules.fold_others` has it.
+    Others, where `rules` folded labels into it or the library has none of its own, applies
+    where any label applies that the recipe does not name, or the library's own Others; it is
+    judged as `ml.selection_rules.fold_others` has it. Where nothing was folded, or without
+    `rules`, a label Others of the library is a label like the rest.
     """
-    has_others = OTHERS in chosen and OTHERS not in names
+    folds = rules is not None and rules.others == "fold" and has_beyond(names, rules.top_labels)
+    has_others = OTHERS in chosen and (folds or OTHERS not in names)
     kept = [names.index(name) for name in chosen if name != OTHERS or not has_others]
     values, mask = labels.labels[:, kept], labels.label_mask[:, kept]
     if not has_others:
         return LabelMatrix(values, mask)
-    beyond = np.flatnonzero([name not in chosen for name in names])
+    beyond = np.flatnonzero([name not in chosen or name == OTHERS for name in names])
     has, is_judged = any_of(labels, beyond)
     place = chosen.index(OTHERS)
     return LabelMatrix(
@@ -167,21 +180,18 @@ def run_recipe(
         material.groups[chosen.rows],
         replace(recipe.training, seed=seed),
         label_uids=chosen.names,
+        is_present=_by_present(material, chosen.rows),
         on_epoch=on_epoch,
         should_stop=should_stop,
     )
     seconds = time.perf_counter() - begun
-    about = {"recipe": recipe.canonical(), "seed": seed, "n_tracks": len(chosen.rows)}
-    held_out = HeldOut(
-        track_uids=material.track_uids[material.held_out],
-        groups=material.groups[material.held_out],
-        reference=under_names(
-            material.reference.rows(material.held_out), material.names, chosen.names
-        ),
-        labels=tuple(LabelName(name, name) for name in chosen.names),
-        judged_by=material.judged_by,
-        about=about,
-    )
+    about = {
+        "recipe": recipe.canonical(),
+        "config": model.config.canonical(),  # as it was followed
+        "seed": seed,
+        "n_tracks": len(chosen.rows),
+    }
+    held_out = _held_out(material, recipe.selection, chosen.names, about)
     return Run(
         model=model,
         n_tracks=len(chosen.rows),
@@ -191,6 +201,27 @@ def run_recipe(
         ),
         validation=validation_record(model, held_out.labels, about),
     )
+
+
+def _held_out(
+    material: Material, rules: SelectionRules, names: tuple[str, ...], about: dict[str, Any]
+) -> HeldOut:
+    """Name the tracks that a run is judged on, and what is right there under its labels."""
+    rows = material.held_out
+    return HeldOut(
+        track_uids=material.track_uids[rows],
+        groups=material.groups[rows],
+        reference=under_names(material.reference.rows(rows), material.names, names, rules),
+        labels=tuple(LabelName(name, name) for name in names),
+        judged_by=material.judged_by,
+        about=about,
+    )
+
+
+def _by_present(material: Material, rows: IndexArray) -> npt.NDArray[np.bool_] | None:
+    """Say of the tracks in `rows` whether the curator of today judged them; None: unknown."""
+    current = material.said.get("current")
+    return None if current is None else np.asarray(current.label_mask[rows].any(axis=1))
 
 
 def validation_record(

@@ -7,9 +7,11 @@ from itertools import takewhile
 from typing import Any
 
 from ml.comparison import BETTER, NOT_COMPARABLE, UNDECIDED, WORSE
+from ml.experiment_labels import under_all_labels
 from ml.experiment_store import StoredRun
-from ml.experiment_story import differences, tell, under_all_labels
+from ml.experiment_story import common_story, differences, tell
 from ml.experiment_text import (
+    common_blocks,
     differences_table,
     gap,
     number,
@@ -33,6 +35,7 @@ def study_story(runs: Sequence[StoredRun], design: StudyDesign) -> Story:
     return {
         "design": design.canonical(),
         "recipes": tell(of_part["recipes"], "seed-2019") if of_part["recipes"] else None,
+        "common": common_story(of_part["recipes"]),
         "ablation": tell(of_part["ablation"], "sound") if of_part["ablation"] else None,
         "one_curator": _one_curator(of_part["recipes"]),
         "turning": _turning(of_part["turning"]),
@@ -68,17 +71,28 @@ def _charged(first: Sequence[StoredRun], other: Sequence[StoredRun]) -> Story:
 
 
 def _turning(runs: Sequence[StoredRun]) -> list[Story] | None:
-    """For each number of the current curator's labels: current alone against both."""
+    """For each number of the current curator's labels: current alone against both.
+
+    `more` has four networks against one, and criteria told apart against four networks.
+    """
     if not runs:
         return None
     found = []
     for size in TURNING_SIZES:
-        both, alone = (
-            [run for run in runs if run.name == f"{who}-{size}" and run.held_out is not None]
-            for who in ("both", "current")
-        )
-        if both and alone:
-            found.append({"size": size, **_charged(both, alone)})
+        named = {
+            who: [
+                run for run in runs if run.name == f"{who}-{size}" and run.held_out is not None
+            ]
+            for who in ("both", "current", "four", "apart")
+        }
+        if named["both"] and named["current"]:
+            more = {
+                b: _charged(named[a], named[b])
+                for a, b in (("both", "four"), ("four", "apart"))
+                if named[a] and named[b]
+            }
+            charged = _charged(named["both"], named["current"])
+            found.append({"size": size, **charged, "more": more})
     return found
 
 
@@ -131,6 +145,7 @@ def _recipes(story: Story) -> list[Block]:
         Heading("The recipes"),
         Text(f"Seeds: {', '.join(map(str, told['seeds']))}. On the held-out tracks:"),
         recipes_table(told, "held_out"),
+        *common_blocks(story["common"]),
         *pictures_of("recipes"),
         Text(
             "What each run would have reported of the part that it held back itself. Where a "
@@ -184,7 +199,38 @@ def _turning_blocks(turning: Sequence[Story]) -> list[Block]:
         "current one's, on a library of its own; macro AP over the labels that either run "
         "knows, where a label that a run never learnt is answered by its frequency:"
     )
-    return [Text(text), Table(header, rows), Text(turning_text(turning))]
+    blocks: list[Block] = [Text(text), Table(header, rows), Text(turning_text(turning))]
+    return [*blocks, *_apart_blocks(turning)]
+
+
+def _apart_blocks(turning: Sequence[Story]) -> list[Block]:
+    """Set four networks beside one, and criteria told apart beside four networks."""
+    rows = [
+        [
+            str(row["size"]),
+            number(more["four"]["other"]["mean"]),
+            *_gains(more["four"]),
+            number(more["apart"]["other"]["mean"]),
+            *_gains(more["apart"]),
+        ]
+        for row in turning
+        if len(more := row["more"]) == 2
+    ]
+    if not rows:
+        return []
+    header = ["tracks of the current curator"]
+    for who in ("four networks", "told apart"):
+        header += [f"{who}: macro AP", "gain", "gain in BCE skill"]
+    text = (
+        "Is leaving out needed? Both curators' labels again: four networks from different "
+        "starts, the gain over one; and four that tell the two curators apart, as our recipe "
+        "does, the gain over four that do not:"
+    )
+    return [Text(text), Table(header, rows)]
+
+
+def _gains(found: Story) -> tuple[str, str]:
+    return gap(found["differences"]["macro_ap"]), gap(found["differences"]["bce_skill"])
 
 
 def turning_text(turning: Sequence[Story]) -> str:

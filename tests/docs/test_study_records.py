@@ -12,37 +12,60 @@ from sklearn.metrics import average_precision_score
 from ml.experiment_store import read_runs
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
-#: macro AP as the tables say, by part and run.
+SEEDS = (0, 1, 2)
+#: macro AP as the tables say, the mean of three seeds, by part and run.
 SAID = {
-    ("recipes", "seed-2019"): 0.159,
-    ("recipes", "seed-next"): 0.160,
-    ("recipes", "seed-next-both"): 0.193,
-    ("recipes", "audiotag"): 0.189,
-    ("ablation", "sound"): 0.165,
-    ("ablation", "window-leak"): 0.170,
-    ("ablation", "balanced"): 0.197,
+    ("recipes", "seed-2019"): 0.166,
+    ("recipes", "seed-next"): 0.176,
+    ("recipes", "seed-next-both"): 0.191,
+    ("recipes", "audiotag"): 0.194,
+    ("ablation", "sound"): 0.156,
+    ("ablation", "window-leak"): 0.157,
+    ("ablation", "balanced"): 0.199,
 }
 
 
 @pytest.fixture(scope="module")
 def records():
     runs = read_runs(DOCS / "study")
-    return {(run.part, run.name): run.held_out for run in runs if run.seed == 0}
+    return {(run.part, run.name, run.seed): run.held_out for run in runs}
 
 
-@pytest.mark.parametrize("key", SAID, ids="/".join)
-def test_macro_ap_is_that_of_the_record(records, key):
-    record = records[key]
+def macro_ap(record):
     labels = record.reference.labels
     assert record.reference.label_mask.all()
     has_both = labels.any(axis=0) & ~labels.all(axis=0)
-    found = average_precision_score(labels[:, has_both], record.probabilities[:, has_both])
+    return average_precision_score(labels[:, has_both], record.probabilities[:, has_both])
+
+
+@pytest.mark.parametrize("key", SAID, ids="/".join)
+def test_macro_ap_is_that_of_the_records(records, key):
+    found = np.mean([macro_ap(records[*key, seed]) for seed in SEEDS])
     assert found == pytest.approx(SAID[key], abs=0.0005)
     text = f"{SAID[key]:.3f}".lstrip("0")
     assert re.search(rf"(?<!\d){re.escape(text)}", (DOCS / "experiments.md").read_text())
 
 
-def test_the_studys_outputs_stay_small(records):
-    raw = 1 / (1 + np.exp(-records["recipes", "seed-2019"].logits))
+def test_the_skill_is_that_of_the_records(records):
+    """On all labels that are learnt: against how often the current curator gives each."""
+    skills = []
+    for seed in SEEDS:
+        record = records["recipes", "audiotag", seed]
+        labels = record.reference.labels
+        has_both = labels.any(axis=0) & ~labels.all(axis=0)
+
+        def bce(p, labels=labels, columns=has_both):
+            p = np.clip(p.astype(float), 1e-7, 1 - 1e-7)
+            return -np.where(labels, np.log(p), np.log(1 - p))[:, columns].mean()
+
+        skills.append(1 - bce(record.probabilities) / bce(record.constant))
+    assert np.mean(skills) == pytest.approx(0.176, abs=0.0005)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_the_studys_outputs_stay_small(records, seed):
+    raw = 1 / (1 + np.exp(-records["recipes", "seed-2019", seed].logits))
     assert (raw.max(axis=0) < 0.5).sum() >= 24
-    assert raw.max() == pytest.approx(0.46, abs=0.005)
+    accuracy = ((raw > 0.5) == records["recipes", "seed-2019", seed].reference.labels).mean()
+    nothing = 1 - records["recipes", "seed-2019", seed].reference.labels.mean()
+    assert accuracy == pytest.approx(nothing, abs=0.01)

@@ -10,7 +10,7 @@ import pytest
 from ml.errors import NothingToLearnError, ParameterError
 from ml.experiments import Material, choose, run_recipe, under_names
 from ml.recipes import AUDIOTAG
-from ml.selection_rules import SelectionRules
+from ml.selection_rules import SelectionRules, select
 from ml.simulated_windows import WindowModel
 from ml.study_design import StudyDesign, simulate_study
 from ml.study_in_small import (
@@ -84,6 +84,58 @@ def test_a_library_with_its_own_others_keeps_it():
     labels = np.array([[1, 0], [0, 1]], dtype=bool)
     read = under_names(LabelMatrix(labels, np.ones_like(labels)), ("a", "Others"), ("Others",))
     assert read.labels.tolist() == [[False], [True]]
+
+
+def with_own_others():
+    """Five tracks that were all judged: with a, b, the library's Others, a and Others, none."""
+    labels = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 0, 1], [0, 0, 0]], dtype=bool)
+    mask = np.ones_like(labels)
+    mask[4, 2] = False
+    return LabelMatrix(labels, mask), ("a", "b", "Others")
+
+
+def test_a_librarys_own_others_is_a_part_of_the_folded_one():
+    said, names = with_own_others()
+    rules = SelectionRules(top_labels=1, others="fold", min_support=1)
+    chosen = select(said, names, rules)
+    assert chosen.names == ("a", "Others")
+    read = under_names(said, names, chosen.names, rules)
+    assert read.labels[:, 1].tolist() == [False, True, True, True, False]
+    # Of the last track the library's Others was not judged, and b is not there.
+    assert read.label_mask[:, 1].tolist() == [True, True, True, True, False]
+    # What it is judged by is what it learns from.
+    assert np.array_equal(read.labels, chosen.labels.labels)
+    assert np.array_equal(read.label_mask, chosen.labels.label_mask)
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        SelectionRules(top_labels=2, others="fold", min_support=2),
+        SelectionRules(top_labels=0, others="fold", min_support=2),
+        SelectionRules(top_labels=1, others="keep", min_support=2),
+    ],
+    ids=["nothing is beyond", "every label stands for itself", "others are kept"],
+)
+def test_a_label_of_low_support_is_not_folded_into_a_librarys_own_others(rules):
+    said, names = with_own_others()
+    chosen = select(said, names, rules)
+    assert chosen.names == ("a", "Others")
+    read = under_names(said, names, chosen.names, rules)
+    assert read.labels[:, 1].tolist() == [False, False, True, True, False]
+    assert np.array_equal(read.labels, chosen.labels.labels)
+
+
+def test_a_run_is_judged_by_what_its_recipe_folded(material):
+    *most, last = material.names
+    own = replace(material, names=(*most, "Others"))
+    rules = SelectionRules(top_labels=3, others="fold", min_support=1)
+    recipe = replace(FAST, selection=rules, training=replace(FAST.training, epochs=1))
+    folded, plain = (run_recipe(held, recipe, seed=0).held_out for held in (own, material))
+    assert last not in [label.name for label in plain.labels]
+    assert [label.name for label in folded.labels] == [label.name for label in plain.labels]
+    assert np.array_equal(folded.reference.labels, plain.reference.labels)
+    assert np.array_equal(folded.reference.label_mask, plain.reference.label_mask)
 
 
 def test_a_run_keeps_what_it_said_of_both_sides(material):

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 
 from ml.errors import CancelledError
-from ml.experiment_figures import COURSE
+from ml.experiment_figures import COURSE, draw_fits
 from ml.experiment_files import write_report
 from ml.experiment_runner import RecipeTrial, Watcher, run_trials
 from ml.experiment_store import StoredRun
 from ml.experiment_text import gap, signature_blocks, verdicts
 from ml.experiments import Material
+from ml.figures import new_figure
 from ml.networks.base import EpochReport
 from ml.pages import Heading, Picture, Table, Text, markdown, page
 from ml.recipes import AUDIOTAG
@@ -106,6 +107,8 @@ def runs():
         stored("turning", "current-25", 0, 0.05),
         stored("turning", "both-400", 0, 0.05),
         stored("turning", "current-400", 0, 4.0),
+        stored("turning", "four-400", 0, 0.05),
+        stored("turning", "apart-400", 0, 4.0),
         stored("ablation", "sound", 0, 4.0),
         stored("ablation", "min-max", 0, 0.05),
         stored("ablation", "others", 0, 4.0),
@@ -129,6 +132,23 @@ def test_the_report_tells_what_the_runs_say(runs, tmp_path):
     assert "ablation-figures.png" in names
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in files[3:])
     assert files[2].read_text().count("data:image/png;base64,") == 3
+
+
+def test_four_networks_and_criteria_told_apart_are_set_beside_one(runs):
+    """At 400 tracks the four are what the one is, and telling apart is what alone is."""
+    story = study_story(runs, StudyDesign())
+    few, many = story["turning"]
+    assert few["more"] == {}
+    assert many["more"]["four"]["differences"]["macro_ap"]["difference"] == 0
+    assert many["more"]["four"]["verdict"] == "not told apart"
+    gain = many["more"]["apart"]["differences"]["macro_ap"]
+    assert gain == many["differences"]["macro_ap"]
+    assert gain["lo"] > 0
+    page = markdown(study_blocks(story))
+    table = page.split("Is leaving out needed?")[1].split("##")[0]
+    rows = [line for line in table.splitlines() if line.startswith("| ") and "---" not in line]
+    assert len(rows) == 2  # the heading, and the one size that has all four
+    assert rows[1].startswith("| 400 | ")
 
 
 def test_parts_that_did_not_run_are_left_out(runs):
@@ -251,3 +271,36 @@ def test_a_page_is_the_same_in_both_languages():
 def test_the_course_shows_what_an_epoch_reports():
     known = {field.name for field in fields(EpochReport)}
     assert {prefix + name for name, _ in COURSE for prefix in ("", "validation_")} <= known
+
+
+def fits(*stages):
+    """Two epochs a stage, or as many as told: the loss falls from 1 in each, none is equal."""
+    return [
+        {"stage": stage, "loss": 1 / (epoch + 1) + 0.01 * number}
+        for number, (stage, n_epochs) in enumerate(stages)
+        for epoch in range(n_epochs)
+    ]
+
+
+def drawn(history):
+    axes = new_figure(3, 2).add_subplot()
+    draw_fits(axes, history, "loss", "training", "#000000", "--")
+    return axes
+
+
+def test_each_fit_of_a_training_is_a_line_of_its_own():
+    history = fits(("fold 1 of 2", 3), ("fold 2 of 2", 2), ("all tracks", 1))
+    lines = drawn(history).lines
+    assert [line.get_xdata().tolist() for line in lines] == [[1, 2, 3], [4, 5], [6]]
+    assert [line.get_ydata()[0] for line in lines] == [1.0, 1.01, 1.02]
+    # A line through one point would not be seen.
+    assert [line.get_marker() for line in lines] == ["", "", "."]
+    assert drawn(history).get_legend_handles_labels()[1] == ["training"]
+
+
+def test_the_scale_of_a_course_does_not_depend_on_its_fits():
+    history = fits(("fold 1 of 2", 3), ("fold 2 of 2", 2), ("all tracks", 1))
+    as_one = [{**epoch, "stage": "fit"} for epoch in history]
+    assert len(drawn(as_one).lines) == 1
+    assert drawn(history).get_ylim() == drawn(as_one).get_ylim()
+    assert drawn(history).get_xlim() == drawn(as_one).get_xlim()

@@ -18,9 +18,9 @@ from ml.recording import record_of_model
 from ml.track_features import SelectedTracks
 from ml.trained_model import versions
 from ml.training import train
-from workers.stages import training
+from workers.stages import preparing
 from workers.stages.evaluating import held_out_of
-from workers.stages.training import Prepared
+from workers.stages.preparing import Prepared
 
 PART = "recipes"
 
@@ -66,12 +66,18 @@ class LibraryTrial:
             prepared.frozen.groups[rows],
             replace(prepared.config, seed=seed),
             label_uids=prepared.uids,
+            is_present=prepared.is_present,
             on_epoch=watcher.on_epoch,
             should_stop=watcher.should_stop,
         )
         seconds = round(time.monotonic() - started, 3)
         audit = prepared.audit
-        about = {"seed": seed, "seconds": seconds, "versions": versions()}
+        about = {
+            "seed": seed,
+            "seconds": seconds,
+            "versions": versions(),
+            "config": model.config.canonical(),
+        }
         held_out = held_out_of(prepared, audit, prepared.frozen.reference.rows(audit), about)
         return Run(
             model=model,
@@ -90,7 +96,7 @@ class LibraryTrial:
         )
         asked = {"recipe": self.recipe.name, "selection": selection.canonical()}
         try:
-            return training.prepare(self.library, asked)
+            return preparing.prepare(self.library, asked)
         except BadInput as error:
             raise NothingToLearnError(str(error)) from error
 
