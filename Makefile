@@ -81,7 +81,7 @@ bench: $(VENV)/dev.stamp ## Measure; figures are ratios within one run
 STUDY ?= data/study
 .PHONY: study
 study: $(VENV)/runtime.stamp ## The study in the small: hours; stop it and start it as you like
-	$(BIN)/python manage.py study_in_small --out $(STUDY)
+	$(BIN)/python manage.py study_in_small --out $(STUDY) $(if $(PARTS),--parts $(PARTS))
 
 .PHONY: clean
 clean: ## Remove the environment and all caches; data/ stays

@@ -1,11 +1,14 @@
 """The study in the small: what is run on the simulated libraries of `ml.study_design`.
 
-Stage: experiments. Three parts, each a list of named runs on one material, as data:
+Stage: experiments. Four parts, each a list of named runs on one material, as data:
 
 - *recipes*: the study, what its author proposed next (also on both curators' labels, to see
   what leaving out the first one does), and ours.
 - *turning*: one network trained on both curators or on the current one alone, with more and
-  more labels of the current one: where does leaving out begin to pay?
+  more labels of the current one: where does leaving out begin to pay? Beside it four networks
+  on both, and four that tell the two apart, as our recipe does: is leaving out needed?
+- *proposed*: the same question of the recipe that the author proposed, whose network needs more
+  to learn from: both curators against the current one alone, with many labels of the current.
 - *ablation*: a small sound training, and each suspected cause of the study's failure alone.
 """
 
@@ -29,7 +32,9 @@ from ml.track_features import ArrayFeatures
 from ml.types import LabelMatrix, TrainingConfig
 
 JUDGED_BY = "the curator of today"
-PARTS = ("recipes", "turning", "ablation")
+PARTS = ("recipes", "turning", "ablation", "proposed")
+#: What is run unless asked otherwise: *proposed* takes longer than the others together.
+USUAL_PARTS = PARTS[:3]
 
 #: What the author proposed, without leaving out the first curator.
 SEED_NEXT_BOTH = replace(
@@ -43,6 +48,11 @@ SEED_NEXT_BOTH = replace(
 #: Labels of the current curator beside the 600 of the first, for the part *turning*.
 TURNING_SIZES = (25, 50, 100, 200, 400, 800, 1_600)
 N_LEGACY = 600
+#: The same for the part *proposed*; the part *recipes* has about 480.
+PROPOSED_SIZES = (800, 1_600)
+
+#: What *turning* compares both with alone by: one network that knows nothing of criteria.
+PLAIN = TrainingConfig(network=AUDIOTAG.training.network)
 
 #: The ablation learns from about 300 tracks and is judged on as many.
 ABLATION_DESIGN = StudyDesign(n_tracks=600, held_out_share=0.5)
@@ -134,42 +144,72 @@ def trials(part: str, seed: int, design: StudyDesign, epochs: int = 0) -> Iterat
 
     Parameters
     ----------
-    epochs : of the recipes of the study in the part *recipes*; 0: as they have it, 50.
+    epochs : of the recipes of the study in the parts *recipes* and *proposed*; 0: as they have
+        it, 50.
 
     Raises
     ------
     KeyError : there is no such part.
     """
-    if part == "recipes":
-        return _recipes(seed, design, epochs)
+    if part in ("recipes", "proposed"):
+        return {"recipes": _recipes, "proposed": _proposed}[part](seed, design, epochs)
     return {"turning": _turning, "ablation": _ablation}[part](seed, design)
 
 
 def _recipes(seed: int, design: StudyDesign, epochs: int) -> Iterator[RecipeTrial]:
     material = material_of(simulate_study(design, seed))
     for recipe in (SEED_2019, SEED_NEXT, SEED_NEXT_BOTH, AUDIOTAG):
-        if epochs and recipe is not AUDIOTAG:
-            recipe = replace(recipe, training=replace(recipe.training, epochs=epochs))
-        yield RecipeTrial("recipes", recipe.name, recipe.title, recipe, material)
+        shown = recipe if recipe is AUDIOTAG else _of_epochs(recipe, epochs)
+        yield RecipeTrial("recipes", recipe.name, recipe.title, shown, material)
+
+
+def _of_epochs(recipe: Recipe, epochs: int) -> Recipe:
+    """Return the recipe with so many epochs; 0: as it is."""
+    if not epochs:
+        return recipe
+    return replace(recipe, training=replace(recipe.training, epochs=epochs))
 
 
 def _turning(seed: int, design: StudyDesign) -> Iterator[RecipeTrial]:
-    """Enough tracks of the current curator for the largest size, whatever the design says."""
-    needed = N_LEGACY + TURNING_SIZES[-1]
-    n_tracks = int(1.1 * needed / (1 - design.held_out_share))
-    study = simulate_study(
-        replace(design, n_tracks=n_tracks, current_share=TURNING_SIZES[-1] / needed), seed
-    )
-    both = replace(AUDIOTAG, selection=replace(SEED_NEXT.selection, annotators="all"))
-    alone = replace(AUDIOTAG, selection=SEED_NEXT.selection)
+    study = _simulate_turning(seed, design)
+    everybody = replace(SEED_NEXT.selection, annotators="all")
+    apart = replace(AUDIOTAG, selection=everybody)
+    four = replace(apart, training=replace(apart.training, criteria="same"))
+    both = replace(apart, training=PLAIN)
+    alone = replace(both, selection=SEED_NEXT.selection)
     features = features_of(study)
     for size in TURNING_SIZES:
         material = material_of(study, size, features)
         for name, title, recipe in (
             (f"both-{size}", f"both, {size} of the current", both),
             (f"current-{size}", f"the current alone, {size}", alone),
+            (f"four-{size}", f"both, four networks, {size} of the current", four),
+            (f"apart-{size}", f"both told apart, {size} of the current", apart),
         ):
             yield RecipeTrial("turning", name, title, recipe, material)
+
+
+def _simulate_turning(seed: int, design: StudyDesign) -> SimulatedStudy:
+    """Enough tracks of the current curator for the largest size, whatever the design says."""
+    needed = N_LEGACY + TURNING_SIZES[-1]
+    n_tracks = int(1.1 * needed / (1 - design.held_out_share))
+    return simulate_study(
+        replace(design, n_tracks=n_tracks, current_share=TURNING_SIZES[-1] / needed), seed
+    )
+
+
+def _proposed(seed: int, design: StudyDesign, epochs: int) -> Iterator[RecipeTrial]:
+    """What the author proposed as it is, on the libraries of *turning*."""
+    study = _simulate_turning(seed, design)
+    features = features_of(study)
+    for size in PROPOSED_SIZES:
+        material = material_of(study, size, features)
+        for name, title, recipe in (
+            (f"both-{size}", f"seed-next on both, {size} of the current", SEED_NEXT_BOTH),
+            (f"current-{size}", f"seed-next, {size} of the current alone", SEED_NEXT),
+        ):
+            shown = _of_epochs(recipe, epochs)
+            yield RecipeTrial("proposed", name, title, shown, material)
 
 
 def _ablation(seed: int, design: StudyDesign) -> Iterator[RecipeTrial]:

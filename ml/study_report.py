@@ -21,24 +21,22 @@ from ml.experiment_text import (
 )
 from ml.pages import Block, Heading, Items, Table, Text
 from ml.study_design import StudyDesign
-from ml.study_in_small import N_LEGACY, TURNING_SIZES
+from ml.study_in_small import N_LEGACY, PARTS, PROPOSED_SIZES, TURNING_SIZES
 
 Story = dict[str, Any]
 
 
 def study_story(runs: Sequence[StoredRun], design: StudyDesign) -> Story:
     """Return everything that the report tells, by part; None for one that did not run."""
-    of_part = {
-        part: [run for run in runs if run.part == part]
-        for part in ("recipes", "turning", "ablation")
-    }
+    of_part = {part: [run for run in runs if run.part == part] for part in PARTS}
     return {
         "design": design.canonical(),
         "recipes": tell(of_part["recipes"], "seed-2019") if of_part["recipes"] else None,
         "common": common_story(of_part["recipes"]),
         "ablation": tell(of_part["ablation"], "sound") if of_part["ablation"] else None,
         "one_curator": _one_curator(of_part["recipes"]),
-        "turning": _turning(of_part["turning"]),
+        "proposed": _by_size(of_part["proposed"], PROPOSED_SIZES),
+        "turning": _by_size(of_part["turning"], TURNING_SIZES),
         "leak": _leak(of_part["ablation"]),
     }
 
@@ -70,15 +68,16 @@ def _charged(first: Sequence[StoredRun], other: Sequence[StoredRun]) -> Story:
     }
 
 
-def _turning(runs: Sequence[StoredRun]) -> list[Story] | None:
+def _by_size(runs: Sequence[StoredRun], sizes: Sequence[int]) -> list[Story] | None:
     """For each number of the current curator's labels: current alone against both.
 
-    `more` has four networks against one, and criteria told apart against four networks.
+    `more` has four networks against one, and criteria told apart against four networks, where
+    both were run.
     """
     if not runs:
         return None
     found = []
-    for size in TURNING_SIZES:
+    for size in sizes:
         named = {
             who: [
                 run for run in runs if run.name == f"{who}-{size}" and run.held_out is not None
@@ -169,12 +168,28 @@ def _curators(story: Story) -> list[Block]:
             f"{number(found['n_labels'], 0)} labels that either knows."
         )
         blocks.append(Text(text))
+    if story["proposed"]:
+        text = (
+            f"The same two recipes with {N_LEGACY} tracks of the curator before and more of "
+            "the current one's, on a library of its own:"
+        )
+        blocks += [Text(text), *_size_blocks(story["proposed"])]
     if story["turning"]:
         blocks += _turning_blocks(story["turning"])
     return [Heading("One curator or two"), *blocks] if blocks else []
 
 
 def _turning_blocks(turning: Sequence[Story]) -> list[Block]:
+    text = (
+        f"Our network, {N_LEGACY} tracks of the curator before, and more and more of the "
+        "current one's, on a library of its own; macro AP over the labels that either run "
+        "knows, where a label that a run never learnt is answered by its frequency:"
+    )
+    return [Text(text), *_size_blocks(turning), *_apart_blocks(turning)]
+
+
+def _size_blocks(by_size: Sequence[Story]) -> list[Block]:
+    """Set the current curator alone beside both, one line a size."""
     rows = [
         [
             str(row["size"]),
@@ -183,8 +198,9 @@ def _turning_blocks(turning: Sequence[Story]) -> list[Block]:
             number(row["other"]["mean"]),
             gap(row["differences"]["macro_ap"]),
             row["verdict"],
+            gap(row["differences"]["bce_skill"]),
         ]
-        for row in turning
+        for row in by_size
     ]
     header = [
         "tracks of the current curator",
@@ -193,14 +209,9 @@ def _turning_blocks(turning: Sequence[Story]) -> list[Block]:
         "current alone",
         "gain",
         "alone is",
+        "gain in BCE skill",
     ]
-    text = (
-        f"Our network, {N_LEGACY} tracks of the curator before, and more and more of the "
-        "current one's, on a library of its own; macro AP over the labels that either run "
-        "knows, where a label that a run never learnt is answered by its frequency:"
-    )
-    blocks: list[Block] = [Text(text), Table(header, rows), Text(turning_text(turning))]
-    return [*blocks, *_apart_blocks(turning)]
+    return [Table(header, rows), Text(turning_text(by_size))]
 
 
 def _apart_blocks(turning: Sequence[Story]) -> list[Block]:

@@ -9,12 +9,13 @@ import pytest
 
 from ml.errors import NothingToLearnError, ParameterError
 from ml.experiments import Material, choose, run_recipe, under_names
-from ml.recipes import AUDIOTAG
+from ml.recipes import AUDIOTAG, SEED_NEXT
 from ml.selection_rules import SelectionRules, select
 from ml.simulated_windows import WindowModel
 from ml.study_design import StudyDesign, simulate_study
 from ml.study_in_small import (
     ABLATION_DESIGN,
+    SEED_NEXT_BOTH,
     TURNING_SIZES,
     material_of,
     trials,
@@ -184,6 +185,23 @@ def test_the_turning_sizes_are_what_they_say():
         # Dropping Others leaves out the tracks that had nothing else.
         assert 0.8 * size <= found[f"current-{size}"] <= size
         assert found[f"both-{size}"] - found[f"current-{size}"] == pytest.approx(600, rel=0.12)
+
+
+def test_what_the_author_proposed_is_run_as_it_is_and_on_both():
+    design = StudyDesign(windows=WindowModel(1))
+    found = {trial.name: trial for trial in trials("proposed", 0, design)}
+    assert list(found) == ["both-800", "current-800", "both-1600", "current-1600"]
+    turning = {trial.name: trial for trial in trials("turning", 0, design)}
+    for name, trial in found.items():
+        assert trial.recipe is (SEED_NEXT if name.startswith("current") else SEED_NEXT_BOTH)
+        # The same libraries and the same tracks as the part turning has at that size.
+        there = turning[name].material.said["current"]
+        assert np.array_equal(trial.material.said["current"].labels, there.labels)
+        assert np.array_equal(trial.material.said["current"].label_mask, there.label_mask)
+    short = next(trials("proposed", 0, design, epochs=2))
+    assert short.recipe == replace(
+        SEED_NEXT_BOTH, training=replace(SEED_NEXT_BOTH.training, epochs=2)
+    )
 
 
 def test_each_cause_of_the_ablation_changes_one_thing():

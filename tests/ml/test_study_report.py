@@ -109,14 +109,22 @@ def runs():
         stored("turning", "current-400", 0, 4.0),
         stored("turning", "four-400", 0, 0.05),
         stored("turning", "apart-400", 0, 4.0),
+        stored("proposed", "both-800", 0, 4.0),
+        stored("proposed", "current-800", 0, 4.0),
+        stored("proposed", "both-1600", 0, 0.05),
+        stored("proposed", "current-1600", 0, 4.0),
         stored("ablation", "sound", 0, 4.0),
         stored("ablation", "min-max", 0, 0.05),
         stored("ablation", "others", 0, 4.0),
     ]
 
 
-def test_the_report_tells_what_the_runs_say(runs, tmp_path):
-    story = study_story(runs, StudyDesign())
+@pytest.fixture(scope="module")
+def story(runs):
+    return study_story(runs, StudyDesign())
+
+
+def test_the_report_tells_what_the_runs_say(runs, story, tmp_path):
     files = write_report(tmp_path, story, study_blocks(story), runs)
     assert json.loads(files[0].read_text()) == story
     page = files[1].read_text()
@@ -134,9 +142,8 @@ def test_the_report_tells_what_the_runs_say(runs, tmp_path):
     assert files[2].read_text().count("data:image/png;base64,") == 3
 
 
-def test_four_networks_and_criteria_told_apart_are_set_beside_one(runs):
+def test_four_networks_and_criteria_told_apart_are_set_beside_one(story):
     """At 400 tracks the four are what the one is, and telling apart is what alone is."""
-    story = study_story(runs, StudyDesign())
     few, many = story["turning"]
     assert few["more"] == {}
     assert many["more"]["four"]["differences"]["macro_ap"]["difference"] == 0
@@ -149,6 +156,18 @@ def test_four_networks_and_criteria_told_apart_are_set_beside_one(runs):
     rows = [line for line in table.splitlines() if line.startswith("| ") and "---" not in line]
     assert len(rows) == 2  # the heading, and the one size that has all four
     assert rows[1].startswith("| 400 | ")
+
+
+def test_what_the_author_proposed_is_told_by_size(story):
+    assert [row["size"] for row in story["proposed"]] == [800, 1600]
+    assert [row["verdict"] for row in story["proposed"]] == ["not told apart", "better"]
+    assert [row["size"] for row in story["turning"]] == [25, 400]
+    page = markdown(study_blocks(story))
+    told = page.split("The same two recipes with 600 tracks")[1].split("Our network")[0]
+    assert "From 1600 tracks on the current curator alone is better." in told
+    gain = gap(story["proposed"][1]["differences"]["macro_ap"])
+    skill = gap(story["proposed"][1]["differences"]["bce_skill"])
+    assert f"| {gain} | better | {skill} |" in told
 
 
 def test_parts_that_did_not_run_are_left_out(runs):

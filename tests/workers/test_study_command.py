@@ -18,7 +18,7 @@ from tests.ml.test_study_report import stored
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--parts", "recipes,nonsense"), "--parts must be of recipes, turning, ablation"),
+        (("--parts", "recipes,nonsense"), "--parts must be of .*, ablation, proposed"),
         (("--parts", ""), "--parts must be of"),
         (("--seeds", "0"), "--seeds must be at least 1"),
         (("--tracks", "100"), "--tracks must be at least 200"),

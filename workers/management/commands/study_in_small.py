@@ -15,7 +15,7 @@ from ml.experiment_runner import Watcher, run_trials
 from ml.experiment_store import StoredRun
 from ml.experiment_text import choices_section
 from ml.study_design import StudyDesign
-from ml.study_in_small import PARTS, trials
+from ml.study_in_small import PARTS, USUAL_PARTS, trials
 from ml.study_report import study_blocks, study_story
 
 
@@ -29,7 +29,7 @@ class Command(AudiotagCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         super().add_arguments(parser)
         parser.add_argument("--out", required=True, metavar="DIR", type=Path)
-        parser.add_argument("--parts", default=",".join(PARTS), metavar="A,B")
+        parser.add_argument("--parts", default=",".join(USUAL_PARTS), metavar="A,B")
         parser.add_argument("--seeds", type=int, default=3, metavar="N")
         parser.add_argument("--tracks", type=int, default=0, metavar="N", help="default: 1500")
         parser.add_argument("--epochs", type=int, default=0, metavar="N", help="default: 50")
