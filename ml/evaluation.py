@@ -6,7 +6,7 @@ a configuration is worth on the tracks there are.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -100,6 +100,8 @@ def cross_validate(
     config: TrainingConfig,
     n_folds: int = 5,
     seed: int = 0,
+    *,
+    facets: Sequence[str] = (),
     on_progress: Callable[[FoldProgress], None] | None = None,
     should_stop: ShouldStop | None = None,
 ) -> CrossValidation:
@@ -107,7 +109,7 @@ def cross_validate(
 
     Parameters
     ----------
-    features, labels, groups, config : as `ml.training.train`.
+    features, labels, groups, config, facets : as `ml.training.train`.
     n_folds : 2 to the number of groups. seed : of the folds and the interval.
 
     Raises
@@ -129,6 +131,7 @@ def cross_validate(
             labels.rows(rest),
             groups[rest],
             config,
+            facets=facets,
             on_epoch=_forward(on_progress, fold + 1, n_folds),
             should_stop=should_stop,
         )

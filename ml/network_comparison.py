@@ -109,7 +109,14 @@ def compare_networks(
                 on_progress(number, at)
 
         outcome = cross_validate(
-            one.features, labels, groups, one.config, n_folds, seed, tell, should_stop
+            one.features,
+            labels,
+            groups,
+            one.config,
+            n_folds,
+            seed,
+            on_progress=tell,
+            should_stop=should_stop,
         )
         found[name] = outcome, epochs, time.perf_counter() - started
     rows = []

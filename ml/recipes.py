@@ -108,9 +108,12 @@ AUDIOTAG = Recipe(
         "as a no, albums and families are never on both sides of a split, rare labels weigh "
         "more, training stops when it no longer helps, and probabilities are calibrated before "
         "a cut is tuned for every label. Four networks from different starts answer together, "
-        "and answers by earlier criteria are learnt from, but told apart from today's."
+        "answers by earlier criteria are learnt from, but told apart from today's, and how "
+        "many labels tracks carry is learnt too."
     ),
-    training=TrainingConfig(network=DEFAULT_NETWORK, members=4, criteria="apart"),
+    training=TrainingConfig(
+        network=DEFAULT_NETWORK, members=4, criteria="apart", label_counts="learnt"
+    ),
     selection=SelectionRules(),
 )
 

@@ -173,7 +173,9 @@ def _of_epochs(recipe: Recipe, epochs: int) -> Recipe:
 def _turning(seed: int, design: StudyDesign) -> Iterator[RecipeTrial]:
     study = _simulate_turning(seed, design)
     everybody = replace(SEED_NEXT.selection, annotators="all")
-    apart = replace(AUDIOTAG, selection=everybody)
+    # Whose answers are learnt from is what is asked here: nothing else comes in.
+    uncounted = replace(AUDIOTAG.training, label_counts="free")
+    apart = replace(AUDIOTAG, selection=everybody, training=uncounted)
     four = replace(apart, training=replace(apart.training, criteria="same"))
     both = replace(apart, training=PLAIN)
     alone = replace(both, selection=SEED_NEXT.selection)

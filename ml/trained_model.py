@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from ml.calibration import PlattScaling
 from ml.errors import ParameterError
+from ml.label_counts import LabelCounts
 from ml.losses import log_odds
 from ml.networks.base import EpochReport, Network, Plan, Predictor, ShouldStop, plan_of
 from ml.networks.inputs import Scaler, scaled_inputs
@@ -58,6 +59,7 @@ class TrainedModel:
         those by the present criteria, where these were told apart.
     is_learnt : bool (n_labels,); False where training had no positive, or no negative: that
         column of every output is the constant `prior`.
+    counts : how many labels of a facet tracks carry, where the config asks for that.
     history : one report an epoch. facts : anything JSON-able the caller wants kept.
     validation : what the training itself held back, None where it held nothing back or the
         model was loaded; not saved.
@@ -72,6 +74,7 @@ class TrainedModel:
     thresholds: npt.NDArray[np.float64]
     prior: npt.NDArray[np.float64]
     is_learnt: npt.NDArray[np.bool_]
+    counts: LabelCounts = field(default_factory=LabelCounts)
     history: tuple[EpochReport, ...] = ()
     facts: dict[str, Any] = field(default_factory=dict)
     validation: HeldBack | None = None
@@ -123,7 +126,8 @@ class TrainedModel:
     def calibrated(self, raw: FloatArray) -> FloatArray:
         """Turn raw logits (NaN where nothing was scored) into probabilities."""
         is_known = self.is_learnt & ~np.isnan(raw)
-        probabilities = self.platt.apply(np.where(is_known, raw, 0.0))
+        alone = self.platt.apply(np.where(is_known, raw, 0.0))
+        probabilities = self.counts.apply(np.where(is_known, alone, self.prior))
         return np.where(is_known, probabilities, self.prior).astype(np.float32)
 
     def _raw(
@@ -175,6 +179,7 @@ class TrainedModel:
             "label_uids": list(self.label_uids),
             "item_shape": list(self.item_shape),
             "platt": self.platt.to_dict(),
+            "counts": self.counts.to_dict(),
             "history": [_without_nan(asdict(report)) for report in self.history],
             "versions": versions(),
             "facts": self.facts,
@@ -216,6 +221,7 @@ class TrainedModel:
             predictor=network.restore(plan, item_shape, n_labels, weights),
             scaler=Scaler(arrays["scaler.centre"], arrays["scaler.spread"]),
             platt=PlattScaling.from_dict(facts["platt"]),
+            counts=LabelCounts.from_dict(facts.get("counts", ())),  # older files have none
             thresholds=arrays["thresholds"],
             prior=arrays["prior"],
             is_learnt=arrays["is_learnt"],

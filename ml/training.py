@@ -4,7 +4,8 @@ Stage: train, after a snapshot froze who is learnt from and before evaluation on
 
 1. Scale the inputs by statistics of the tracks learnt from.
 2. Fit the network on a masked, weighted binary cross-entropy; stop by validation loss.
-3. Calibrate (Platt), then tune thresholds, both on tracks the scores were not learnt from.
+3. Calibrate (Platt), learn how many labels tracks carry, then tune thresholds, all on tracks
+   the scores were not learnt from.
 
 What was not judged has no part in any of it. Cheap networks are cross-fitted: up to five
 grouped folds give the number of epochs and the out-of-fold scores for step 3, then the network
@@ -24,6 +25,7 @@ import numpy.typing as npt
 
 from ml.calibration import PlattScaling, fit_platt, tune_thresholds
 from ml.errors import NothingToLearnError
+from ml.label_counts import LabelCounts, fit_label_counts
 from ml.losses import element_weights, log_odds, prevalence
 from ml.metrics import scorable_labels
 from ml.networks.base import (
@@ -93,11 +95,16 @@ class _Work:
 
 @dataclass(frozen=True)
 class _Outcome:
-    """A fitted network and scores of rows it had not seen: labels, split groups, raw logits."""
+    """A fitted network and scores of rows it had not seen.
+
+    `unseen` are the labels of these rows, `rows` which ones of the work's they are, `albums`
+    their split groups, `logits` the raw scores.
+    """
 
     fitted: Fitted
     scaler: Scaler
     unseen: LabelMatrix
+    rows: IndexArray
     albums: npt.NDArray[Any]
     logits: FloatArray
     history: tuple[EpochReport, ...]
@@ -110,6 +117,7 @@ def train(
     config: TrainingConfig,
     *,
     label_uids: Sequence[str] = (),
+    facets: Sequence[str] = (),
     is_present: npt.NDArray[np.bool_] | None = None,
     on_epoch: OnEpoch | None = None,
     should_stop: ShouldStop | None = None,
@@ -122,6 +130,8 @@ def train(
     groups : (n_tracks,) split group of each track, of any sortable type.
     config : network, loss, seed; zeros mean the network's own defaults.
     label_uids : names of the columns, kept with the model; their numbers where left out.
+    facets : names of the facets of the columns, for a config whose label counts are learnt;
+        left out, all labels are of one facet.
     is_present : bool (n_tracks,), by whose criteria each track was judged, for a config with
         criteria "apart". Where nobody knows (None), all tracks to learn from are of one side,
         or few by the present one, nothing is told apart: the model's config says "same".
@@ -143,7 +153,7 @@ def train(
     CancelledError : `should_stop` said so; nothing is kept.
     """
     uids = tuple(label_uids) or tuple(str(index) for index in range(labels.n_labels))
-    require_fitting(features, labels, groups, config, uids)
+    require_fitting(features, labels, groups, config, uids, tuple(facets))
     network = network_of(config)
     require_windows(network, config)
     judged = _judged(network, features, labels)
@@ -168,7 +178,9 @@ def train(
         should_stop=should_stop,
     )
     outcome = _way_of(work)(work)
-    return _calibrated(outcome, work, uids, _shares(judged, work.is_present), is_learnt)
+    prior = _shares(judged, work.is_present)
+    of_facets = tuple(facets) or ("",) * judged.n_labels
+    return _calibrated(outcome, work, uids, of_facets, prior, is_learnt)
 
 
 def _shares(
@@ -266,6 +278,7 @@ def _cross_fit(work: _Work) -> _Outcome:
     return replace(
         final,
         unseen=unseen,
+        rows=rows,
         albums=work.albums[rows],
         logits=logits[rows],
         history=history + final.history,
@@ -292,7 +305,7 @@ def _fit_all(work: _Work, plan: Plan, first_epoch: int, epochs: int) -> _Outcome
     fitted, scaler, data = _fit(work, work.usable, nobody, watch, plan)
     no_logits = np.zeros((0, data.n_labels), dtype=np.float32)
     unseen, albums = work.labels.rows(nobody), work.albums[nobody]
-    return _Outcome(fitted, scaler, unseen, albums, no_logits, fitted.history)
+    return _Outcome(fitted, scaler, unseen, nobody, albums, no_logits, fitted.history)
 
 
 def _hold_out(work: _Work) -> _Outcome:
@@ -324,7 +337,7 @@ def _fit_beside(work: _Work, training: IndexArray, validation: IndexArray) -> _O
     fitted, scaler, data = _fit(work, training, validation, watch, work.plan)
     logits = _scores(work, fitted.predictor, data)
     unseen, albums = work.labels.rows(validation), work.albums[validation]
-    return _Outcome(fitted, scaler, unseen, albums, logits, fitted.history)
+    return _Outcome(fitted, scaler, unseen, validation, albums, logits, fitted.history)
 
 
 def _scores(work: _Work, predictor: Predictor, data: FitData) -> FloatArray:
@@ -343,15 +356,20 @@ def _calibrated(
     outcome: _Outcome,
     work: _Work,
     uids: tuple[str, ...],
+    facets: tuple[str, ...],
     prior: npt.NDArray[np.float64],
     is_learnt: npt.NDArray[np.bool_],
 ) -> TrainedModel:
-    config, platt = work.config, PlattScaling.identity(len(prior))
+    config, platt, counts = work.config, PlattScaling.identity(len(prior)), LabelCounts()
     thresholds: npt.NDArray[Any] = prior
     if outcome.unseen.n_tracks and config.calibration == "platt":
         platt = fit_platt(outcome.logits, outcome.unseen)
     if outcome.unseen.n_tracks:
-        thresholds = tune_thresholds(platt.apply(outcome.logits), outcome.unseen)
+        probabilities = platt.apply(outcome.logits)
+        if config.label_counts == "learnt":
+            counts = _counts(probabilities, outcome, work, facets, is_learnt)
+            probabilities = counts.apply(probabilities)
+        thresholds = tune_thresholds(probabilities, outcome.unseen)
     if config.thresholds == "half":
         thresholds = np.full(len(prior), 0.5)
     return TrainedModel(
@@ -366,9 +384,24 @@ def _calibrated(
         thresholds=np.where(is_learnt, thresholds, 0.5),
         prior=prior,
         is_learnt=is_learnt,
+        counts=counts,
         history=outcome.history,
         validation=_held_back(outcome),
     )
+
+
+def _counts(
+    probabilities: npt.NDArray[Any],
+    outcome: _Outcome,
+    work: _Work,
+    facets: tuple[str, ...],
+    is_learnt: npt.NDArray[np.bool_],
+) -> LabelCounts:
+    """Learn how many labels tracks carry: of those by the present criteria, if told apart."""
+    rows = np.arange(outcome.unseen.n_tracks)
+    if work.is_present is not None:
+        rows = np.flatnonzero(work.is_present[outcome.rows])
+    return fit_label_counts(probabilities[rows], outcome.unseen.rows(rows), facets, is_learnt)
 
 
 def _held_back(outcome: _Outcome) -> HeldBack | None:

@@ -24,6 +24,7 @@ def require_fitting(
     groups: npt.NDArray[Any],
     config: TrainingConfig,
     uids: tuple[str, ...],
+    facets: tuple[str, ...] = (),
 ) -> None:
     """Raise ParameterError unless shapes fit and the share held out is in its range."""
     if not features.n_tracks == labels.n_tracks == len(groups):
@@ -33,6 +34,8 @@ def require_fitting(
         )
     if len(uids) != labels.n_labels:
         raise ParameterError(f"{len(uids)} label_uids for {labels.n_labels} labels")
+    if facets and len(facets) != labels.n_labels:
+        raise ParameterError(f"{len(facets)} facets for {labels.n_labels} labels")
     if not 0 < config.validation_share <= 0.5:
         raise ParameterError(
             f"validation_share is {config.validation_share}; it must be above 0, at most 0.5"

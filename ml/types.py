@@ -168,6 +168,9 @@ Bias = Literal["prior", "zero"]
 #: Whether answers by other criteria than the present ones are learnt as if they were by these,
 #: or told apart from them (`ml.networks.inputs.told_apart`).
 CriteriaRule = Literal["same", "apart"]
+#: Whether the labels of a track are answered each by itself, or weighed by how many labels of a
+#: facet tracks carry (`ml.label_counts`).
+CountsRule = Literal["free", "learnt"]
 
 
 @dataclass(frozen=True)
@@ -186,12 +189,12 @@ class TrainingConfig(Hashed):
     thresholds : "tuned" for F1 on what was held out, or "half": 0.5 for every label.
     bias : the output bias starts at the log odds of the labels ("prior"), or at 0.
     members : networks fitted from different starts whose mean is the model, >= 1.
-    criteria : see `CriteriaRule`.
+    criteria : see `CriteriaRule`. label_counts : see `CountsRule`.
 
     Raises
     ------
-    ParameterError : split, sampling, calibration, thresholds, bias or criteria is not a known
-        choice, or members is below 1.
+    ParameterError : split, sampling, calibration, thresholds, bias, criteria or label_counts is
+        not a known choice, or members is below 1.
     """
 
     network: str = "pooled"
@@ -210,6 +213,7 @@ class TrainingConfig(Hashed):
     bias: Bias = "prior"
     members: int = 1
     criteria: CriteriaRule = "same"
+    label_counts: CountsRule = "free"
 
     def __post_init__(self) -> None:
         require_choice("split", self.split, get_args(Split))
@@ -218,16 +222,18 @@ class TrainingConfig(Hashed):
         require_choice("thresholds", self.thresholds, get_args(Thresholds))
         require_choice("bias", self.bias, get_args(Bias))
         require_choice("criteria", self.criteria, get_args(CriteriaRule))
+        require_choice("label_counts", self.label_counts, get_args(CountsRule))
         if self.members < 1:
             raise ParameterError(f"members is {self.members}; it must be at least 1")
 
     def canonical(self) -> dict[str, Any]:
-        """Return the parameters; members and criteria only where they are not the default.
+        """Return the parameters; the latest ones only where they are not the default.
 
-        Neither was there when the first trainings ran: those keep their digest.
+        They were not there when the first trainings ran: those keep their digest.
         """
         values = super().canonical()
-        for name, default in (("members", 1), ("criteria", "same")):
+        later = {"members": 1, "criteria": "same", "label_counts": "free"}
+        for name, default in later.items():
             if values[name] == default:
                 del values[name]
         return values

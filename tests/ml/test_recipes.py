@@ -104,7 +104,9 @@ def test_what_the_author_proposed_differs_in_three_things_only():
 
 
 def test_ours_is_the_training_of_the_loop():
-    assert recipe("audiotag").training == TrainingConfig(members=4, criteria="apart")
+    assert recipe("audiotag").training == TrainingConfig(
+        members=4, criteria="apart", label_counts="learnt"
+    )
     assert recipe("audiotag").selection == SelectionRules()
 
 
@@ -114,7 +116,9 @@ def test_another_network_trains_as_ours_where_it_can():
     assert other == replace(ours, network="pooled-numpy", features="mfcc-13")
     for network in ("depthwise", "gmm", "knn"):
         found = for_network(ours, network, "timbral")
-        assert found == TrainingConfig(network=network, features="timbral")
+        assert found == TrainingConfig(
+            network=network, features="timbral", label_counts="learnt"
+        )
 
 
 @pytest.mark.parametrize(

@@ -52,9 +52,9 @@ def test_by_default_four_networks_learn_criteria_apart(planted, settings):
 
 def test_a_network_of_windows_trains_without_either(planted):
     found = recipes.config_of(planted.library, {"network": "seed-cnn", "epochs": 3})
-    assert found == TrainingConfig(network="seed-cnn", epochs=3)
+    assert found == TrainingConfig(network="seed-cnn", epochs=3, label_counts="learnt")
     ours = recipes.config_of(planted.library, {"recipe": "audiotag", "network": "seed-cnn"})
-    assert ours == TrainingConfig(network="seed-cnn")
+    assert ours == TrainingConfig(network="seed-cnn", label_counts="learnt")
 
 
 def test_two_criteria_are_told_apart_where_todays_judge(planted):

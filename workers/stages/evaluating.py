@@ -108,6 +108,7 @@ def cross_validated(
         prepared.config,
         n_folds=folds,
         seed=prepared.config.seed,
+        facets=prepared.facets,
         on_progress=_fold_progress(run),
         should_stop=run.should_stop,
     )

@@ -66,6 +66,7 @@ class LibraryTrial:
             prepared.frozen.groups[rows],
             replace(prepared.config, seed=seed),
             label_uids=prepared.uids,
+            facets=prepared.facets,
             is_present=prepared.is_present,
             on_epoch=watcher.on_epoch,
             should_stop=watcher.should_stop,

@@ -71,6 +71,14 @@ class Prepared:
             return None
         return is_present[self.training]
 
+    @property
+    def facets(self) -> list[str]:
+        """Return the facet of each label; one made of others is of the facet, if all are."""
+        found = [label.facet for label in reporting.label_names(self.library, self.uids)]
+        named = {facet for facet in found if facet}
+        only = next(iter(named)) if len(named) == 1 else ""
+        return [facet or only for facet in found]
+
     def digest(self) -> str:
         """Return a hash of all that decides the outcome beside the snapshot's content."""
         parts = (

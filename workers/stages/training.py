@@ -84,6 +84,7 @@ def fit(run: Run, prepared: Prepared, log: EpochLog) -> TrainedModel:
         prepared.frozen.groups[rows],
         prepared.config,
         label_uids=prepared.uids,
+        facets=prepared.facets,
         is_present=prepared.is_present,
         on_epoch=on_epoch,
         should_stop=run.should_stop,

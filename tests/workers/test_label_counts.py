@@ -1,0 +1,81 @@
+"""The loop learns how many labels of each facet a track carries."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from labeling.loop import recipes, registering
+from ml.trained_model import TrainedModel
+from tests.factories import make_labels
+from tests.planted_library import plant
+from tests.workers.test_round import run
+from workers.stages import network_folds, preparing
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def planted():
+    return plant(120, 16)
+
+
+def newest(library):
+    version = library.models.latest("number")
+    return TrainedModel.load(registering.folder_of(version), version.sha256), version
+
+
+def test_the_loops_models_know_how_many_labels_tracks_have(planted):
+    """In the planted library every fifth track has two labels, all others one."""
+    run("train", planted.library, "--inline")
+    model, version = newest(planted.library)
+    (facet,) = model.counts.facets
+    assert facet.columns.tolist() == [0, 1, 2]
+    assert len(facet.weights) == 4  # none, one, two, three
+    assert facet.weights.max() == 1
+    features = preparing.prepare(planted.library, {}).features
+    expected = model.probabilities(features).sum(axis=1).mean()
+    assert expected == pytest.approx(planted.truth.sum(axis=1).mean(), abs=0.06)
+    stored = json.loads((registering.folder_of(version) / "model.json").read_text())
+    assert stored["counts"] == model.counts.to_dict()
+
+
+def test_a_model_from_before_is_read_as_it_was(planted, tmp_path):
+    run("train", planted.library, "--inline")
+    model = newest(planted.library)[0]
+    rng = np.random.default_rng(0)
+    raw = rng.normal(size=(5, 3)).astype(np.float32)
+    before = replace(model, counts=type(model.counts)())
+    assert before.calibrated(raw) == pytest.approx(model.platt.apply(raw))
+    assert np.abs(model.calibrated(raw) - before.calibrated(raw)).max() > 0.01
+
+
+def test_labels_are_counted_by_facet(planted):
+    moods = make_labels(planted.library, "mood", names=("Calm", "Dark"))
+    prepared = preparing.prepare(planted.library, {})
+    assert prepared.facets == ["genre"] * len(prepared.uids)
+    some = replace(prepared, uids=[*prepared.uids, *(mood.uid.hex for mood in moods), "0" * 32])
+    # What was made of labels of several facets is of none.
+    assert some.facets == ["genre"] * 3 + ["mood"] * 2 + [""]
+    folded = replace(prepared, uids=[*prepared.uids, "0" * 32])
+    assert folded.facets == ["genre"] * 4
+
+
+def test_folds_count_and_single_networks_do_not(planted, monkeypatch):
+    told = []
+
+    def cross_validate(features, labels, groups, config, *more, facets=(), **rest):
+        told.append((config.label_counts, list(facets)))
+        raise RuntimeError("far enough")
+
+    monkeypatch.setattr("workers.stages.evaluating.cross_validate", cross_validate)
+    with pytest.raises(Exception, match="far enough"):
+        run("train", planted.library, "--inline", "--folds", "3")
+    assert told == [("learnt", ["genre"] * 3)]
+    prepared = preparing.prepare(planted.library, {})
+    assert recipes.config_of(planted.library, {}).label_counts == "learnt"
+    single = network_folds._contender(prepared, prepared.frozen.track_ids)
+    assert single.config.label_counts == "free"
