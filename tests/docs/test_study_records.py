@@ -10,15 +10,17 @@ import pytest
 from sklearn.metrics import average_precision_score
 
 from ml.experiment_store import read_runs
+from ml.study import GENRE_COUNTS, N_TOP_GENRES
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 SEEDS = (0, 1, 2)
+TOP_GENRES = sorted(GENRE_COUNTS, key=lambda name: -GENRE_COUNTS[name])[:N_TOP_GENRES]
 #: macro AP as the tables say, the mean of three seeds, by part and run.
 SAID = {
     ("recipes", "seed-2019"): 0.166,
     ("recipes", "seed-next"): 0.176,
     ("recipes", "seed-next-both"): 0.191,
-    ("recipes", "audiotag"): 0.194,
+    ("recipes", "audiotag"): 0.198,
     ("ablation", "sound"): 0.156,
     ("ablation", "window-leak"): 0.157,
     ("ablation", "balanced"): 0.199,
@@ -46,20 +48,24 @@ def test_macro_ap_is_that_of_the_records(records, key):
     assert re.search(rf"(?<!\d){re.escape(text)}", (DOCS / "experiments.md").read_text())
 
 
-def test_the_skill_is_that_of_the_records(records):
-    """On all labels that are learnt: against how often the current curator gives each."""
+@pytest.mark.parametrize(
+    ("names", "said"), [(GENRE_COUNTS, 0.185), (TOP_GENRES, 0.204)], ids=["all", "the study's"]
+)
+def test_the_skill_is_that_of_the_records(records, names, said):
+    """Against how often the current curator gives each label."""
     skills = []
     for seed in SEEDS:
         record = records["recipes", "audiotag", seed]
         labels = record.reference.labels
-        has_both = labels.any(axis=0) & ~labels.all(axis=0)
+        is_asked = np.array([label.name in names for label in record.labels])
+        has_both = labels.any(axis=0) & ~labels.all(axis=0) & is_asked
 
         def bce(p, labels=labels, columns=has_both):
             p = np.clip(p.astype(float), 1e-7, 1 - 1e-7)
             return -np.where(labels, np.log(p), np.log(1 - p))[:, columns].mean()
 
         skills.append(1 - bce(record.probabilities) / bce(record.constant))
-    assert np.mean(skills) == pytest.approx(0.176, abs=0.0005)
+    assert np.mean(skills) == pytest.approx(said, abs=0.0005)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
