@@ -118,7 +118,7 @@ def test_plainly_worse_model_is_refused_and_nothing_else_changes(planted):
     round_of(planted.library)
     before = PredictionSet.objects.get()
     ann = make_annotator(planted.library, "vandal")
-    catalogue(planted, range(16, 60), annotator=ann, shift=1, kind="judgement", at="2025-01-01")
+    catalogue(planted, range(16, 50), annotator=ann, shift=1, kind="judgement", at="2025-01-01")
     answer = round_of(planted.library)
     assert (answer["model_version"], answer["promoted"]) == (2, False)
     assert registering.champion_of(planted.library).number == 1
