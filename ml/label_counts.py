@@ -2,15 +2,18 @@
 
 Stage: train, after calibration, on tracks that the scores were not learnt from.
 
-Curators give a track one genre or two. A network that answers every label by itself knows
-nothing of that: where it is unsure between six genres it gives each a little, and none of the
-six makes the others less likely. Here the answers of a facet are weighed by how many they are:
-the probability of a set S of labels is
+Curators give a track one genre or two. A network that answers every label by itself, and has
+few tracks to learn from, is unsure between six genres and gives each a little. Here the answers
+of a facet are weighed by how many they are: a set S of labels has the probability
 
     P(S)  ~  w[|S|]  prod_{k in S} p_k  prod_{k not in S} (1 - p_k)
 
 with p_k what the network says of label k by itself, and w learnt by maximum likelihood from how
 many labels tracks have [1]_. With equal weights nothing changes.
+
+A network that has seen enough knows of itself that one genre makes another unlikely: to weigh
+its answers again would count the same twice. So the log odds move only part of the way, a
+`strength` between 0 and 1, the one at which the cross-entropy is lowest on the same tracks.
 
 .. [1] Swersky, Tarlow, Adams, Zemel & Frey, "Probabilistic n-choose-k models for classification
    and ranking", NIPS 2012.
@@ -31,10 +34,15 @@ from ml.types import LabelMatrix
 Doubles = npt.NDArray[np.float64]
 IndexArray = npt.NDArray[np.intp]
 
-#: Tracks whose labels of the facet were all judged; on simulated libraries ten were enough to
+#: Tracks with enough labels of the facet judged; on simulated libraries ten were enough to
 #: gain, forty gave nearly all there is to gain.
 MINIMUM_FOR_COUNTS = 40
+#: Of the labels of a facet, what must be judged of a track. A label that came late is judged on
+#: few; where only what applies was written down, how many do not is not known.
+_ENOUGH_JUDGED = 0.5
 _MAX_ROUNDS, _SMALLEST_CHANGE = 500, 1e-6
+_SMALLEST = 1e-12
+_STRENGTHS = np.linspace(0, 1, 21)
 _BATCH = 4_096
 
 
@@ -46,10 +54,12 @@ class FacetCounts:
     ----------
     columns : of the facet's labels, at least two. weights : float64 (m,), above 0, the largest
         is 1: of 0, 1, ..., and of m - 1 labels or more.
+    strength : above 0, at most 1: how far the log odds move to what the weights say.
     """
 
     columns: IndexArray
     weights: Doubles
+    strength: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -69,13 +79,19 @@ class LabelCounts:
         for facet in self.facets:
             for begin in range(0, len(found), _BATCH):
                 part = found[begin : begin + _BATCH, facet.columns]
-                found[begin : begin + _BATCH, facet.columns] = _weighed(part, facet.weights)
+                found[begin : begin + _BATCH, facet.columns] = _weighed(
+                    part, *_worth(part, facet.weights), facet.strength
+                )
         return found
 
     def to_dict(self) -> list[dict[str, Any]]:
         """Return what JSON can hold; `from_dict` brings it back exactly."""
         return [
-            {"columns": facet.columns.tolist(), "weights": facet.weights.tolist()}
+            {
+                "columns": facet.columns.tolist(),
+                "weights": facet.weights.tolist(),
+                "strength": facet.strength,
+            }
             for facet in self.facets
         ]
 
@@ -84,7 +100,11 @@ class LabelCounts:
         """Rebuild from `to_dict`."""
         return cls(
             tuple(
-                FacetCounts(np.array(one["columns"], np.intp), np.array(one["weights"], float))
+                FacetCounts(
+                    np.array(one["columns"], np.intp),
+                    np.array(one["weights"], float),
+                    float(one["strength"]),
+                )
                 for one in values
             )
         )
@@ -106,8 +126,8 @@ def fit_label_counts(
 
     Returns
     -------
-    LabelCounts : a facet is left out where fewer than two of its labels were learnt, or fewer
-        than `MINIMUM_FOR_COUNTS` tracks have all of them judged.
+    LabelCounts : a facet is left out where fewer than two of its labels were learnt, fewer than
+        `MINIMUM_FOR_COUNTS` tracks have half of them judged, or it would make nothing better.
 
     Raises
     ------
@@ -130,37 +150,59 @@ def _facets(
 ) -> Iterator[FacetCounts]:
     for name in dict.fromkeys(facets):
         columns = np.flatnonzero(is_learnt & np.array([facet == name for facet in facets]))
-        rows = np.flatnonzero(labels.label_mask[:, columns].all(axis=1))
-        if len(columns) >= 2 and len(rows) >= MINIMUM_FOR_COUNTS:
-            cells = np.ix_(rows, columns)
-            weights = _weights(probabilities[cells].astype(float), labels.labels[cells])
-            yield FacetCounts(columns, weights)
+        if len(columns) < 2:
+            continue
+        is_enough = labels.label_mask[:, columns].mean(axis=1) >= _ENOUGH_JUDGED
+        if is_enough.sum() < MINIMUM_FOR_COUNTS:
+            continue
+        cells = np.ix_(np.flatnonzero(is_enough), columns)
+        held = LabelMatrix(labels.labels[cells], labels.label_mask[cells])
+        p = probabilities[cells].astype(float)
+        weights = _weights(p, held)
+        strength = _strength(p, held, weights)
+        if strength > 0:
+            yield FacetCounts(columns, weights, strength)
 
 
-def _weights(probabilities: Doubles, labels: npt.NDArray[np.bool_]) -> Doubles:
+def _strength(p: Doubles, labels: LabelMatrix, weights: Doubles) -> float:
+    """Return how far to go for the lowest cross-entropy of what was judged."""
+    has, has_not = _worth(p, weights)
+    losses = [_bce(_weighed(p, has, has_not, one), labels) for one in _STRENGTHS]
+    return float(_STRENGTHS[int(np.argmin(losses))])
+
+
+def _bce(p: Doubles, labels: LabelMatrix) -> float:
+    right = np.where(labels.labels, p, 1 - p)[labels.label_mask]
+    return float(-np.log(np.maximum(right, _SMALLEST)).mean())
+
+
+def _weights(probabilities: Doubles, labels: LabelMatrix) -> Doubles:
     """Weights under which tracks are expected to have as many labels as they have.
 
     That is where the likelihood of the numbers is highest; each round scales every weight by
-    how far off its number is. To the tracks comes one of each number, of which nothing else is
-    known: where the tracks say little of a number, its weight stays near the others.
+    how far off its number is. What was not judged of a track may apply: its number then is
+    spread as the weights have it (EM). To the tracks comes one of each number, of which nothing
+    else is known: where the tracks say little of a number, its weight stays near the others.
     """
-    counts = labels.sum(axis=1)
+    given = np.where(labels.label_mask, labels.labels, probabilities)
+    n_given = (labels.labels & labels.label_mask).sum(axis=1)
     # The last is "or more"; where tracks have no more labels than there are, it is just that.
-    highest = min(int(counts.max()) + 1, labels.shape[1])
-    seen = np.bincount(counts, minlength=highest + 1) + 1
-    shares = seen / seen.sum()
+    highest = min(int(n_given.max()) + 1, given.shape[1])
     unknown = np.full((highest + 1, highest + 1), 1 / (highest + 1))
     alone = np.concatenate([_numbers(probabilities, highest), unknown])
+    seen = np.concatenate([_numbers(given, highest), np.eye(highest + 1)])
     weights = np.ones(highest + 1)
     for _ in range(_MAX_ROUNDS):
-        expected = alone * weights
-        expected /= expected.sum(axis=1, keepdims=True)
-        change = shares / expected.mean(axis=0)
+        change = _shares(seen * weights) / _shares(alone * weights)
         weights = weights * change
         weights /= weights.max()
         if np.abs(change - 1).max() < _SMALLEST_CHANGE:
             break
     return weights
+
+
+def _shares(numbers: Doubles) -> Doubles:
+    return np.asarray((numbers / numbers.sum(axis=1, keepdims=True)).mean(axis=0))
 
 
 def _numbers(probabilities: Doubles, highest: int) -> Doubles:
@@ -185,9 +227,10 @@ def _one_more(numbers: Doubles, p: Doubles) -> Doubles:
     return found
 
 
-def _weighed(p: Doubles, weights: Doubles) -> Doubles:
-    """Probability of each label, given the weights: exact, in n_labels x n_weights steps.
+def _worth(p: Doubles, weights: Doubles) -> tuple[Doubles, Doubles]:
+    """What it is worth that a label is there, and that it is not: both (n_tracks, n_labels).
 
+    The mean weight over how many the others are: exact, in n_labels x n_weights steps.
     `before[k]` are the chances of each number among the labels before k; `after` what a number
     so far is worth with the labels behind k still to come.
     """
@@ -198,11 +241,16 @@ def _weighed(p: Doubles, weights: Doubles) -> Doubles:
         before.append(_one_more(before[-1], p[:, label : label + 1]))
     up = np.minimum(np.arange(highest + 1) + 1, highest)
     after = np.broadcast_to(weights, (n_tracks, highest + 1))
-    found = np.empty_like(p)
+    has, has_not = np.empty_like(p), np.empty_like(p)
     for label in reversed(range(n_labels)):
-        one = p[:, label]
-        has = one * (before[label] * after[:, up]).sum(axis=1)
-        has_not = (1 - one) * (before[label] * after).sum(axis=1)
-        found[:, label] = has / (has + has_not)
-        after = one[:, None] * after[:, up] + (1 - one[:, None]) * after
-    return found
+        one = p[:, label : label + 1]
+        has[:, label] = (before[label] * after[:, up]).sum(axis=1)
+        has_not[:, label] = (before[label] * after).sum(axis=1)
+        after = one * after[:, up] + (1 - one) * after
+    return has, has_not
+
+
+def _weighed(p: Doubles, has: Doubles, has_not: Doubles, strength: float) -> Doubles:
+    """Move the log odds of p by `strength` times the log of has / has_not."""
+    yes, no = p * has**strength, (1 - p) * has_not**strength
+    return np.asarray(yes / (yes + no))

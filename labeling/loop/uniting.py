@@ -22,6 +22,11 @@ ENOUGH_PERSON_TRACKS = 30
 STANDING = ("model", "legacy", "partner", "person", "reference")
 
 
+def others_uid(facet: Facet) -> str:
+    """Return the uid of the column into which rare labels of a facet are folded."""
+    return uuid.uuid5(facet.uid, "others").hex
+
+
 def united(
     table: AnswerTable,
     track_ids: npt.NDArray[np.int64],
@@ -132,7 +137,7 @@ def _folded(
             for number, column in enumerate(columns)
             if column.facet_id == facet.pk and not stands[number]
         ]
-        made = Column(None, uuid.uuid5(facet.uid, "others").hex, "Others", facet.pk)
+        made = Column(None, others_uid(facet), "Others", facet.pk)
         is_own = len(rare) == 1 and is_catch_all[rare[0]]
         if rare:
             folded.append((columns[rare[0]] if is_own else made, np.array(rare)))

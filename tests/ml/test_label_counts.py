@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from ml import label_counts
+from ml.calibration import logit
 from ml.errors import ParameterError
 from ml.label_counts import MINIMUM_FOR_COUNTS, FacetCounts, LabelCounts, fit_label_counts
 from ml.metrics import evaluate
@@ -134,15 +135,66 @@ def test_knowing_the_number_says_which():
     assert found.sum(axis=1).mean() == pytest.approx(1.3, abs=0.02)
 
 
-def test_only_tracks_that_were_judged_of_all_labels_count():
-    p, labels = planted(200)
+def test_a_label_that_came_late_leaves_the_others_counted():
+    """Judged on the last 39 of 2,000 tracks only: the number of the others is known on all."""
+    p, labels = planted()
     mask = labels.label_mask.copy()
-    mask[100:, 5] = False
-    (part,) = fitted(p, LabelMatrix(labels.labels & mask, mask)).facets
-    (same,) = fitted(p[:100], labels.rows(np.arange(100))).facets
-    assert np.array_equal(part.weights, same.weights)
-    few = mask & (np.arange(200) < MINIMUM_FOR_COUNTS - 1)[:, None]
-    assert fitted(p, LabelMatrix(labels.labels & few, few)).facets == ()
+    mask[:-39, 5] = False
+    (late,) = fitted(p, LabelMatrix(labels.labels & mask, mask)).facets
+    (whole,) = fitted(p, labels).facets
+    assert late.columns.tolist() == [0, 1, 2, 3, 4, 5]
+    assert late.weights[1:3] == pytest.approx(whole.weights[1:3], rel=0.3)
+    assert late.weights[[0, 3]].max() < 0.2
+
+
+def test_where_only_what_applies_was_written_down_nothing_is_counted():
+    p, labels = planted(200)
+    only_yes = LabelMatrix(labels.labels, labels.labels)
+    assert fitted(p, only_yes).facets == ()
+
+
+def test_few_tracks_are_not_enough():
+    p, labels = planted(200)
+    for n_tracks, n_facets in ((MINIMUM_FOR_COUNTS - 1, 0), (MINIMUM_FOR_COUNTS, 1)):
+        mask = labels.label_mask & (np.arange(200) < n_tracks)[:, None]
+        assert len(fitted(p, LabelMatrix(labels.labels & mask, mask)).facets) == n_facets
+
+
+def posteriors(n_tracks, seed):
+    """What the best possible network says of one label of six: it knows that there is one."""
+    rng = np.random.default_rng(seed)
+    genre = rng.integers(6, size=n_tracks)
+    points = np.eye(6)[genre] * 2 + rng.normal(size=(n_tracks, 6))
+    chance = np.exp(2 * points)
+    labels = np.eye(6, dtype=bool)[genre]
+    return chance / chance.sum(axis=1, keepdims=True), LabelMatrix(labels, np.ones_like(labels))
+
+
+def test_a_network_that_knows_it_already_is_left_alone():
+    """Counted in full its answers would become much too sure (review of decision 0013)."""
+    p, labels = posteriors(2_000, 0)
+    other, there = posteriors(2_000, 1)
+    prior = labels.labels.mean(axis=0)
+
+    def bce(probabilities):
+        return evaluate(probabilities, there, prior, prior=prior, n_bootstrap=0)["bce"]
+
+    counts = fitted(p, labels)
+    assert all(facet.strength <= 0.1 for facet in counts.facets)
+    assert bce(counts.apply(other)) == pytest.approx(bce(other), rel=0.005)
+    weights = label_counts._weights(p, labels)
+    in_full = LabelCounts((FacetCounts(np.arange(6), weights),))
+    assert bce(in_full.apply(other)) > 1.03 * bce(other)
+
+
+def test_half_the_strength_is_half_the_way_in_log_odds():
+    p = np.random.default_rng(4).random((6, 5))
+    weights = np.array([0.1, 1.0, 0.4])
+    full, half = (
+        logit(LabelCounts((FacetCounts(np.arange(5), weights, strength),)).apply(p))
+        for strength in (1.0, 0.5)
+    )
+    assert half == pytest.approx((logit(p) + full) / 2)
 
 
 def test_labels_that_were_not_learnt_are_not_counted():

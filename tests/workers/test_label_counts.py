@@ -8,8 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from labeling.loop import recipes, registering
+from labeling.loop import recipes, registering, uniting
 from ml.trained_model import TrainedModel
+from ml.weights import read_model
 from tests.factories import make_labels
 from tests.planted_library import plant
 from tests.workers.test_round import run
@@ -43,25 +44,35 @@ def test_the_loops_models_know_how_many_labels_tracks_have(planted):
     assert stored["counts"] == model.counts.to_dict()
 
 
-def test_a_model_from_before_is_read_as_it_was(planted, tmp_path):
+def test_a_model_from_before_is_read_as_it_was(planted):
     run("train", planted.library, "--inline")
-    model = newest(planted.library)[0]
-    rng = np.random.default_rng(0)
-    raw = rng.normal(size=(5, 3)).astype(np.float32)
-    before = replace(model, counts=type(model.counts)())
+    model, version = newest(planted.library)
+    arrays, facts = read_model(registering.folder_of(version), version.sha256)
+    del facts["counts"]
+    before = TrainedModel._from_files(arrays, facts)
+    raw = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
+    assert before.counts.facets == ()
     assert before.calibrated(raw) == pytest.approx(model.platt.apply(raw))
-    assert np.abs(model.calibrated(raw) - before.calibrated(raw)).max() > 0.01
 
 
 def test_labels_are_counted_by_facet(planted):
     moods = make_labels(planted.library, "mood", names=("Calm", "Dark"))
     prepared = preparing.prepare(planted.library, {})
     assert prepared.facets == ["genre"] * len(prepared.uids)
-    some = replace(prepared, uids=[*prepared.uids, *(mood.uid.hex for mood in moods), "0" * 32])
-    # What was made of labels of several facets is of none.
-    assert some.facets == ["genre"] * 3 + ["mood"] * 2 + [""]
-    folded = replace(prepared, uids=[*prepared.uids, "0" * 32])
-    assert folded.facets == ["genre"] * 4
+    others = [uniting.others_uid(label.facet) for label in (planted.labels[0], moods[0])]
+    some = replace(prepared, uids=[*prepared.uids, moods[0].uid.hex, *others, "0" * 32])
+    # Each facet has an Others of its own; what is known no more is of no facet with others.
+    assert some.facets == ["genre"] * 3 + ["mood", "genre", "mood", "0" * 32]
+
+
+def test_a_training_is_told_the_facets(planted, monkeypatch):
+    """The planted library has one; as if its labels were of two, each would be by itself."""
+    facets = property(lambda prepared: ["a", "a", "b"])
+    monkeypatch.setattr(preparing.Prepared, "facets", facets)
+    run("train", planted.library, "--inline")
+    counted = [facet.columns.tolist() for facet in newest(planted.library)[0].counts.facets]
+    assert [0, 1, 2] not in counted
+    assert all(columns == [0, 1] for columns in counted)
 
 
 def test_folds_count_and_single_networks_do_not(planted, monkeypatch):

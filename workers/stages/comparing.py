@@ -65,7 +65,8 @@ def compare(run: Run) -> None:
 def _prepared(run: Run, name: str) -> Prepared:
     """Freeze one arm; what measures is the same for all.
 
-    None tells criteria apart: what is asked is what the answers do, taken as they are.
+    None tells criteria apart, nor learns how many labels tracks carry: what is asked is what
+    the answers do, taken as they are.
     """
     asked = run.arguments
     base = Selection.of(asked.get("selection") or {})
@@ -74,7 +75,7 @@ def _prepared(run: Run, name: str) -> Prepared:
         found = preparing.prepare(run.library, {**asked, "selection": chosen.canonical()})
     except BadInput as error:
         raise BadInput(f"{name}: {error}") from error
-    return replace(found, config=replace(found.config, criteria="same"))
+    return replace(found, config=replace(found.config, criteria="same", label_counts="free"))
 
 
 def _in_common(prepared: dict[str, Prepared]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from labeling.loop import featuring, recipes, reporting, snapshotting
+from labeling.loop import featuring, recipes, reporting, snapshotting, uniting
 from labeling.loop.errors import BadInput
 from labeling.loop.selection import Selection
 from labeling.loop.snapshotting import Frozen
@@ -73,11 +73,10 @@ class Prepared:
 
     @property
     def facets(self) -> list[str]:
-        """Return the facet of each label; one made of others is of the facet, if all are."""
-        found = [label.facet for label in reporting.label_names(self.library, self.uids)]
-        named = {facet for facet in found if facet}
-        only = next(iter(named)) if len(named) == 1 else ""
-        return [facet or only for facet in found]
+        """Return the facet of each label; of one that is known no more, its uid."""
+        made = {uniting.others_uid(facet): facet.name for facet in self.library.facets.all()}
+        found = reporting.label_names(self.library, self.uids)
+        return [label.facet or made.get(label.uid, label.uid) for label in found]
 
     def digest(self) -> str:
         """Return a hash of all that decides the outcome beside the snapshot's content."""
@@ -86,6 +85,7 @@ class Prepared:
             self.feature_set.digest,
             SEMANTICS,
             ",".join(self.uids),
+            ",".join(self.facets),
             self.features_hash,
             *self.became_audit,
             *(one["digest"] for one in self.origin.values()),
