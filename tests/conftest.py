@@ -12,6 +12,7 @@ from django.core.management.commands import flush
 from django.db import OperationalError, connections
 
 from labeling import append_only
+from tests import in_flight
 
 # How long an example may take is no part of what is tested.
 hypothesis.settings.register_profile("audiotag", hypothesis.settings(), deadline=None)
@@ -49,7 +50,8 @@ def rng() -> np.random.Generator:
 
 
 def _flushed(flush, tries=5):
-    """Flush, again if a request that a browser left behind was just reading (a deadlock)."""
+    """Flush behind the last request of a browser, again if one came after all (a deadlock)."""
+    in_flight.wait_for_none()
     for left in range(tries - 1, -1, -1):
         try:
             return flush()
@@ -79,4 +81,5 @@ def _flush_without_triggers(flush):
     return handle
 
 
+in_flight.watch()
 flush.Command.handle = _flush_without_triggers(flush.Command.handle)
