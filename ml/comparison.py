@@ -91,7 +91,8 @@ def compare(
     dict of n (common tracks judged), labels_compared, tracks (of each record), differing (cells
     that a record's own reference judges otherwise), n_resamples, message, runs [{figures,
     differences {name: {difference, lo, hi}}, verdict}], labels [{uid, name, facet, support,
-    ap [one a run], differences [one a run]}], precision_recall {uid: [curve, one a run]}.
+    prevalence (of the tracks it was judged on), ap [one a run], differences [one a run]}],
+    precision_recall {uid: [curve, one a run]}.
     The differences of the first run are None. Without common tracks every figure is None.
     """
     if len(records) < 2:
@@ -290,12 +291,17 @@ def paired_differences(
 def _label_row(
     label: LabelName, index: int, labels: LabelMatrix, drawn: list[Drawn]
 ) -> dict[str, Any]:
-    """Return one label's support, and its AP in every run with the difference to the first."""
+    """Return one label's support and share of the tracks it was judged on, and its AP in every
+    run with the difference to the first.
+    """
+    support = int((labels.labels & labels.label_mask)[:, index].sum())
+    judged = int(labels.label_mask[:, index].sum())
     return {
         "uid": label.uid,
         "name": label.name,
         "facet": label.facet,
-        "support": int((labels.labels & labels.label_mask)[:, index].sum()),
+        "support": support,
+        "prevalence": support / judged if judged else None,
         "ap": [one.label_ap[index] for one in drawn],
         "differences": [
             _label_difference(drawn[0], one, index) if number else None

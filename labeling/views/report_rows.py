@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -116,10 +117,26 @@ def facets(report: Report) -> list[str]:
     return found if len(found) > 1 else []
 
 
+def telling_names(labels: list[Row]) -> list[str]:
+    """Return the names of labels, with the facet where two facets have the same one."""
+    count = Counter(row["name"].casefold() for row in labels)
+    return [
+        f"{row['name']} ({row['facet']})"
+        if count[row["name"].casefold()] > 1 and row["facet"]
+        else row["name"]
+        for row in labels
+    ]
+
+
+def _with_telling_names(labels: list[Row]) -> list[Row]:
+    names = telling_names(labels)
+    return [{**row, "name": name} for row, name in zip(labels, names, strict=True)]
+
+
 def curve_rows(report: Report, asked: Asked) -> list[Row]:
     """Return the labels whose curves are drawn: most frequent, all, or the one asked for."""
     curves = report["precision_recall"]
-    rows = [row for row in report["labels"] if curves.get(row["uid"])]
+    rows = [row for row in _with_telling_names(report["labels"]) if curves.get(row["uid"])]
     rows.sort(key=lambda row: (-row["support"], row["name"].casefold()))
     if asked.curves == "all":
         chosen = rows
@@ -130,7 +147,7 @@ def curve_rows(report: Report, asked: Asked) -> list[Row]:
 
 def confusion_rows(report: Report) -> list[Row]:
     """Return what is said instead of each label, by name."""
-    names = [row["name"] for row in report["labels"]]
+    names = telling_names(report["labels"])
     return [
         {
             **row,
@@ -151,7 +168,7 @@ def mistake_rows(library: Library, report: Report, hidden: Container[int] = ()) 
     """
     rows = report["mistakes"]
     tracks = reporting.tracks_by_uid(library, (row["track_uid"] for row in rows))
-    names = [row["name"] for row in report["labels"]]
+    names = telling_names(report["labels"])
     return [
         {
             **row,
@@ -172,7 +189,7 @@ def _can_play(track: Track | None) -> bool:
 
 def never_rows(report: Report) -> list[Row]:
     """Return the labels that are never predicted, by kind of threshold, by name."""
-    names = {row["uid"]: row["name"] for row in report["labels"]}
+    names = {row["uid"]: row["name"] for row in _with_telling_names(report["labels"])}
     said = {
         "raw_at_half": "before calibration at .5",
         "at_half": "at .5",
@@ -197,7 +214,9 @@ def context(library: Library, report: Report, asked: Asked, hidden: Container[in
         "label_rows": label_rows(report, asked),
         "facets": facets(report),
         "curve_rows": curve_rows(report, asked),
-        "curve_choice": sorted(report["labels"], key=lambda row: row["name"].casefold()),
+        "curve_choice": sorted(
+            _with_telling_names(report["labels"]), key=lambda row: row["name"].casefold()
+        ),
         "confusion_rows": confusion_rows(report),
         "mistake_rows": mistake_rows(library, report, hidden),
         "course": mean,
@@ -284,11 +303,10 @@ def widest(found: Report) -> float:
 
 def compared_curves(found: Report) -> list[Row]:
     """Return the most frequent labels with a curve of each run."""
-    rows = sorted(found["labels"], key=lambda row: -row["support"])
+    rows = sorted(_with_telling_names(found["labels"]), key=lambda row: -row["support"])
     drawn = [
         {**row, "curves": found["precision_recall"][row["uid"]]}
         for row in rows
         if any(found["precision_recall"][row["uid"]])
     ]
-    n = found["n"] or 1
-    return [{**row, "prevalence": row["support"] / n} for row in drawn[:MOST_CURVES]]
+    return drawn[:MOST_CURVES]

@@ -210,6 +210,20 @@ def test_tracks_of_a_few_groups_are_told_apart_by_nothing(record, n_groups, said
         assert (gap["lo"], gap["hi"]) == (None, None)
 
 
+def test_a_labels_share_is_of_the_tracks_that_it_was_judged_on(record):
+    """Not asked is no "no": the constant's line would lie too low."""
+    mask = np.ones_like(record.reference.labels)
+    mask[40:, 1] = False
+    judged = LabelMatrix(record.reference.labels & mask, mask)
+    record = replace(record, reference=judged)
+    rows = compare([record, record], n_resamples=20)["labels"]
+    positives = judged.labels.sum(axis=0)
+    assert [row["support"] for row in rows] == positives.tolist()
+    assert [row["prevalence"] for row in rows] == pytest.approx(
+        (positives / [200, 40, 200, 200]).tolist()
+    )
+
+
 def test_a_label_without_a_positive_has_no_difference(record):
     record.reference.labels[:, 1] = False
     row = compare([record, better(record)], n_resamples=20)["labels"][1]
