@@ -48,7 +48,12 @@ from ml.networks.members import network_of
 from ml.splits import grouped_folds
 from ml.track_features import TrackFeatures
 from ml.trained_model import HeldBack, TrainedModel
-from ml.training_checks import followed, require_fitting, require_windows
+from ml.training_checks import (
+    MINIMUM_TO_TELL_APART,
+    followed,
+    require_fitting,
+    require_windows,
+)
 from ml.types import LabelMatrix, TrainingConfig
 from ml.window_split import split_windows
 
@@ -188,9 +193,17 @@ def _shares(
 ) -> npt.NDArray[np.float64]:
     """Share of the tracks with each label; by the present criteria where these are apart.
 
-    Whoever knows whose answers are wanted can answer these by their frequencies.
+    Whoever knows whose answers are wanted can answer these by their frequencies. A label that
+    the present ones judged on fewer tracks than it takes to tell criteria apart counts by all
+    answers in the same measure as these are missing: of a label that they never judged nobody
+    knows another frequency.
     """
-    return prevalence(judged if is_present is None else judged.rows(np.flatnonzero(is_present)))
+    by_all = prevalence(judged)
+    if is_present is None:
+        return by_all
+    present = judged.rows(np.flatnonzero(is_present))
+    known = np.minimum(1.0, present.label_mask.sum(axis=0) / MINIMUM_TO_TELL_APART)
+    return known * prevalence(present) + (1.0 - known) * by_all
 
 
 def _way_of(work: _Work) -> Callable[[_Work], _Outcome]:

@@ -154,3 +154,34 @@ def test_the_constant_is_how_often_the_present_curator_gives_a_label(trained):
     np.testing.assert_allclose(trained[0]["apart"].prior, present.mean(axis=0))
     np.testing.assert_allclose(trained[0]["same"].prior, said[seen].mean(axis=0))
     assert trained[0]["same"].prior[1] > trained[0]["apart"].prior[1] + 0.05
+
+
+def prior_of(n_judged, n_present=100):
+    """The constant of label 1, of which the present curator judged so many tracks."""
+    features, said, _, is_present = two_criteria(300, n_present)
+    mask = np.ones_like(said)
+    mask[n_judged:n_present, 1] = False
+    labels = LabelMatrix(said & mask, mask)
+    short = replace(APART, epochs=2)
+    model = train(features, labels, np.arange(300), short, is_present=is_present)
+    assert model.config.criteria == "apart"
+    by_all = said[mask[:, 1], 1].mean()
+    return model.prior[1], by_all, said[:n_judged, 1]
+
+
+def test_of_a_label_that_the_present_curator_never_judged_the_constant_is_by_all():
+    """One half there, which is what knowing nothing gives, would pass for skill."""
+    found, by_all, _ = prior_of(0)
+    assert found == pytest.approx(by_all)
+    assert found < 0.4
+
+
+def test_of_a_label_judged_little_the_constant_is_in_between():
+    found, by_all, present = prior_of(30)
+    assert 0 < present.mean() < by_all
+    assert found == pytest.approx(0.4 * present.mean() + 0.6 * by_all)
+
+
+def test_with_as_many_as_telling_apart_takes_the_constant_is_the_present_curators():
+    found, _, present = prior_of(75)
+    assert found == pytest.approx(present.mean())
