@@ -20,7 +20,7 @@ import numpy.typing as npt
 from ml.errors import ParameterError
 from ml.evaluation import CrossValidation, FoldProgress, cross_validate
 from ml.judged_groups import can_be_resampled
-from ml.metrics import STATISTICS, resampling_weights
+from ml.metrics import STATISTICS, centred_bounds, resampling_weights
 from ml.networks.base import ShouldStop
 from ml.track_features import TrackFeatures
 from ml.types import LabelMatrix, TrainingConfig
@@ -179,11 +179,12 @@ def paired_within_folds(
     seed: int = 0,
     n_resamples: int = N_RESAMPLES,
 ) -> dict[str, Any]:
-    """Difference of the mean over folds of macro AP, with its 95 % percentile interval.
+    """Difference of the mean over folds of macro AP, with its 95 % interval.
 
     `ml.metrics.paired_bootstrap` for cross-validation: in each resample the split groups of
     every fold are drawn anew, both models are measured on the same draw, and the differences
-    are averaged over the folds. A fold without a scorable label takes no part.
+    are averaged over the folds, the interval set around the difference (`centred_bounds`). A
+    fold without a scorable label takes no part.
 
     Parameters
     ----------
@@ -209,8 +210,8 @@ def paired_within_folds(
     if not can_be_resampled(labels, groups, fold_of):
         return {"difference": difference, "interval": None}
     means = np.array(drawn)[known].mean(axis=0)
-    low, high = np.nanpercentile(means, [2.5, 97.5])
-    return {"difference": difference, "interval": [float(low), float(high)]}
+    bounds = centred_bounds(means, difference)
+    return {"difference": difference, "interval": list(bounds) if bounds else None}
 
 
 def _difference(
