@@ -77,6 +77,12 @@ class Evidence:
         return top is not None and top < 0
 
     @property
+    def is_far_below(self) -> bool:
+        """Whether even the upper end of the skill's interval lies below -`NO_SKILL`."""
+        top = self.skill if self.skill_interval is None else self.skill_interval[1]
+        return top is not None and top < -NO_SKILL
+
+    @property
     def has_the_constants_accuracy(self) -> bool:
         """Whether the binary accuracy is within `SAME_ACCURACY` of the constant's."""
         if self.accuracy is None or self.constant_accuracy is None:
@@ -100,7 +106,8 @@ def verdict(evidence: Evidence) -> tuple[str, str]:
     1. *cannot be judged*: nothing measured, fewer than `MINIMUM_TRACKS_TO_COMPARE` tracks, or
        tracks of fewer than `MINIMUM_GROUPS_TO_COMPARE` split groups.
     2. *no better than answering the label frequencies*: skill <= 0.02, or its interval reaches
-       0, and the binary accuracy is within 0.01 of the constant's.
+       0, and the binary accuracy is within 0.01 of the constant's. Not where the whole interval
+       lies below -0.02: a model that never says yes has that accuracy however bad it is.
     3. *worse than answering the label frequencies*: the interval of the skill lies below 0.
     4. *not told apart from guessing*: no skill, or macro AP not above the constant's.
     5. *ranks well but its probabilities are too small to cross .5*: at least half of the
@@ -113,7 +120,8 @@ def verdict(evidence: Evidence) -> tuple[str, str]:
         return CANNOT_BE_JUDGED, _too_few(evidence)
     if evidence.n_groups is not None and evidence.n_groups < MINIMUM_GROUPS_TO_COMPARE:
         return CANNOT_BE_JUDGED, _too_few_groups(evidence)
-    if evidence.has_no_skill and evidence.has_the_constants_accuracy:
+    is_near = evidence.has_no_skill and not evidence.is_far_below
+    if is_near and evidence.has_the_constants_accuracy:
         return NO_BETTER, _reasons(evidence)
     if evidence.is_surely_harmful:
         return MISLEADING, _reasons(evidence)

@@ -398,6 +398,8 @@ def of(skill, interval, accuracy):
         (of(0.0, None, 0.9501), diagnosis.NOT_TOLD_APART),
         (of(-0.5, (-0.7, -0.3), 0.8), diagnosis.MISLEADING),
         (of(-0.5, None, 0.8), diagnosis.MISLEADING),
+        (of(-0.5, (-0.7, -0.3), NEAR), diagnosis.MISLEADING),
+        (of(-0.03, (-0.05, -0.01), NEAR), diagnosis.NO_BETTER),
         ({"macro_ap_interval": (0.09, 0.6)}, diagnosis.NOT_TOLD_APART),
         ({"macro_ap": None}, diagnosis.NOT_TOLD_APART),
         ({"skill": None}, diagnosis.CANNOT_BE_JUDGED),
