@@ -144,8 +144,8 @@ def seed(n_annotators: int, n_tracks: int, n_labels: int) -> None:
     """Write the library, past the program; only what is counted afterwards is measured."""
     from django.core.management import call_command
 
+    from labeling.bulk_rows import insert_rows
     from labeling.loop import libraries, taxonomy
-    from labeling.loop.bulk_rows import insert_rows
     from labeling.models import Annotator, Facet, Track
     from labeling.writing import short_write
 
@@ -182,7 +182,7 @@ def _answers(track_ids: list[int], label_ids: list[int], rng: random.Random) -> 
 
 
 def _write(head: tuple[int, int, int, int], annotator_id: int, given: list[Given]) -> None:
-    from labeling.loop.bulk_rows import insert_rows
+    from labeling.bulk_rows import insert_rows
     from labeling.models import Annotation, Answer, DirtyKey, Judgement
     from labeling.writing import short_write
 

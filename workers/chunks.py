@@ -34,7 +34,7 @@ from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
 from labeling import jobs
-from labeling.loop.errors import LoopError
+from labeling.errors import LoopError
 from labeling.models import Job, JobChunk
 from workers import beats
 from workers.heartbeat import Heartbeat

@@ -41,7 +41,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from labeling import jobs
-from labeling.loop.errors import BadInput, LoopError
+from labeling.errors import BadInput, LoopError
 from labeling.models import Job, Library
 from ml.errors import CancelledError, MlError
 from workers import beats, chunks

@@ -14,8 +14,8 @@ from django.conf import settings
 from django.core.management import call_command, get_commands
 
 from labeling import health
+from labeling.errors import BadInput
 from labeling.loop import demo
-from labeling.loop.errors import BadInput
 from labeling.models import Library, ModelVersion
 from labeling.private_files import private_folder
 from workers.processes import ONE_THREAD, Process, manage

@@ -11,9 +11,9 @@ from rest_framework.response import Response
 
 from labeling.api.base import LibraryView
 from labeling.api.serializers import AnswerBody, AnswerRequest, ConflictBody, ErrorBody
+from labeling.errors import BadInput
 from labeling.loop import annotating, presenting
 from labeling.loop.answers import Vocabulary, read_answers
-from labeling.loop.errors import BadInput
 from labeling.models import Annotation, Presentation, Track
 
 _REFUSALS = {400: ErrorBody, 403: ErrorBody, 404: ErrorBody}

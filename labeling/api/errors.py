@@ -10,7 +10,7 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
-from labeling.loop.errors import BadInput, NotAllowed, QueueEmpty, StaleVersion
+from labeling.errors import BadInput, NotAllowed, QueueEmpty, StaleVersion
 
 
 def answer_for(error: Exception, context: dict[str, Any]) -> Response | None:

@@ -14,8 +14,8 @@ from rest_framework.response import Response
 from labeling.api.base import LibraryView
 from labeling.api.reading import known_parameters
 from labeling.api.serializers import ErrorBody
+from labeling.errors import BadInput
 from labeling.loop import blinding, reporting
-from labeling.loop.errors import BadInput
 from labeling.models import Membership
 from labeling.permissions import MOST_ID
 

@@ -20,8 +20,8 @@ from labeling import jobs
 from labeling.api.base import ByCursor, LibraryView
 from labeling.api.reading import known_parameters
 from labeling.api.serializers import ErrorBody, JobBody, Listed
+from labeling.errors import BadInput
 from labeling.loop import criteria, recipes, turning
-from labeling.loop.errors import BadInput
 from labeling.loop.previewing import preview
 from labeling.loop.selection import Selection
 from labeling.models import Membership, Snapshot

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from labeling.loop.errors import BadInput
+from labeling.errors import BadInput
 from labeling.names import name_key
 
 #: Columns of a track that have a place of their own, and how long they may be.

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TextIO
 
 from labeling.catalogue_csv.cells import plain
-from labeling.loop.errors import BadInput
+from labeling.errors import BadInput
 
 LINE_LIMIT = 1_000_000
 CELL_LIMIT = 100_000

@@ -17,6 +17,7 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from labeling.errors import BadInput, StaleVersion
 from labeling.loop import blinding, libraries, presenting, taxonomy
 from labeling.loop.answers import (
     FacetAnswer,
@@ -26,7 +27,6 @@ from labeling.loop.answers import (
     current_states,
     states_of,
 )
-from labeling.loop.errors import BadInput, StaleVersion
 from labeling.loop.projecting import answers_after, project
 from labeling.loop.replay import Event, live_ids, roots
 from labeling.models import (

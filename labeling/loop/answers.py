@@ -8,8 +8,8 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
+from labeling.errors import BadInput
 from labeling.loop import taxonomy
-from labeling.loop.errors import BadInput
 from labeling.models import (
     Answer,
     CurrentAnswer,

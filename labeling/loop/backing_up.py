@@ -23,7 +23,7 @@ from django.db import connection, connections
 from django.db.migrations.recorder import MigrationRecorder
 from django.utils import timezone
 
-from labeling.loop.errors import BadInput, LoopError
+from labeling.errors import BadInput, LoopError
 
 FORMAT = 1
 MANIFEST = "manifest.json"

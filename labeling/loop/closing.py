@@ -14,7 +14,7 @@ from itertools import islice
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
-from labeling.loop.errors import BadInput
+from labeling.errors import BadInput
 from labeling.models import Annotator, Library, Presentation, QueueItem
 from labeling.writing import short_write
 

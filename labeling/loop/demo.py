@@ -17,10 +17,10 @@ from pathlib import Path
 import numpy as np
 from django.contrib.auth.models import User
 
+from labeling.errors import BadInput
 from labeling.loop import libraries, taxonomy
 from labeling.loop.demo_answers import AnswerWriter
 from labeling.loop.demo_words import COMPOSERS, FACETS, GENRES, GUIDELINES, HOTKEYS
-from labeling.loop.errors import BadInput
 from labeling.loop.importing import ImportOptions, import_catalogue
 from labeling.models import (
     Annotator,

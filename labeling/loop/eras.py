@@ -7,7 +7,7 @@ import datetime
 from django.contrib.auth.models import User
 from django.utils import timezone
 
-from labeling.loop.errors import BadInput
+from labeling.errors import BadInput
 from labeling.models import Annotator, EraCut, Facet, Label, Library
 
 LONGEST_REASON = 500

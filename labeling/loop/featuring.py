@@ -20,9 +20,9 @@ from django.conf import settings
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.utils import timezone
 
+from labeling.errors import BadInput
 from labeling.files import put
 from labeling.loop import walking
-from labeling.loop.errors import BadInput
 from labeling.models import AudioFile, FeatureRow, FeatureSet, Library, Track
 from ml.audio_types import Probe
 from ml.feature_store import FeatureStore, ShardRow

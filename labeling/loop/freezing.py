@@ -14,8 +14,8 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from labeling.errors import EmptySelection
 from labeling.loop import selecting, uniting
-from labeling.loop.errors import EmptySelection
 from labeling.loop.held import Column
 from labeling.loop.selecting import AnswerTable
 from labeling.loop.selection import Selection

@@ -9,8 +9,8 @@ from django.db import IntegrityError, transaction
 from django.db.models import Max
 from django.utils import timezone
 
+from labeling.errors import BadInput
 from labeling.loop import libraries
-from labeling.loop.errors import BadInput
 from labeling.models import Annotator, GuidelineVersion, Library, Receipt
 
 LONGEST = 50_000

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from labeling.errors import BadInput
 from labeling.loop.criteria import Present, present
-from labeling.loop.errors import BadInput
 from labeling.models import Library
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from labeling.loop.bulk_rows import insert_rows
+from labeling.bulk_rows import insert_rows
 from labeling.loop.importing_labels import LabelSets
 from labeling.loop.projecting import project
 from labeling.loop.replay import Event, live_ids, roots

@@ -12,7 +12,7 @@ from django.conf import settings
 from django.db.models import Exists, OuterRef
 
 from labeling.catalogue_csv.rows import KEY_BYTES_LIMIT, KEY_LIMIT
-from labeling.loop.errors import BadInput
+from labeling.errors import BadInput
 from labeling.models import AudioFile, AudioRoot, FeatureRow, Library, Track
 
 State = Track.State

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
+from labeling.bulk_rows import rarer_checkpoints
 from labeling.catalogue_csv.staging import StagedAnswer, StagedTrack, Staging
 from labeling.loop import grouping, importing_audio, importing_labels, libraries, taxonomy
-from labeling.loop.bulk_rows import rarer_checkpoints
 from labeling.loop.importing_answers import (
     NOBODY,
     AnswerWriter,

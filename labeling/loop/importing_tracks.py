@@ -7,9 +7,9 @@ from typing import Any
 
 from django.db.models import Q
 
+from labeling.bulk_rows import insert_rows
 from labeling.catalogue_csv.columns import FIELDS
 from labeling.catalogue_csv.staging import StagedTrack
-from labeling.loop.bulk_rows import insert_rows
 from labeling.loop.grouping import Place
 from labeling.loop.importing_audio import FoundFile, file_rows
 from labeling.models import AudioRoot, Library, Track

@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.text import slugify
 
-from labeling.loop.errors import BadInput
+from labeling.errors import BadInput
 from labeling.models import Annotator, Facet, GuidelineVersion, Library
 from labeling.names import name_key
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from django.contrib.auth.models import User
 from django.db import transaction
 
+from labeling.errors import BadInput
 from labeling.loop import libraries
-from labeling.loop.errors import BadInput
 from labeling.models import Library, Membership
 
 Role = Membership.Role

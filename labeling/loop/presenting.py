@@ -18,6 +18,7 @@ from django.db import IntegrityError
 from django.db.models import F, QuerySet
 from django.utils import timezone
 
+from labeling.errors import BadInput, QueueEmpty
 from labeling.loop import candidates, libraries, repeating, walking
 from labeling.loop.closing import (
     close_late,
@@ -29,7 +30,6 @@ from labeling.loop.closing import (
     skip,
     undo_skip,
 )
-from labeling.loop.errors import BadInput, QueueEmpty
 from labeling.loop.strata import FALLBACK, MEASURING, pattern_of
 from labeling.models import (
     Annotator,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from labeling.errors import EmptySelection
 from labeling.loop import selecting
-from labeling.loop.errors import EmptySelection
 from labeling.loop.freezing import by_annotator, freeze
 from labeling.loop.selection import Selection, check
 from labeling.loop.snapshotting import split_of

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from labeling.errors import BadInput
 from labeling.loop import closing
 from labeling.loop.annotating import mark_dirty, write_answers
 from labeling.loop.answers import FacetAnswer
-from labeling.loop.errors import BadInput
 from labeling.loop.projecting import project
 from labeling.models import Annotation, Track
 from labeling.writing import short_write

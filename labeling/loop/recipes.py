@@ -7,7 +7,7 @@ from typing import Any
 
 from django.conf import settings
 
-from labeling.loop.errors import BadInput
+from labeling.errors import BadInput
 from labeling.loop.selection import Selection
 from labeling.models import Label, Library
 from labeling.names import name_key

@@ -19,8 +19,8 @@ from django.db import IntegrityError, transaction
 from django.db.models import Max
 from django.utils import timezone
 
+from labeling.errors import BadInput
 from labeling.loop import reporting
-from labeling.loop.errors import BadInput
 from labeling.loop.promoting import ANY, Decision
 from labeling.loop.reporting import Measured
 from labeling.models import (

@@ -21,8 +21,8 @@ import numpy.typing as npt
 from django.conf import settings
 from django.db.models import QuerySet
 
+from labeling.errors import BadInput
 from labeling.files import put
-from labeling.loop.errors import BadInput
 from labeling.models import (
     Annotation,
     Evaluation,

@@ -17,7 +17,7 @@ from typing import Any
 from django.db import models
 from django.db.models import F, Q
 
-from labeling.loop.bulk_rows import insert_rows
+from labeling.bulk_rows import insert_rows
 from labeling.loop.independent import (
     ROWS_A_READ,
     FacetAnswer,

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Self
 
-from labeling.loop.errors import BadInput
+from labeling.errors import BadInput
 from labeling.models import Annotation, Annotator, Library
 from labeling.names import name_key
 

@@ -21,9 +21,9 @@ from django.db import IntegrityError, transaction
 from django.db.models import Max
 from django.utils import timezone
 
+from labeling.errors import BadInput, EmptySelection
 from labeling.files import put
 from labeling.loop import selecting
-from labeling.loop.errors import BadInput, EmptySelection
 from labeling.loop.freezing import Frozen, freeze, track_facts, united_by_side
 from labeling.loop.selection import Selection, check
 from labeling.loop.uniting import support_of

@@ -18,7 +18,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Max
 from django.utils import timezone
 
-from labeling.loop.errors import BadInput
+from labeling.errors import BadInput
 from labeling.models import (
     Facet,
     Label,

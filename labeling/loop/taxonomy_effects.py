@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from django.db.models import Count, Q
 
-from labeling.loop.errors import BadInput
+from labeling.errors import BadInput
 from labeling.models import Answer, CurrentAnswer, Judgement, Label, Library
 
 DEFINITION_LIMIT = 4_000

@@ -12,7 +12,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import OperationalError, ProgrammingError, connection
 from django.db.migrations.executor import MigrationExecutor
 
-from labeling.loop.errors import BadInput
+from labeling.errors import BadInput
 from labeling.models import Library
 
 

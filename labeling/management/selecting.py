@@ -6,7 +6,7 @@ from argparse import ArgumentParser
 from dataclasses import replace
 from typing import Any
 
-from labeling.loop.errors import BadInput
+from labeling.errors import BadInput
 from labeling.loop.selection import CRITERIA, NEGATIVES, OTHERS, SOURCES, Selection
 from labeling.models import Annotator
 from labeling.names import name_key

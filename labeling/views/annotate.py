@@ -19,9 +19,9 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from labeling.api.queue import as_bodies
+from labeling.errors import BadInput, QueueEmpty, StaleVersion
 from labeling.loop import annotating, guidelines, libraries, presenting
 from labeling.loop.answers import Vocabulary, read_answers
-from labeling.loop.errors import BadInput, QueueEmpty, StaleVersion
 from labeling.models import (
     Annotation,
     Annotator,

@@ -15,10 +15,10 @@ from django.urls import path
 from django.views.decorators.http import require_POST
 
 from labeling import jobs
+from labeling.errors import BadInput
 from labeling.loop import eras, figures
 from labeling.loop.counting import Filters
 from labeling.loop.drifting import IMPORTED_NAME
-from labeling.loop.errors import BadInput
 from labeling.loop.figures import Kept
 from labeling.loop.timeline import Timeline, timeline
 from labeling.models import (

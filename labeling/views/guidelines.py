@@ -11,8 +11,8 @@ from django.shortcuts import redirect, render
 from django.urls import path
 from django.views.decorators.http import require_POST
 
+from labeling.errors import BadInput
 from labeling.loop import guidelines, libraries
-from labeling.loop.errors import BadInput
 from labeling.models import Annotator, GuidelineVersion, Library
 from labeling.permissions import Role, has_role, library_page
 from labeling.views.fields import text_in

@@ -30,8 +30,8 @@ from labeling.catalogue_csv.columns import (
     ReadingOptions,
     plan,
 )
+from labeling.errors import BadInput
 from labeling.loop import importing, importing_audio
-from labeling.loop.errors import BadInput
 from labeling.models import ImportBatch, ImportMapping, Job, Library, Membership
 from labeling.models.jobs import JobKind
 from labeling.permissions import library_page

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
-from labeling.loop.errors import BadInput
+from labeling.errors import BadInput
 
 #: Letters that act on the page as a whole; tests compare them with keyboard.js.
 RESERVED = frozenset("lnsux")

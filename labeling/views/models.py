@@ -11,8 +11,8 @@ from django.urls import path
 from django.views.decorators.http import require_POST, require_safe
 
 from labeling import jobs
+from labeling.errors import BadInput
 from labeling.loop import reporting, turning
-from labeling.loop.errors import BadInput
 from labeling.models import Job, Library, Membership, TrainingRun
 from labeling.models.jobs import JobKind
 from labeling.permissions import library_page

@@ -12,8 +12,8 @@ from django.shortcuts import redirect
 from django.urls import path, reverse
 from django.views.decorators.http import require_POST
 
+from labeling.errors import BadInput
 from labeling.loop import criteria, featuring, recipes, turning
-from labeling.loop.errors import BadInput
 from labeling.loop.selection import Selection, in_words
 from labeling.models import Library, Membership, ModelVersion, RunGroup, TrainingRun
 from labeling.models.jobs import JobKind

@@ -11,8 +11,8 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import path
 from django.views.decorators.http import require_safe
 
+from labeling.errors import BadInput
 from labeling.loop import blinding, registering, reporting
-from labeling.loop.errors import BadInput
 from labeling.models import Evaluation, Library, Membership, ModelVersion
 from labeling.permissions import MOST_ID, library_page
 from labeling.views import model_rows, recipes, report_rows

@@ -6,8 +6,8 @@ from typing import Any
 
 from django import forms
 
+from labeling.errors import BadInput
 from labeling.loop import selection as selecting
-from labeling.loop.errors import BadInput
 from labeling.loop.selection import SOURCES, Selection
 from labeling.models import Library
 

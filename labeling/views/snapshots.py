@@ -12,7 +12,7 @@ from django.urls import path
 from django.views.decorators.http import require_http_methods, require_safe
 
 from labeling import jobs
-from labeling.loop.errors import BadInput
+from labeling.errors import BadInput
 from labeling.loop.previewing import preview
 from labeling.loop.selection import Selection, in_words
 from labeling.models import Library, Membership, TrainingRun

@@ -12,8 +12,8 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import path
 from django.views.decorators.http import require_POST
 
+from labeling.errors import BadInput
 from labeling.loop import taxonomy, taxonomy_effects
-from labeling.loop.errors import BadInput
 from labeling.models import Facet, Label, LabelAlias, Library, TaxonomyChange
 from labeling.permissions import Role, has_role, library_page
 from labeling.views.fields import text_in, whole_number

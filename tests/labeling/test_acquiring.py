@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from django.utils import timezone
 
+from labeling.errors import QueueEmpty
 from labeling.loop import acquiring, annotating, presenting, reasons
 from labeling.loop.answers import FacetAnswer
-from labeling.loop.errors import QueueEmpty
 from labeling.models import (
     AudioFile,
     AudioRoot,

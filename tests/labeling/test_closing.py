@@ -7,9 +7,9 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+from labeling.errors import BadInput, QueueEmpty
 from labeling.loop import annotating, consistency, presenting
 from labeling.loop.answers import FacetAnswer
-from labeling.loop.errors import BadInput, QueueEmpty
 from labeling.models import Annotation, Presentation, QueueItem, Round, Track
 from labeling.models.queue import Stratum
 from tests import factories

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 from django.urls import reverse
 
+from labeling.errors import BadInput
 from labeling.loop import guidelines, libraries
-from labeling.loop.errors import BadInput
 from labeling.models import GuidelineVersion, Receipt
 from tests.factories import make_library, make_user
 

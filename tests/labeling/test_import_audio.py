@@ -6,8 +6,8 @@ import unicodedata
 import pytest
 from django.core.management import call_command
 
+from labeling.errors import BadInput
 from labeling.loop import importing
-from labeling.loop.errors import BadInput
 from labeling.loop.importing import ImportOptions
 from labeling.loop.importing_audio import AudioFolder
 from labeling.models import AudioFile, AudioRoot, Job, Track

@@ -9,8 +9,8 @@ from labeling.catalogue_csv import lines
 from labeling.catalogue_csv.cells import guarded, plain
 from labeling.catalogue_csv.columns import ReadingOptions, pairs, plan
 from labeling.catalogue_csv.rows import names_in
+from labeling.errors import BadInput
 from labeling.loop import importing
-from labeling.loop.errors import BadInput
 from labeling.loop.importing import ImportOptions
 from labeling.models import Label, Library, Track
 

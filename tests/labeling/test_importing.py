@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 import pytest
 from django.db import connection
 
+from labeling.bulk_rows import insert_rows, rarer_checkpoints
+from labeling.errors import BadInput
 from labeling.loop import annotating, importing, projecting, taxonomy
 from labeling.loop.answers import FacetAnswer
-from labeling.loop.bulk_rows import insert_rows, rarer_checkpoints
-from labeling.loop.errors import BadInput
 from labeling.loop.importing import ImportOptions
 from labeling.models import (
     Annotation,

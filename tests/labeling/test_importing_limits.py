@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from labeling.loop.errors import BadInput
+from labeling.errors import BadInput
 from labeling.loop.importing import ImportOptions, import_catalogue
 from labeling.models import Annotator, Track
 

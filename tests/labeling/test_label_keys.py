@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labeling.loop.errors import BadInput
+from labeling.errors import BadInput
 from labeling.views.label_keys import DIGITS, LETTERS, RESERVED, assign_keys, check_hotkey
 
 ROOT = Path(__file__).resolve().parents[2]

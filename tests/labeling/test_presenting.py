@@ -6,9 +6,9 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+from labeling.errors import QueueEmpty
 from labeling.loop import annotating, presenting
 from labeling.loop.answers import FacetAnswer
-from labeling.loop.errors import QueueEmpty
 from labeling.models import (
     Annotation,
     Annotator,

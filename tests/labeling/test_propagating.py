@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from labeling.errors import BadInput
 from labeling.loop import annotating
 from labeling.loop.answers import FacetAnswer, current_states
-from labeling.loop.errors import BadInput
 from labeling.loop.propagating import propagate
 from labeling.models import Label
 from tests import factories

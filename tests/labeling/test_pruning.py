@@ -17,8 +17,8 @@ from django.core.management import CommandError, call_command
 from django.urls import reverse
 from django.utils import timezone
 
+from labeling.errors import BadInput
 from labeling.loop import featuring, predicting, pruning, registering, reporting, turning
-from labeling.loop.errors import BadInput
 from labeling.loop.featuring import Located
 from labeling.loop.registering import Decision
 from labeling.loop.reporting import Measured

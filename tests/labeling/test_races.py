@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from labeling.errors import BadInput, QueueEmpty
 from labeling.loop import annotating, presenting, taxonomy
 from labeling.loop.answers import FacetAnswer
-from labeling.loop.errors import BadInput, QueueEmpty
 from labeling.models import (
     Annotation,
     Annotator,

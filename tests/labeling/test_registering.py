@@ -11,8 +11,8 @@ import pytest
 from django.conf import settings
 from django.utils import timezone
 
+from labeling.errors import BadInput
 from labeling.loop import featuring, registering
-from labeling.loop.errors import BadInput
 from labeling.loop.promoting import Decision
 from labeling.loop.registering import Trained
 from labeling.models import ModelVersion, PromotionEvent, Snapshot, TrainingRun

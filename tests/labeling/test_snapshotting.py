@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from django.conf import settings
 
+from labeling.errors import BadInput, EmptySelection
 from labeling.loop import snapshotting
-from labeling.loop.errors import BadInput, EmptySelection
 from labeling.loop.selection import Selection
 from labeling.loop.snapshotting import freeze, label_uids, load, lowest_support, take_snapshot
 from labeling.models import GuidelineVersion, Label, Snapshot

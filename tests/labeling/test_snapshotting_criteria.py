@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from django.contrib.auth.models import User
 
+from labeling.errors import BadInput
 from labeling.loop import criteria, snapshotting
-from labeling.loop.errors import BadInput
 from labeling.loop.freezing import freeze
 from labeling.loop.importing import ImportOptions, import_catalogue
 from labeling.loop.propagating import propagate

@@ -11,8 +11,8 @@ import pytest
 import soundfile
 from django.core.management import CommandError, call_command
 
+from labeling.errors import BadInput
 from labeling.loop import recipes, turning
-from labeling.loop.errors import BadInput
 from labeling.models import FeatureRow, Library
 from labeling.models.jobs import JobKind
 from tests.planted_library import plant

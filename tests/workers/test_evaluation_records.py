@@ -12,8 +12,8 @@ import pytest
 from django.conf import settings
 from django.core.management import call_command
 
+from labeling.errors import BadInput
 from labeling.loop import registering, reporting, snapshotting
-from labeling.loop.errors import BadInput
 from labeling.models import Evaluation, Job, ModelVersion, TrainingRun
 from ml.evaluation_record import FILE_NAME
 from ml.report import build_report

@@ -9,7 +9,7 @@ import pytest
 from django.utils import timezone
 
 from labeling import jobs
-from labeling.loop.errors import BadInput
+from labeling.errors import BadInput
 from labeling.models import Job, Library
 from labeling.models.jobs import JobKind
 from ml.errors import CancelledError, NothingToLearnError

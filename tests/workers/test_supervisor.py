@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from labeling.loop.errors import BadInput
+from labeling.errors import BadInput
 from workers import guard, processes, starting
 from workers.processes import Process
 from workers.supervisor import STOP_WITHIN_S, Child, Guard, Supervisor, cut_log, open_log

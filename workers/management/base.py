@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from labeling import jobs
-from labeling.loop.errors import BadInput
+from labeling.errors import BadInput
 from labeling.management.base import AudiotagCommand
 from labeling.management.following import follow
 from labeling.models import Job, Library

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from labeling.errors import BadInput
 from labeling.loop import turning
-from labeling.loop.errors import BadInput
 from labeling.management.following import follow
 from labeling.models import Job, Library
 from labeling.models.jobs import JobKind

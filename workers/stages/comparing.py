@@ -7,8 +7,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Any
 
+from labeling.errors import BadInput
 from labeling.loop import registering, run_groups
-from labeling.loop.errors import BadInput
 from labeling.loop.registering import Trained
 from labeling.loop.reporting import Measured
 from labeling.loop.run_groups import ARMS, DECISION

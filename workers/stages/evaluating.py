@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from django.utils import timezone
 
+from labeling.errors import BadInput
 from labeling.loop import registering, reporting
-from labeling.loop.errors import BadInput
 from labeling.loop.reporting import Measured
 from labeling.models import TrainingRun
 from ml.evaluation import CrossValidation, FoldProgress, cross_validate

@@ -6,8 +6,8 @@ import time
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from labeling.errors import BadInput
 from labeling.loop import criteria, recipes
-from labeling.loop.errors import BadInput
 from labeling.loop.selection import Selection
 from labeling.models import Library
 from ml.errors import NothingToLearnError

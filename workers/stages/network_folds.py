@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from labeling.loop.errors import BadInput
+from labeling.errors import BadInput
 from ml.evaluation import FoldProgress
 from ml.network_comparison import Contender, compare_networks
 from ml.networks import features_for

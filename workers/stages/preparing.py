@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from labeling.errors import BadInput
 from labeling.loop import featuring, recipes, reporting, snapshotting, uniting
-from labeling.loop.errors import BadInput
 from labeling.loop.selection import Selection
 from labeling.loop.snapshotting import Frozen
 from labeling.models import FeatureSet, Label, Library, Snapshot

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from django.conf import settings
 
+from labeling.errors import BadInput
 from labeling.loop import featuring, promoting, recipes, registering, reporting, snapshotting
-from labeling.loop.errors import BadInput
 from labeling.loop.featuring import Located
 from labeling.loop.promoting import Decision
 from labeling.loop.registering import EpochLog, Trained

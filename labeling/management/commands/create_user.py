@@ -12,7 +12,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from rest_framework.authtoken.models import Token
 
-from labeling.loop.errors import BadInput
+from labeling.errors import BadInput
 from labeling.loop.libraries import annotator_of, get_or_create_library
 from labeling.management.base import AudiotagCommand, read_password
 from labeling.models import Library, Membership

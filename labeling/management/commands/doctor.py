@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from labeling import health
-from labeling.loop.errors import BadInput
+from labeling.errors import BadInput
 from labeling.management.base import AudiotagCommand
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from typing import Any
 
+from labeling.errors import BadInput
 from labeling.loop import presenting
-from labeling.loop.errors import BadInput
 from labeling.management.base import AudiotagCommand
 from labeling.models import Annotator, Library
 from labeling.names import name_key

@@ -6,8 +6,8 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
+from labeling.errors import BadInput
 from labeling.loop import featuring
-from labeling.loop.errors import BadInput
 from labeling.models import Job, Library
 from labeling.models.jobs import JobKind
 from ml.network_comparison import as_markdown

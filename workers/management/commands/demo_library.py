@@ -12,8 +12,8 @@ from typing import Any
 from django.conf import settings
 from django.core.management import call_command, get_commands
 
+from labeling.errors import BadInput
 from labeling.loop import demo
-from labeling.loop.errors import BadInput
 from labeling.loop.importing import probe_if_pending
 from labeling.management.base import AudiotagCommand
 from labeling.models import Library, ModelVersion

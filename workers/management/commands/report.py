@@ -12,9 +12,9 @@ from django.conf import settings
 from django.contrib.staticfiles import finders
 from django.template.loader import render_to_string
 
+from labeling.errors import BadInput
 from labeling.files import put
 from labeling.loop import reporting
-from labeling.loop.errors import BadInput
 from labeling.management.base import AudiotagCommand
 from labeling.models import Evaluation, Library
 from labeling.views import report_rows, reports

@@ -10,7 +10,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connections
 
-from labeling.loop.errors import BadInput
+from labeling.errors import BadInput
 from labeling.private_files import private_folder
 from workers import starting
 from workers.processes import beat, web, worker

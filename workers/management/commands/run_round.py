@@ -5,8 +5,8 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from typing import Any
 
+from labeling.errors import BadInput
 from labeling.loop import acquiring, criteria, featuring, recipes, snapshotting, turning
-from labeling.loop.errors import BadInput
 from labeling.loop.selection import Selection
 from labeling.management.selecting import add_selection, selection_of
 from labeling.models.jobs import JobKind

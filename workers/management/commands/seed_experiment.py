@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from labeling.errors import BadInput
 from labeling.loop import featuring, recipes
-from labeling.loop.errors import BadInput
 from labeling.models import Library
 from labeling.models.jobs import JobKind
 from ml.experiment_files import write_report

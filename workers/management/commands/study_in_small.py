@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from labeling.loop.errors import BadInput
+from labeling.errors import BadInput
 from labeling.management.base import AudiotagCommand
 from ml.experiment_files import write_report
 from ml.experiment_runner import Watcher, run_trials

@@ -6,8 +6,8 @@ from argparse import ArgumentParser
 from dataclasses import replace
 from typing import Any
 
+from labeling.errors import BadInput
 from labeling.loop import criteria, featuring, recipes, turning
-from labeling.loop.errors import BadInput
 from labeling.loop.selection import Selection
 from labeling.management.selecting import add_selection, asked, selection_of
 from labeling.models import Library
