@@ -145,7 +145,7 @@ def seed(n_annotators: int, n_tracks: int, n_labels: int) -> None:
     from django.core.management import call_command
 
     from labeling.bulk_rows import insert_rows
-    from labeling.loop import libraries, taxonomy
+    from labeling.loop.library import libraries, taxonomy
     from labeling.models import Annotator, Facet, Track
     from labeling.writing import short_write
 

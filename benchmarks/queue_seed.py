@@ -20,7 +20,8 @@ from django.core.management.color import no_style
 from django.db import connection, models, transaction
 from rest_framework.authtoken.models import Token
 
-from labeling.loop import libraries, presenting, taxonomy
+from labeling.loop import presenting
+from labeling.loop.library import libraries, taxonomy
 from labeling.models import (
     Annotation,
     Answer,

@@ -6,7 +6,7 @@ import itertools
 
 from django.contrib.auth.models import User
 
-from labeling.loop import libraries
+from labeling.loop.library import libraries
 from labeling.models import Annotator, Facet, Label, Library, Membership, Track
 from labeling.names import name_key
 from ml.splits import track_random_key

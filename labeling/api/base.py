@@ -15,7 +15,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from labeling.loop import libraries
+from labeling.loop.library import libraries
 from labeling.models import Annotator, Library, Membership
 from labeling.permissions import MOST_ID, check_ids, has_role, library_for
 

@@ -16,8 +16,9 @@ from django.db import transaction
 from django.db.models import Count, Exists, F, Max, OuterRef, Q, QuerySet
 from django.utils import timezone
 
-from labeling.loop import libraries, reasons, registering, walking
+from labeling.loop import reasons, registering, walking
 from labeling.loop.candidates import ASKED_AGAIN
+from labeling.loop.library import libraries
 from labeling.loop.pooling import Warm, candidates, warm_pool
 from labeling.models import (
     Annotator,

@@ -18,7 +18,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from labeling.errors import BadInput, StaleVersion
-from labeling.loop import blinding, libraries, presenting, taxonomy
+from labeling.loop import blinding, presenting
 from labeling.loop.answers import (
     FacetAnswer,
     Vocabulary,
@@ -27,6 +27,7 @@ from labeling.loop.answers import (
     current_states,
     states_of,
 )
+from labeling.loop.library import libraries, taxonomy
 from labeling.loop.projecting import answers_after, project
 from labeling.loop.replay import Event, live_ids, roots
 from labeling.models import (

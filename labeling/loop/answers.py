@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Any
 
 from labeling.errors import BadInput
-from labeling.loop import taxonomy
+from labeling.loop.library import taxonomy
 from labeling.models import (
     Answer,
     CurrentAnswer,

@@ -13,7 +13,7 @@ from django.db.models import Count
 
 from labeling.loop.counting import Filters, labels_in
 from labeling.loop.independent import FacetAnswer, Offers, independent_answers
-from labeling.loop.taxonomy import resolutions
+from labeling.loop.library.taxonomy import resolutions
 from labeling.models import Annotation, Library
 from ml.types import LabelMatrix
 

@@ -30,7 +30,7 @@ import numpy.typing as npt
 from django.db.models import F, Q, QuerySet
 
 from labeling.errors import BadInput
-from labeling.loop import libraries
+from labeling.loop.library import libraries
 from labeling.loop.selection import LEARNT_FROM, Selection
 from labeling.loop.selection import check as selecting_check
 from labeling.models import Annotator, CurrentAnswer, EraCut, Library, Membership

@@ -18,10 +18,10 @@ import numpy as np
 from django.contrib.auth.models import User
 
 from labeling.errors import BadInput
-from labeling.loop import libraries, taxonomy
 from labeling.loop.demo_answers import AnswerWriter
 from labeling.loop.demo_words import COMPOSERS, FACETS, GENRES, GUIDELINES, HOTKEYS
 from labeling.loop.importing import ImportOptions, import_catalogue
+from labeling.loop.library import libraries, taxonomy
 from labeling.models import (
     Annotator,
     Facet,

@@ -18,8 +18,8 @@ from django.db.models import Q
 
 from labeling.catalogue_csv.cells import guarded
 from labeling.errors import BadInput
-from labeling.loop import taxonomy
 from labeling.loop.exporting_tables import cell_of, consensus_rows, wide_rows
+from labeling.loop.library import taxonomy
 from labeling.models import Annotation, CurrentAnswer, Label, Library
 
 FORMATS = ("long", "wide", "consensus")

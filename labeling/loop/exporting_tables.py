@@ -11,7 +11,7 @@ import numpy as np
 from django.db.models import Count, Q
 
 from labeling.catalogue_csv.columns import COLUMN_LIMIT, FIELDS, facet_column, facet_named
-from labeling.loop import taxonomy
+from labeling.loop.library import taxonomy
 from labeling.models import (
     Annotation,
     Annotator,

@@ -22,7 +22,7 @@ from labeling.loop.comparing import shared_answers
 from labeling.loop.consistency import EVERYTHING, Place
 from labeling.loop.counting import Filters, labels_in
 from labeling.loop.drifting import cuts_of, drift
-from labeling.loop.taxonomy import resolutions
+from labeling.loop.library.taxonomy import resolutions
 from labeling.models import AgreementFigures, Annotator, DirtyKey, Facet, Library
 from labeling.writing import short_write
 

@@ -23,9 +23,10 @@ from labeling.catalogue_csv.lines import Dialect, Unreadable
 from labeling.catalogue_csv.rows import ANNOTATOR_LIMIT, RowError, parse
 from labeling.catalogue_csv.staging import Staging
 from labeling.errors import BadInput
-from labeling.loop import importing_audio, libraries, walking
+from labeling.loop import importing_audio, walking
 from labeling.loop.importing_answers import Origin
 from labeling.loop.importing_run import ImportRun, Progress, ShouldStop
+from labeling.loop.library import libraries
 from labeling.models import Facet, ImportBatch, Job, Library, Track
 from labeling.models.jobs import JobKind
 from labeling.names import name_key

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from labeling.loop import taxonomy
+from labeling.loop.library import taxonomy
 from labeling.models import Annotator, Facet, Label, LabelSet, Library
 from labeling.names import name_key
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from labeling.bulk_rows import rarer_checkpoints
 from labeling.catalogue_csv.staging import StagedAnswer, StagedTrack, Staging
-from labeling.loop import grouping, importing_audio, importing_labels, libraries, taxonomy
+from labeling.loop import grouping, importing_audio, importing_labels
 from labeling.loop.importing_answers import (
     NOBODY,
     AnswerWriter,
@@ -24,6 +24,7 @@ from labeling.loop.importing_audio import AudioFolder
 from labeling.loop.importing_labels import LabelPlan, LabelSets
 from labeling.loop.importing_tracks import TrackCounts, TrackWriter, untidy_keys
 from labeling.loop.importing_turn import FOLDERS, turn
+from labeling.loop.library import libraries, taxonomy
 from labeling.models import Annotator, AudioRoot, Facet, Library
 from labeling.names import name_key
 from labeling.writing import short_write

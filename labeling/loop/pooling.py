@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from labeling.loop import featuring, libraries, predicting, snapshotting, walking
+from labeling.loop import featuring, predicting, snapshotting, walking
+from labeling.loop.library import libraries
 from labeling.loop.predicting import Predictions
 from labeling.models import Annotator, CurrentAnswer, Library, Presentation, Snapshot
 from ml import acquisition

@@ -24,7 +24,7 @@ from django.conf import settings
 from labeling.files import put
 from labeling.loop import featuring, registering
 from labeling.loop.featuring import Located
-from labeling.loop.taxonomy import resolutions
+from labeling.loop.library.taxonomy import resolutions
 from labeling.models import Label, Library, ModelVersion, PredictionSet
 from ml.errors import MlError
 from ml.prediction_store import PredictionArray, StoredPredictions, write_predictions

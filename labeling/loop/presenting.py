@@ -19,7 +19,7 @@ from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from labeling.errors import BadInput, QueueEmpty
-from labeling.loop import candidates, libraries, repeating, walking
+from labeling.loop import candidates, repeating, walking
 from labeling.loop.closing import (
     close_late,
     close_open,
@@ -30,6 +30,7 @@ from labeling.loop.closing import (
     skip,
     undo_skip,
 )
+from labeling.loop.library import libraries
 from labeling.loop.strata import FALLBACK, MEASURING, pattern_of
 from labeling.models import (
     Annotator,

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from labeling.loop.taxonomy import resolutions
+from labeling.loop.library.taxonomy import resolutions
 from labeling.models import Label, Library
 from ml.acquisition import Pool
 

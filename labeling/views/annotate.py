@@ -20,8 +20,9 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from labeling.api.queue import as_bodies
 from labeling.errors import BadInput, QueueEmpty, StaleVersion
-from labeling.loop import annotating, guidelines, libraries, presenting
+from labeling.loop import annotating, presenting
 from labeling.loop.answers import Vocabulary, read_answers
+from labeling.loop.library import guidelines, libraries
 from labeling.models import (
     Annotation,
     Annotator,

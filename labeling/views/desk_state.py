@@ -8,7 +8,8 @@ from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.formats import date_format
 
-from labeling.loop import candidates, featuring, guidelines, libraries, registering, turning
+from labeling.loop import candidates, featuring, registering, turning
+from labeling.loop.library import guidelines, libraries
 from labeling.models import Annotation, Annotator, GuidelineVersion, Job, Library, Round, Track
 from labeling.models.jobs import JobKind
 from labeling.models.queue import Stratum

@@ -12,7 +12,7 @@ from django.urls import path
 from django.views.decorators.http import require_POST
 
 from labeling.errors import BadInput
-from labeling.loop import guidelines, libraries
+from labeling.loop.library import guidelines, libraries
 from labeling.models import Annotator, GuidelineVersion, Library
 from labeling.permissions import Role, has_role, library_page
 from labeling.views.fields import text_in

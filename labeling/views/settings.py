@@ -13,7 +13,7 @@ from django.urls import path
 from django.views.decorators.http import require_http_methods, require_POST
 
 from labeling.errors import BadInput
-from labeling.loop import members
+from labeling.loop.library import members
 from labeling.models import Library, Membership
 from labeling.permissions import library_page
 from ml import networks

@@ -13,7 +13,7 @@ from django.urls import path
 from django.views.decorators.http import require_POST
 
 from labeling.errors import BadInput
-from labeling.loop import taxonomy, taxonomy_effects
+from labeling.loop.library import taxonomy, taxonomy_preview
 from labeling.models import Facet, Label, LabelAlias, Library, TaxonomyChange
 from labeling.permissions import Role, has_role, library_page
 from labeling.views.fields import text_in, whole_number
@@ -25,7 +25,7 @@ _CHANGES_SHOWN = 30
 @library_page(Role.ANNOTATOR)
 def page(request: HttpRequest, library: Library) -> HttpResponse:
     """Show the labels by facet with their use, and what was changed last."""
-    used = taxonomy_effects.yes_by_label(library)
+    used = taxonomy_preview.yes_by_label(library)
     facets = []
     for facet in Facet.objects.filter(library=library):
         labels = list(facet.labels.select_related("merged_into").prefetch_related("aliases"))
@@ -78,11 +78,11 @@ def label_page(request: HttpRequest, library: Library, label_id: int) -> HttpRes
     context = {
         "library": library,
         "label": label,
-        "usage": taxonomy_effects.usage_of(label),
+        "usage": taxonomy_preview.usage_of(label),
         "siblings": siblings,
         "target": target,
-        "target_usage": taxonomy_effects.usage_of(target) if target else None,
-        "with_both": taxonomy_effects.answers_with_both(label, target) if target else 0,
+        "target_usage": taxonomy_preview.usage_of(target) if target else None,
+        "with_both": taxonomy_preview.answers_with_both(label, target) if target else 0,
         "aliases": LabelAlias.objects.filter(label=label).order_by("vocabulary", "text"),
         "changes": _changes(library, label),
         "reserved_keys": reserved_in_words(),
@@ -143,7 +143,7 @@ def _describe(request: HttpRequest, label: Label) -> str:
     hotkey = text_in(request.POST, "hotkey").strip()
     if hotkey.lower() != label.hotkey:
         check_hotkey(hotkey)
-    taxonomy_effects.describe(
+    taxonomy_preview.describe(
         label, definition=text_in(request.POST, "definition"), hotkey=hotkey
     )
     return f"{label.name} is saved."

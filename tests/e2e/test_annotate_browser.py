@@ -13,8 +13,9 @@ from django.contrib.sessions.models import Session
 from django.test import Client
 from playwright.sync_api import expect
 
-from labeling.loop import annotating, libraries
+from labeling.loop import annotating
 from labeling.loop.answers import Vocabulary, read_answers
+from labeling.loop.library import libraries
 from labeling.models import (
     Annotation,
     AudioFile,

@@ -6,8 +6,9 @@ import pytest
 from django.contrib.sessions.models import Session
 from playwright.sync_api import expect
 
-from labeling.loop import annotating, guidelines, libraries
+from labeling.loop import annotating
 from labeling.loop.answers import Vocabulary, read_answers
+from labeling.loop.library import guidelines, libraries
 from labeling.models import Label, Presentation, Receipt, Track
 from tests.e2e.test_annotate_browser import (  # noqa: F401 - fixtures
     PASSWORD,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import itertools
 
-from labeling.loop import libraries
+from labeling.loop.library import libraries
 from labeling.models import (
     Annotation,
     Answer,

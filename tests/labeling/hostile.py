@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from labeling.loop import annotating, libraries, presenting
+from labeling.loop import annotating, presenting
 from labeling.loop.answers import FacetAnswer
+from labeling.loop.library import libraries
 from labeling.models import (
     Annotation,
     Annotator,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from labeling.loop import annotating, libraries
+from labeling.loop import annotating
 from labeling.loop.answers import Vocabulary
+from labeling.loop.library import libraries
 from labeling.models import (
     Annotation,
     CurrentAnswer,

@@ -10,7 +10,8 @@ from django.utils import timezone
 from rest_framework.authtoken.models import Token
 from rest_framework.test import APIClient
 
-from labeling.loop import presenting, taxonomy
+from labeling.loop import presenting
+from labeling.loop.library import taxonomy
 from labeling.models import Annotation, LabelAlias, Presentation, QueueItem, Track
 from labeling.models.queue import Stratum
 from tests import factories
@@ -233,7 +234,7 @@ def test_an_answer_to_a_presentation_is_never_before_it(ana, track, labels):
 def test_a_blind_repeat_looks_like_an_audit_track(ana, library, labels):
     track = factories.make_track(library)
     user = library.memberships.get().user
-    from labeling.loop import libraries
+    from labeling.loop.library import libraries
 
     annotator = libraries.annotator_of(library, user)
     QueueItem.objects.create(

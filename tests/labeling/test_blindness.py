@@ -13,16 +13,9 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from labeling import append_only
-from labeling.loop import (
-    acquiring,
-    annotating,
-    blinding,
-    libraries,
-    presenting,
-    repeating,
-    walking,
-)
+from labeling.loop import acquiring, annotating, blinding, presenting, repeating, walking
 from labeling.loop.answers import Vocabulary, read_answers
+from labeling.loop.library import libraries
 from labeling.models import Annotation, GuidelineVersion, Presentation, QueueItem, Track
 from labeling.models.queue import Stratum
 from tests import factories

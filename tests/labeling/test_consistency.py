@@ -5,8 +5,9 @@ import json
 import pytest
 from django.core.management import CommandError, call_command
 
-from labeling.loop import consistency, taxonomy
+from labeling.loop import consistency
 from labeling.loop.counting import Filters, read_counts
+from labeling.loop.library import taxonomy
 from tests.factories import make_annotator, make_labels, make_library, make_track
 from tests.labeling.histories import offer, retract, say
 

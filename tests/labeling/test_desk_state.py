@@ -7,8 +7,9 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from labeling.loop import annotating, guidelines, libraries, presenting
+from labeling.loop import annotating, presenting
 from labeling.loop.answers import Vocabulary, read_answers
+from labeling.loop.library import guidelines, libraries
 from labeling.models import AudioFile, AudioRoot, Job, Receipt
 from labeling.views import desk_state
 from labeling.views.desk import recent_of, said_in_words

@@ -10,9 +10,10 @@ from django.core.management import CommandError, call_command
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from labeling.loop import annotating, exporting, propagating, taxonomy
+from labeling.loop import annotating, exporting, propagating
 from labeling.loop.answers import FacetAnswer
 from labeling.loop.importing import ImportOptions, import_catalogue
+from labeling.loop.library import taxonomy
 from labeling.models import Annotation, Annotator, Label, Library, Track
 from labeling.names import name_key
 from tests.factories import make_annotator, make_labels, make_library, make_track

@@ -11,9 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from labeling.catalogue_csv.columns import facet_named
-from labeling.loop import annotating, exporting, taxonomy
+from labeling.loop import annotating, exporting
 from labeling.loop.answers import FacetAnswer
 from labeling.loop.importing import ImportOptions, import_catalogue
+from labeling.loop.library import taxonomy
 from labeling.models import Annotation, Facet, Label, Library, Track
 from labeling.names import name_key
 from tests.factories import make_annotator, make_library, make_track

@@ -4,7 +4,7 @@ import pytest
 from django.urls import reverse
 
 from labeling.errors import BadInput
-from labeling.loop import guidelines, libraries
+from labeling.loop.library import guidelines, libraries
 from labeling.models import GuidelineVersion, Receipt
 from tests.factories import make_library, make_user
 

@@ -13,8 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
 
-from labeling.loop import annotating, projecting, propagating, taxonomy
+from labeling.loop import annotating, projecting, propagating
 from labeling.loop.answers import FacetAnswer, current_states
+from labeling.loop.library import taxonomy
 from labeling.models import Annotation, CurrentAnswer, Facet, Label
 from tests import factories
 

@@ -8,9 +8,10 @@ from django.db import connection
 
 from labeling.bulk_rows import insert_rows, rarer_checkpoints
 from labeling.errors import BadInput
-from labeling.loop import annotating, importing, projecting, taxonomy
+from labeling.loop import annotating, importing, projecting
 from labeling.loop.answers import FacetAnswer
 from labeling.loop.importing import ImportOptions
+from labeling.loop.library import taxonomy
 from labeling.models import (
     Annotation,
     Annotator,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from labeling.loop import annotating, projecting, taxonomy
+from labeling.loop import annotating, projecting
 from labeling.loop.answers import FacetAnswer
 from labeling.loop.importing import ImportOptions, import_catalogue
+from labeling.loop.library import taxonomy
 from labeling.loop.selecting import read_answers
 from labeling.loop.selection import Selection
 from labeling.models import Annotation, Annotator, CurrentAnswer, Track

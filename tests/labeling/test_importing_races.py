@@ -6,9 +6,10 @@ from collections import defaultdict
 
 import pytest
 
-from labeling.loop import importing_labels, taxonomy
+from labeling.loop import importing_labels
 from labeling.loop.importing import ImportOptions, import_catalogue
 from labeling.loop.importing_turn import turn
+from labeling.loop.library import taxonomy
 from labeling.models import Annotation, AudioFile, Label, Track
 from labeling.writing import short_write
 from tests.at_once import all_at_once

@@ -23,8 +23,9 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from audiotag_site.wsgi import application
-from labeling.loop import annotating, libraries, presenting
+from labeling.loop import annotating, presenting
 from labeling.loop.answers import Vocabulary, read_answers
+from labeling.loop.library import libraries
 from labeling.models import Job
 from tests import factories
 

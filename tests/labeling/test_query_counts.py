@@ -14,7 +14,8 @@ from django.utils import timezone
 from rest_framework.authtoken.models import Token
 from rest_framework.test import APIClient
 
-from labeling.loop import presenting, taxonomy
+from labeling.loop import presenting
+from labeling.loop.library import taxonomy
 from labeling.models import (
     Answer,
     Facet,

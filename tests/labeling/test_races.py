@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from labeling.errors import BadInput, QueueEmpty
-from labeling.loop import annotating, presenting, taxonomy
+from labeling.loop import annotating, presenting
 from labeling.loop.answers import FacetAnswer
+from labeling.loop.library import taxonomy
 from labeling.models import (
     Annotation,
     Annotator,

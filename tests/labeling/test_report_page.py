@@ -15,7 +15,7 @@ from django.utils import timezone
 from django.utils.html import escape
 
 from labeling.loop import reporting
-from labeling.loop.libraries import annotator_of
+from labeling.loop.library.libraries import annotator_of
 from labeling.models import (
     Evaluation,
     GuidelineVersion,

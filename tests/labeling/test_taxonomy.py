@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from labeling.errors import BadInput
-from labeling.loop import taxonomy
+from labeling.loop.library import taxonomy
 from labeling.models import Label, LabelAlias, LabelSet, TaxonomyChange
 from tests.factories import make_labels, make_library
 

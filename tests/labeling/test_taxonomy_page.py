@@ -5,7 +5,7 @@ import re
 import pytest
 from django.urls import reverse
 
-from labeling.loop import taxonomy_effects
+from labeling.loop.library import taxonomy_preview
 from labeling.loop.projecting import project
 from labeling.models import Facet, Judgement, Label, TaxonomyChange
 from tests.factories import make_annotator, make_labels, make_library, make_track, make_user
@@ -46,17 +46,17 @@ def world(client):
 
 
 def test_usage_counts_the_answers_that_hold(world):
-    usage = taxonomy_effects.usage_of(world.drone)
+    usage = taxonomy_preview.usage_of(world.drone)
     assert (usage.tracks, usage.annotators, usage.yes, usage.unsure) == (2, 2, 2, 1)
-    assert taxonomy_effects.answers_with_both(world.drone, world.ambient) == 1
-    assert taxonomy_effects.yes_by_label(world.library) == {
+    assert taxonomy_preview.answers_with_both(world.drone, world.ambient) == 1
+    assert taxonomy_preview.yes_by_label(world.library) == {
         world.ambient.pk: 1,
         world.drone.pk: 2,
     }
 
 
 def test_page_shows_facets_labels_keys_and_definitions(world):
-    taxonomy_effects.describe(world.drone, definition="One <held> sound.", hotkey="D")
+    taxonomy_preview.describe(world.drone, definition="One <held> sound.", hotkey="D")
     body = world.body("taxonomy")
     assert "<kbd>d</kbd>" in body
     # The page gives the others theirs, the same ones as on the desk.

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from labeling.loop import annotating, libraries
+from labeling.loop import annotating
 from labeling.loop.answers import Vocabulary, read_answers
+from labeling.loop.library import libraries
 from labeling.models import AudioFile, AudioRoot, Label, Track
 from labeling.views import paging
 from tests.factories import make_labels, make_library, make_track, make_user

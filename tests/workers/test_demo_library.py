@@ -11,7 +11,8 @@ from django.contrib.auth import authenticate
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 
-from labeling.loop import consistency, demo, libraries, rollups
+from labeling.loop import consistency, demo, rollups
+from labeling.loop.library import libraries
 from labeling.models import (
     Annotation,
     Annotator,

@@ -13,7 +13,7 @@ from django.db import transaction
 from rest_framework.authtoken.models import Token
 
 from labeling.errors import BadInput
-from labeling.loop.libraries import annotator_of, get_or_create_library
+from labeling.loop.library.libraries import annotator_of, get_or_create_library
 from labeling.management.base import AudiotagCommand, read_password
 from labeling.models import Library, Membership
 

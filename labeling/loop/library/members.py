@@ -6,7 +6,7 @@ from django.contrib.auth.models import User
 from django.db import transaction
 
 from labeling.errors import BadInput
-from labeling.loop import libraries
+from labeling.loop.library import libraries
 from labeling.models import Library, Membership
 
 Role = Membership.Role

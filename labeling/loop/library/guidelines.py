@@ -10,7 +10,7 @@ from django.db.models import Max
 from django.utils import timezone
 
 from labeling.errors import BadInput
-from labeling.loop import libraries
+from labeling.loop.library import libraries
 from labeling.models import Annotator, GuidelineVersion, Library, Receipt
 
 LONGEST = 50_000
