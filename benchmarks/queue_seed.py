@@ -20,8 +20,8 @@ from django.core.management.color import no_style
 from django.db import connection, models, transaction
 from rest_framework.authtoken.models import Token
 
-from labeling.loop import presenting
 from labeling.loop.library import libraries, taxonomy
+from labeling.loop.serving import serve
 from labeling.models import (
     Annotation,
     Answer,
@@ -117,7 +117,7 @@ def _hash(n: int) -> int:
 
 
 def _load_items(library: Library, sizes: _Sizes) -> None:
-    round_ = presenting.live_round(library)
+    round_ = serve.live_round(library)
     round_.next_rank = sizes.items
     round_.save()
     constants = {"round": round_.pk, "stratum": "acquire", "strategy": "test", "reason": "far"}

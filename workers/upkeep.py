@@ -16,7 +16,8 @@ from django.conf import settings
 from django.utils import timezone
 
 from labeling import jobs
-from labeling.loop import presenting, pruning, registering
+from labeling.loop import pruning, registering
+from labeling.loop.serving import serve
 from labeling.models import DirtyKey, Job, Library, WorkerBeat
 from labeling.models.jobs import JobKind
 from workers import beats as _beats  # noqa: F401 - a worker that sweeps also beats
@@ -69,7 +70,7 @@ def sweep() -> dict[str, int]:
     revived = sum(_revive(job, now) for job in _stale(now))
     served = jobs.queues_served()
     sent = sum(_announce(job, now) for job in _unheard(now) if _is_served(job, served))
-    expired = presenting.expire_leases()
+    expired = serve.expire_leases()
     WorkerBeat.objects.filter(beat_at__lt=now - _BEAT_FORGOTTEN).delete()
     return {"revived": revived, "sent": sent, "expired": expired}
 

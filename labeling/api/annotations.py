@@ -12,8 +12,9 @@ from rest_framework.response import Response
 from labeling.api.base import LibraryView
 from labeling.api.serializers import AnswerBody, AnswerRequest, ConflictBody, ErrorBody
 from labeling.errors import BadInput
-from labeling.loop import annotating, presenting
+from labeling.loop import annotating
 from labeling.loop.answers import Vocabulary, read_answers
+from labeling.loop.serving import serve
 from labeling.models import Annotation, Presentation, Track
 
 _REFUSALS = {400: ErrorBody, 403: ErrorBody, 404: ErrorBody}
@@ -47,9 +48,9 @@ class Annotations(LibraryView):
     ) -> annotating.Submission:
         annotator = self.annotator
         token = said.get("presentation")
-        shown = presenting.find(annotator, token) if token else None
+        shown = serve.find(annotator, token) if token else None
         track = self._track(said["track"], shown)
-        shown = shown or presenting.open_presentations(annotator).filter(track=track).first()
+        shown = shown or serve.open_presentations(annotator).filter(track=track).first()
         answers = read_answers(
             vocabulary,
             labels=said["labels"],

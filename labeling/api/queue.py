@@ -19,7 +19,7 @@ from labeling.api.serializers import (
     PresentationRequest,
     SkipRequest,
 )
-from labeling.loop import presenting
+from labeling.loop.serving import serve
 from labeling.models import Presentation
 
 _NOTHING = OpenApiResponse(description="nothing more, or done")
@@ -43,7 +43,7 @@ class NextTrack(LibraryView):
         asked = NextRequest(data=request.data)
         asked.is_valid(raise_exception=True)
         ahead = asked.validated_data["ahead"]
-        shown = presenting.present(self.annotator, ahead=ahead)
+        shown = serve.present(self.annotator, ahead=ahead)
         bodies = as_bodies(shown)
         return Response(bodies[0] | ({"ahead": bodies[1:]} if ahead else {}))
 
@@ -66,7 +66,7 @@ class SkipTrack(LibraryView):
         asked = SkipRequest(data=request.data)
         asked.is_valid(raise_exception=True)
         said = asked.validated_data
-        presenting.skip(presenting.find(self.annotator, said["presentation"]), said["reason"])
+        serve.skip(serve.find(self.annotator, said["presentation"]), said["reason"])
         return Response(status=204)
 
 
@@ -81,8 +81,8 @@ class UndoSkip(LibraryView):
     def post(self, request: Request, slug: str) -> Response:
         asked = PresentationRequest(data=request.data)
         asked.is_valid(raise_exception=True)
-        skipped = presenting.find(self.annotator, asked.validated_data["presentation"])
-        return Response(as_bodies([presenting.undo_skip(skipped)])[0])
+        skipped = serve.find(self.annotator, asked.validated_data["presentation"])
+        return Response(as_bodies([serve.undo_skip(skipped)])[0])
 
 
 class ReleaseTrack(LibraryView):
@@ -96,9 +96,7 @@ class ReleaseTrack(LibraryView):
     def post(self, request: Request, slug: str) -> Response:
         asked = PresentationRequest(data=request.data)
         asked.is_valid(raise_exception=True)
-        presenting.release(
-            presenting.find(self.annotator, asked.validated_data["presentation"])
-        )
+        serve.release(serve.find(self.annotator, asked.validated_data["presentation"]))
         return Response(status=204)
 
 
@@ -115,4 +113,4 @@ class Heartbeat(LibraryView):
         },
     )
     def post(self, request: Request, slug: str) -> Response:
-        return Response({"lease_expires_at": presenting.heartbeat(self.annotator)})
+        return Response({"lease_expires_at": serve.heartbeat(self.annotator)})

@@ -23,8 +23,9 @@ from labeling.api.serializers import (
     TrackList,
 )
 from labeling.errors import BadInput
-from labeling.loop import annotating, blinding, consistency, predicting
+from labeling.loop import annotating, consistency, predicting
 from labeling.loop.answers import Vocabulary, as_names, everybodys_states
+from labeling.loop.serving import blinding
 from labeling.models import Annotator, Facet, Job, Label, LabelAlias, Membership, Track
 from labeling.names import name_key
 

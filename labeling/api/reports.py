@@ -15,7 +15,8 @@ from labeling.api.base import LibraryView
 from labeling.api.reading import known_parameters
 from labeling.api.serializers import ErrorBody
 from labeling.errors import BadInput
-from labeling.loop import blinding, reporting
+from labeling.loop import reporting
+from labeling.loop.serving import blinding
 from labeling.models import Membership
 from labeling.permissions import MOST_ID
 

@@ -16,10 +16,11 @@ from django.db import transaction
 from django.db.models import Count, Exists, F, Max, OuterRef, Q, QuerySet
 from django.utils import timezone
 
-from labeling.loop import reasons, registering, walking
-from labeling.loop.candidates import ASKED_AGAIN
+from labeling.loop import reasons, registering
 from labeling.loop.library import libraries
 from labeling.loop.pooling import Warm, candidates, warm_pool
+from labeling.loop.serving import random_order
+from labeling.loop.serving.claimable import ASKED_AGAIN
 from labeling.models import (
     Annotator,
     CurrentAnswer,
@@ -100,7 +101,7 @@ def _set_aside(library: Library, fresh: npt.NDArray[np.int64]) -> list[Ranked]:
                     None,
                     n / len(fresh),
                     "random-walk",
-                    walking.EXPLORING,
+                    random_order.EXPLORING,
                     Stratum.EXPLORE,
                 )
             )
@@ -296,6 +297,6 @@ def counts(library: Library, *, lays_out: bool = False) -> dict[str, int]:
         return counted
     for stratum in (Stratum.AUDIT, Stratum.EXPLORE) if lays_out else ():
         if not live.items.filter(stratum=stratum, is_open=1).exists():
-            walking.extend(live, stratum)
+            random_order.extend(live, stratum)
     rows = live.items.filter(is_open=1).order_by().values_list("stratum")
     return counted | dict(rows.annotate(n=Count("id")))

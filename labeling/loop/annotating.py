@@ -18,7 +18,6 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from labeling.errors import BadInput, StaleVersion
-from labeling.loop import blinding, presenting
 from labeling.loop.answers import (
     FacetAnswer,
     Vocabulary,
@@ -30,6 +29,7 @@ from labeling.loop.answers import (
 from labeling.loop.library import libraries, taxonomy
 from labeling.loop.projecting import answers_after, project
 from labeling.loop.replay import Event, live_ids, roots
+from labeling.loop.serving import blinding, serve
 from labeling.models import (
     Annotation,
     Annotator,
@@ -107,13 +107,13 @@ def record_annotation(submission: Submission) -> Recorded:
     now = timezone.now()
     try:
         with short_write():
-            presenting.queue_behind(submission.annotator)
+            serve.queue_behind(submission.annotator)
             _check_version(submission)
             is_asked = _close_open(submission.presentation, now)
             annotation = _write(submission, now, is_asked=is_asked)
             project(submission.annotator.pk, [submission.track.pk])
             if submission.presentation is not None and not is_asked:
-                presenting.close_late(submission.presentation, now)
+                serve.close_late(submission.presentation, now)
             transaction.on_commit(lambda: _after(submission))
     except IntegrityError:
         repeated = _same_key(submission)
@@ -127,7 +127,7 @@ def _close_open(shown: Presentation | None, now: datetime) -> bool:
     """Close what is open before the annotator; else read what became of it meanwhile."""
     if shown is None:
         return False
-    is_asked = presenting.close_open(shown, now)
+    is_asked = serve.close_open(shown, now)
     if not is_asked and shown.outcome == Presentation.Outcome.OPEN:
         shown.refresh_from_db(fields=["outcome"])
     return is_asked
@@ -361,7 +361,7 @@ def undo(annotation: Annotation, *, recorded_by_id: int | None = None) -> Annota
     2. What was presented with it is put before the annotator again, first of all.
     """
     with short_write():
-        presenting.queue_behind(annotation.annotator)
+        serve.queue_behind(annotation.annotator)
         stored = _live_retraction(annotation)
         if stored is not None:
             return stored
@@ -382,7 +382,7 @@ def undo(annotation: Annotation, *, recorded_by_id: int | None = None) -> Annota
         mark_dirty(retraction)
         project(annotation.annotator_id, [annotation.track_id])
         if annotation.kind == Kind.JUDGEMENT and annotation.presentation is not None:
-            presenting.reopen(annotation.presentation)
+            serve.reopen(annotation.presentation)
         transaction.on_commit(lambda: _after_undo(annotation))
     return retraction
 

@@ -22,7 +22,7 @@ from django.utils import timezone
 
 from labeling.errors import BadInput
 from labeling.files import put
-from labeling.loop import walking
+from labeling.loop.serving import random_order
 from labeling.models import AudioFile, FeatureRow, FeatureSet, Library, Track
 from ml.audio_types import Probe
 from ml.feature_store import FeatureStore, ShardRow
@@ -120,7 +120,7 @@ def record_probes(probed: Iterable[Probed], failures: Iterable[Failure]) -> None
     rows.filter(Q(audio_id__in=changed) | Q(state=FeatureRow.State.FAILED)).delete()
     for failure in failures:
         record_unreadable(failure)
-    walking.restart(
+    random_order.restart(
         Track.objects.filter(audio_id__in=ready).values_list("library_id", flat=True)
     )
 

@@ -23,10 +23,11 @@ from labeling.catalogue_csv.lines import Dialect, Unreadable
 from labeling.catalogue_csv.rows import ANNOTATOR_LIMIT, RowError, parse
 from labeling.catalogue_csv.staging import Staging
 from labeling.errors import BadInput
-from labeling.loop import importing_audio, walking
+from labeling.loop import importing_audio
 from labeling.loop.importing_answers import Origin
 from labeling.loop.importing_run import ImportRun, Progress, ShouldStop
 from labeling.loop.library import libraries
+from labeling.loop.serving import random_order
 from labeling.models import Facet, ImportBatch, Job, Library, Track
 from labeling.models.jobs import JobKind
 from labeling.names import name_key
@@ -133,7 +134,7 @@ def import_catalogue(
         run = ImportRun(library, facets, staging, folder, options.is_dry_run, origin)
         report |= run.apply(progress, should_stop)
     if report["tracks_created"] and not options.is_dry_run:
-        walking.restart([library.pk])
+        random_order.restart([library.pk])
     return report
 
 

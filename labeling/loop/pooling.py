@@ -11,9 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from labeling.loop import featuring, predicting, snapshotting, walking
+from labeling.loop import featuring, predicting, snapshotting
 from labeling.loop.library import libraries
 from labeling.loop.predicting import Predictions
+from labeling.loop.serving import random_order
 from labeling.models import Annotator, CurrentAnswer, Library, Presentation, Snapshot
 from ml import acquisition
 from ml.acquisition import Pool
@@ -28,7 +29,7 @@ def candidates(library: Library) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.
 
     Of the training side; what is before somebody at this moment is in neither.
     """
-    pool = walking.servable_tracks(library).filter(is_audit=False)
+    pool = random_order.servable_tracks(library).filter(is_audit=False)
     busy = Presentation.objects.filter(library=library, outcome=Presentation.Outcome.OPEN)
     taken = set(busy.values_list("track_id", flat=True))
     judged = CurrentAnswer.objects.filter(

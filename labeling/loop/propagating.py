@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from labeling.errors import BadInput
-from labeling.loop import closing
 from labeling.loop.annotating import mark_dirty, write_answers
 from labeling.loop.answers import FacetAnswer
 from labeling.loop.projecting import project
+from labeling.loop.serving import leases
 from labeling.models import Annotation, Track
 from labeling.writing import short_write
 
@@ -29,7 +29,7 @@ def propagate(annotation: Annotation, tracks: Sequence[Track]) -> list[Annotatio
         raise BadInput("an answer can be carried within its own library only")
     targets = [t for t in tracks if not t.is_audit and t.pk != annotation.track_id]
     with short_write():
-        closing.queue_behind(annotation.annotator)
+        leases.queue_behind(annotation.annotator)
         copies = [_copy(annotation, track) for track in targets]
         project(annotation.annotator_id, [track.pk for track in targets])
     return [copy for copy in copies if copy is not None]

@@ -20,9 +20,10 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from labeling.api.queue import as_bodies
 from labeling.errors import BadInput, QueueEmpty, StaleVersion
-from labeling.loop import annotating, presenting
+from labeling.loop import annotating
 from labeling.loop.answers import Vocabulary, read_answers
 from labeling.loop.library import guidelines, libraries
+from labeling.loop.serving import serve
 from labeling.models import (
     Annotation,
     Annotator,
@@ -58,7 +59,7 @@ def annotate(request: HttpRequest, library: Library) -> HttpResponse:
     if not Label.objects.filter(facet__library=library, is_active=True).exists():
         return render(request, "labeling/annotate/no_labels.html", {})
     try:
-        shown = presenting.present(annotator)[0]
+        shown = serve.present(annotator)[0]
     except QueueEmpty:
         return render(request, "labeling/annotate/empty.html", _why_empty(library, annotator))
     return render(request, "labeling/annotate.html", _page(request, library, annotator, shown))
@@ -133,11 +134,11 @@ def _act(request: HttpRequest, library: Library, annotator: Annotator) -> None:
             _undo(request, annotator)
             return
         try:
-            presentation = presenting.find(annotator, request.POST.get("presentation", ""))
+            presentation = serve.find(annotator, request.POST.get("presentation", ""))
         except (ValueError, ValidationError) as error:  # no UUID at all
             raise BadInput("the form has lost its track: load the page again") from error
         if action == "skip":
-            presenting.skip(presentation, text_in(request.POST, "reason"))
+            serve.skip(presentation, text_in(request.POST, "reason"))
             messages.info(request, "Skipped.")
         else:
             _save(request, library, annotator, presentation)

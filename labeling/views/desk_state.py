@@ -8,8 +8,9 @@ from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.formats import date_format
 
-from labeling.loop import candidates, featuring, registering, turning
+from labeling.loop import featuring, registering, turning
 from labeling.loop.library import guidelines, libraries
+from labeling.loop.serving import claimable
 from labeling.models import Annotation, Annotator, GuidelineVersion, Job, Library, Round, Track
 from labeling.models.jobs import JobKind
 from labeling.models.queue import Stratum
@@ -55,9 +56,9 @@ def _offered(library: Library, annotator: Annotator) -> int:
     live = Round.objects.filter(library=library, state=Round.State.LIVE).first()
     if live is None:
         return 0
-    rows = candidates.not_had(live, Stratum.ACQUIRE, annotator).order_by().values("pk")
+    rows = claimable.not_had(live, Stratum.ACQUIRE, annotator).order_by().values("pk")
     for stratum in _OFFERED:
-        others = candidates.not_had(live, stratum, annotator)
+        others = claimable.not_had(live, stratum, annotator)
         rows = rows.union(others.order_by().values("pk"))
     return int(rows.count())
 

@@ -13,7 +13,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import path
 
-from labeling.loop import blinding
+from labeling.loop.serving import blinding
 from labeling.models import (
     Annotation,
     Annotator,

@@ -12,7 +12,8 @@ from django.urls import path
 from django.views.decorators.http import require_safe
 
 from labeling.errors import BadInput
-from labeling.loop import blinding, registering, reporting
+from labeling.loop import registering, reporting
+from labeling.loop.serving import blinding
 from labeling.models import Evaluation, Library, Membership, ModelVersion
 from labeling.permissions import MOST_ID, library_page
 from labeling.views import model_rows, recipes, report_rows

@@ -13,8 +13,9 @@ from django.urls import path
 from django.views.decorators.http import require_safe
 
 from labeling.api.serializers import TrackBody
-from labeling.loop import blinding, predicting
+from labeling.loop import predicting
 from labeling.loop.library import libraries, taxonomy
+from labeling.loop.serving import blinding
 from labeling.models import Annotation, Answer, CurrentAnswer, Judgement, Label, Library, Track
 from labeling.permissions import Role, has_role, library_page
 

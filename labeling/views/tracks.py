@@ -13,8 +13,8 @@ from django.shortcuts import render
 from django.urls import path
 from django.views.decorators.http import require_safe
 
-from labeling.loop import blinding
 from labeling.loop.library import libraries, taxonomy
+from labeling.loop.serving import blinding
 from labeling.models import Annotator, CurrentAnswer, Judgement, Label, Library, Track
 from labeling.permissions import Role, has_role, library_page
 from labeling.views.paging import link, number_in, page_of

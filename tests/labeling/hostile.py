@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from labeling.loop import annotating, presenting
+from labeling.loop import annotating
 from labeling.loop.answers import FacetAnswer
 from labeling.loop.library import libraries
+from labeling.loop.serving import serve
 from labeling.models import (
     Annotation,
     Annotator,
@@ -128,7 +129,7 @@ def _say(annotator: Annotator, track: object, label: Label) -> Annotation:
 def own_history(library: Library, user: object) -> None:
     """Let the user have answered one track and skipped another."""
     annotator = libraries.annotator_of(library, user)  # type: ignore[arg-type]
-    first, second = presenting.present(annotator, ahead=1)[:2]
+    first, second = serve.present(annotator, ahead=1)[:2]
     label = Label.objects.filter(facet__library=library).first()
     assert label is not None
     annotating.record_annotation(
@@ -140,4 +141,4 @@ def own_history(library: Library, user: object) -> None:
             note=SCRIPT,
         )
     )
-    presenting.skip(second, SCRIPT)
+    serve.skip(second, SCRIPT)

@@ -9,8 +9,9 @@ import pytest
 from django.utils import timezone
 
 from labeling.errors import QueueEmpty
-from labeling.loop import acquiring, annotating, presenting, reasons
+from labeling.loop import acquiring, annotating, reasons
 from labeling.loop.answers import FacetAnswer
+from labeling.loop.serving import serve
 from labeling.models import (
     AudioFile,
     AudioRoot,
@@ -67,9 +68,9 @@ class TestCandidates:
 
     def test_what_is_before_somebody_is_out_until_it_comes_back(self, library, ann):
         tracks = {make_track(library).pk for _ in range(3)}
-        shown = presenting.present(ann)[0]
+        shown = serve.present(ann)[0]
         assert set(acquiring.candidates(library)[0].tolist()) == tracks - {shown.track_id}
-        presenting.release(shown)
+        serve.release(shown)
         assert set(acquiring.candidates(library)[0].tolist()) == tracks
 
     def test_answers_under_an_older_guideline_come_last(self, library, labels, ann):
@@ -88,12 +89,12 @@ class TestCandidates:
         judged = make_track(library)
         first = say(ann, judged, labels[:1], offered=labels, at="2024-01-01")
         with pytest.raises(QueueEmpty):
-            presenting.present(ann)
+            serve.present(ann)
         GuidelineVersion.objects.create(
             library=library, number=1, text="new", published_at=day("2025-01-01")
         )
         new_round(library)
-        shown = presenting.present(ann)[0]
+        shown = serve.present(ann)[0]
         assert (shown.track_id, shown.strategy) == (judged.pk, "new-guideline")
         again = annotating.record_annotation(
             annotating.Submission(
@@ -107,7 +108,7 @@ class TestCandidates:
         assert again.pk != first.pk
         assert new_round(library).items.count() == 0
         with pytest.raises(QueueEmpty):
-            presenting.present(ann)
+            serve.present(ann)
 
     def test_what_was_judged_again_meanwhile_is_not_asked_of_the_same_annotator(
         self, library, labels, ann
@@ -120,7 +121,7 @@ class TestCandidates:
         new_round(library)
         say(ann, judged, labels[1:2], offered=labels, at="2025-02-01", guideline=1)
         with pytest.raises(QueueEmpty):
-            presenting.present(ann)
+            serve.present(ann)
 
     def test_library_with_audio_asks_for_ready_tracks_only(self, library):
         ready = make_track(library, state="ready")
@@ -179,8 +180,8 @@ class TestSwitch:
 
     def test_walks_go_on_where_they_were(self, library, tracks, ann):
         new_round(library)
-        assert presenting.preview(library, count=24)
-        former = presenting.live_round(library)
+        assert serve.preview(library, count=24)
+        former = serve.live_round(library)
         former.refresh_from_db()
         laid_out = set(
             former.items.filter(stratum__in=["audit", "overlap"], is_open=1).values_list(
@@ -197,8 +198,8 @@ class TestSwitch:
     def test_no_track_stands_twice_in_a_round(self, library, tracks):
         for _ in range(3):
             new_round(library)
-            presenting.preview(library, count=24)
-        live = presenting.live_round(library)
+            serve.preview(library, count=24)
+        live = serve.live_round(library)
         on_offer = list(live.items.values_list("track_id", flat=True))
         assert len(on_offer) == len(set(on_offer)) == 24
 
@@ -206,13 +207,13 @@ class TestSwitch:
         self, library, tracks, ann
     ):
         new_round(library)
-        shown = presenting.present(ann)[0]
+        shown = serve.present(ann)[0]
         round_ = new_round(library)
         shown.refresh_from_db()
         assert shown.outcome == "open"
-        assert presenting.present(ann)[0].pk == shown.pk
+        assert serve.present(ann)[0].pk == shown.pk
         assert round_.items.filter(track=shown.track_id).count() == 1
-        presenting.release(shown)
+        serve.release(shown)
         assert round_.items.get(track=shown.track_id).remaining == 1
 
     def test_presented_while_the_round_was_built_is_not_offered_twice(
@@ -220,9 +221,7 @@ class TestSwitch:
     ):
         new_round(library)
         built = acquiring.build(library)
-        shown = next(
-            one for one in presenting.present(ann, ahead=3) if one.stratum == "acquire"
-        )
+        shown = next(one for one in serve.present(ann, ahead=3) if one.stratum == "acquire")
         assert shown.track_id in asked(built)
         acquiring.switch(built)
         item = built.items.get(track=shown.track_id)
@@ -265,8 +264,8 @@ class TestSwitch:
 
     def test_old_rounds_keep_only_what_was_presented(self, library, tracks, ann):
         first = new_round(library)
-        shown = presenting.present(ann)[0]
-        presenting.skip(shown, "broken")
+        shown = serve.present(ann)[0]
+        serve.skip(shown, "broken")
         for _ in range(3):
             new_round(library)
         acquiring.forget_old_rounds(library)
@@ -287,21 +286,21 @@ class TestSkips:
     @pytest.fixture
     def _skipped(self, library, track, ann):
         new_round(library)
-        presenting.skip(presenting.present(ann)[0], "cannot hear it")
+        serve.skip(serve.present(ann)[0], "cannot hear it")
         new_round(library)
 
     @pytest.mark.usefixtures("_skipped")
     def test_next_round_asks_others_only(self, library, track, ann):
         with pytest.raises(QueueEmpty):
-            presenting.present(ann)
+            serve.present(ann)
         ben = make_annotator(library, "Ben")
-        assert presenting.present(ben)[0].track_id == track.pk
+        assert serve.present(ben)[0].track_id == track.pk
 
     @pytest.mark.usefixtures("_skipped")
     def test_other_audio_is_asked_about_anew(self, library, track, ann):
         later = timezone.now() + timedelta(minutes=1)
         AudioFile.objects.filter(pk=track.audio_id).update(probed_at=later)
-        assert presenting.present(ann)[0].track_id == track.pk
+        assert serve.present(ann)[0].track_id == track.pk
 
 
 class TestWords:
@@ -368,9 +367,9 @@ def test_merged_label_goes_by_the_name_of_what_it_became(library, labels):
 
 def test_leases_that_ran_out_make_a_track_a_candidate_again(library, ann):
     track = make_track(library)
-    shown = presenting.present(ann)[0]
+    shown = serve.present(ann)[0]
     Presentation.objects.filter(pk=shown.pk).update(
         lease_until=timezone.now() - timedelta(minutes=1)
     )
-    presenting.expire_leases(library)
+    serve.expire_leases(library)
     assert acquiring.candidates(library)[0].tolist() == [track.pk]

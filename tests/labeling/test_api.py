@@ -10,8 +10,8 @@ from django.utils import timezone
 from rest_framework.authtoken.models import Token
 from rest_framework.test import APIClient
 
-from labeling.loop import presenting
 from labeling.loop.library import taxonomy
+from labeling.loop.serving import serve
 from labeling.models import Annotation, LabelAlias, Presentation, QueueItem, Track
 from labeling.models.queue import Stratum
 from tests import factories
@@ -238,7 +238,7 @@ def test_a_blind_repeat_looks_like_an_audit_track(ana, library, labels):
 
     annotator = libraries.annotator_of(library, user)
     QueueItem.objects.create(
-        round=presenting.live_round(library),
+        round=serve.live_round(library),
         track=track,
         stratum=Stratum.REPEAT,
         strategy="own-old-track",

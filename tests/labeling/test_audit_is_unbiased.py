@@ -7,8 +7,9 @@ import math
 import numpy as np
 import pytest
 
-from labeling.loop import annotating, presenting
+from labeling.loop import annotating
 from labeling.loop.answers import FacetAnswer
+from labeling.loop.serving import serve
 from labeling.models import Annotation, Judgement, QueueItem, Track
 from labeling.models.queue import Stratum
 from ml import splits
@@ -46,7 +47,7 @@ def make_tracks(library, n, rng):
 
 def acquire_positives(library, truth):
     """Plant an acquisition that leans to positives as far as it can: it takes all of them."""
-    round_ = presenting.live_round(library)
+    round_ = serve.live_round(library)
     pool = Track.objects.filter(library=library, is_audit=False)
     chosen = sorted(pool, key=lambda track: not truth[track.pk])
     QueueItem.objects.bulk_create(
@@ -67,7 +68,7 @@ def acquire_positives(library, truth):
 
 def answer_all(annotator, label, truth, n):
     for _ in range(n):
-        shown = presenting.present(annotator)[0]
+        shown = serve.present(annotator)[0]
         values = {label.pk: Judgement.YES} if truth[shown.track_id] else {}
         annotating.record_annotation(
             annotating.Submission(

@@ -13,9 +13,10 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from labeling import append_only
-from labeling.loop import acquiring, annotating, blinding, presenting, repeating, walking
+from labeling.loop import acquiring, annotating
 from labeling.loop.answers import Vocabulary, read_answers
 from labeling.loop.library import libraries
+from labeling.loop.serving import blinding, random_order, repeats, serve
 from labeling.models import Annotation, GuidelineVersion, Presentation, QueueItem, Track
 from labeling.models.queue import Stratum
 from tests import factories
@@ -92,7 +93,7 @@ def first_look(annotator, track):
 @pytest.fixture
 def repeat(annotator, first_look, library):
     """The track before the annotator for the second time."""
-    (shown,) = presenting.present(annotator)
+    (shown,) = serve.present(annotator)
     assert (shown.stratum, shown.track_id) == (Stratum.REPEAT, first_look.track_id)
     return shown
 
@@ -112,7 +113,7 @@ def test_a_repeat_looks_like_an_audit_track(ana, library, repeat, labels):
         "lease_expires_at",
     }
     assert shown["stratum"] == Stratum.AUDIT
-    assert shown["reason"] == walking._REASONS[Stratum.AUDIT]
+    assert shown["reason"] == random_order._REASONS[Stratum.AUDIT]
     assert shown["suggestions"] == []
 
 
@@ -152,13 +153,13 @@ def test_what_one_said_before_is_nowhere(ana, library, repeat, track, role, path
 
 
 def test_not_even_between_reserving_and_showing(ana, library, annotator, first_look, track):
-    repeating.lay_out(presenting.live_round(library), annotator)
+    repeats.lay_out(serve.live_round(library), annotator)
     assert blinding.hidden_tracks(annotator) == {track.pk}
     assert api_of(ana).get(f"{URL}/tracks/{track.pk}/").json()["version"] == 0
 
 
 def test_not_after_giving_it_back_either(annotator, repeat, track):
-    presenting.release(repeat)
+    serve.release(repeat)
     assert blinding.hidden_tracks(annotator) == {track.pk}
 
 
@@ -225,11 +226,11 @@ def others(library, labels):
 
 
 def test_an_annotator_sees_nothing_that_others_said(library, ana, annotator, others):
-    round_ = presenting.live_round(library)
+    round_ = serve.live_round(library)
     item = QueueItem.objects.create(
         round=round_, track=others, rank=0, stratum="audit", strategy="test", reason="x"
     )
-    shown = presenting._open(item, annotator)
+    shown = serve._open(item, annotator)
     assert Presentation.objects.get(pk=shown.pk).suggestions == []
     for path in (
         f"/tracks/lib/{others.pk}/",
@@ -268,7 +269,7 @@ def test_own_answer_under_an_older_guideline_is_not_seen_while_it_is_asked_anew(
     acquiring.switch(acquiring.build(library))
     detail = f"/api/v1/libraries/lib/tracks/{track.pk}/"
     assert "Drone" in str(api_of(ana).get(detail).json()["answer"])
-    shown = presenting.present(annotator)[0]
+    shown = serve.present(annotator)[0]
     assert (shown.track_id, shown.stratum) == (track.pk, "acquire")
     assert "Drone" not in str(api_of(ana).get(detail).json()["answer"])
     row = judge(annotator, track, ["Rock"], presentation=shown, expected_version=0)

@@ -8,8 +8,9 @@ import pytest
 from django.utils import timezone
 
 from labeling.errors import BadInput, QueueEmpty
-from labeling.loop import annotating, consistency, presenting
+from labeling.loop import annotating, consistency
 from labeling.loop.answers import FacetAnswer
+from labeling.loop.serving import serve
 from labeling.models import Annotation, Presentation, QueueItem, Round, Track
 from labeling.models.queue import Stratum
 from tests import factories
@@ -45,17 +46,17 @@ def ben(library):
 
 def rank(library, track, **over):
     fields = {"stratum": Stratum.ACQUIRE, "strategy": "test", "reason": "", "rank": 0} | over
-    return QueueItem.objects.create(round=presenting.live_round(library), track=track, **fields)
+    return QueueItem.objects.create(round=serve.live_round(library), track=track, **fields)
 
 
 def present(annotator):
-    return presenting.present(annotator)[0]
+    return serve.present(annotator)[0]
 
 
 def expire(presentation):
     past = timezone.now() - timedelta(minutes=1)
     Presentation.objects.filter(pk=presentation.pk).update(lease_until=past)
-    presenting.expire_leases()
+    serve.expire_leases()
 
 
 def fresh(presentation):
@@ -85,7 +86,7 @@ def test_a_late_answer_is_kept_after_the_track_was_dealt_with_again(
     if then == "answered":
         answer(again, label)
     else:
-        presenting.skip(again, "noise")
+        serve.skip(again, "noise")
     recorded = answer(late, label)
     assert Annotation.objects.filter(pk=recorded.pk).exists()
     assert recorded.kind == ("revision" if then == "answered" else "judgement")
@@ -108,7 +109,7 @@ def test_a_late_answer_is_no_repeat_of_the_one_given_meanwhile(library, label, t
 def test_an_answer_to_a_skipped_track_takes_its_place_again(library, label, track, ana, ben):
     item = rank(library, track)
     shown = present(ana)
-    presenting.skip(shown, "noise")
+    serve.skip(shown, "noise")
     answer(shown, label)
     item.refresh_from_db()
     assert item.remaining == 0
@@ -122,7 +123,7 @@ def test_a_place_that_was_never_taken_again_is_not_given_back(library, label, tr
     expire(late)
     answer(present(ben), label)
     annotating.undo(answer(late, label))
-    presenting.release(fresh(late))
+    serve.release(fresh(late))
     item.refresh_from_db()
     assert item.remaining == 0
     with pytest.raises(QueueEmpty):
@@ -133,7 +134,7 @@ def test_a_skip_after_the_lease_ran_out_is_recorded_and_holds(library, track, an
     rank(library, track)
     late = present(ana)
     expire(late)
-    presenting.skip(fresh(late), "not my style")
+    serve.skip(fresh(late), "not my style")
     assert (fresh(late).outcome, fresh(late).skip_reason) == (Outcome.SKIPPED, "not my style")
     with pytest.raises(QueueEmpty):
         present(ana)
@@ -144,7 +145,7 @@ def test_what_is_answered_can_be_neither_skipped_nor_released(library, label, tr
     rank(library, track)
     shown = present(ana)
     answer(shown, label)
-    for end in (lambda one: presenting.skip(one, "x"), presenting.release):
+    for end in (lambda one: serve.skip(one, "x"), serve.release):
         with pytest.raises(BadInput, match="undo the answer first"):
             end(fresh(shown))
 
@@ -177,4 +178,4 @@ def test_a_track_whose_file_turned_out_bad_is_not_served(library, track, ana, st
 def test_once_a_library_has_audio_only_that_is_served(library, track, ana):
     rank(library, track)
     with_audio = factories.make_track(library, state=Track.State.READY)
-    assert [one.track_id for one in presenting.present(ana, ahead=3)] == [with_audio.pk]
+    assert [one.track_id for one in serve.present(ana, ahead=3)] == [with_audio.pk]

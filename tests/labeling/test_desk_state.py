@@ -7,9 +7,10 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from labeling.loop import annotating, presenting
+from labeling.loop import annotating
 from labeling.loop.answers import Vocabulary, read_answers
 from labeling.loop.library import guidelines, libraries
+from labeling.loop.serving import serve
 from labeling.models import AudioFile, AudioRoot, Job, Receipt
 from labeling.views import desk_state
 from labeling.views.desk import recent_of, said_in_words
@@ -70,7 +71,7 @@ class TestFigures:
         assert "You left off at <bdi>Mine" in client.get("/").content.decode()
 
     def test_waiting_is_what_may_be_offered_and_comes_back(self, library, ana):
-        round_ = presenting.live_round(library)
+        round_ = serve.live_round(library)
         tracks = [make_track(library) for _ in range(3)]
         for rank, track in enumerate(tracks):
             round_.items.create(

@@ -8,9 +8,10 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from labeling.loop import acquiring, annotating, presenting
+from labeling.loop import acquiring, annotating
 from labeling.loop.acquiring import Ranked
 from labeling.loop.answers import FacetAnswer
+from labeling.loop.serving import serve
 from labeling.models import Annotation, Judgement, Presentation, Track
 from labeling.models.queue import Stratum
 from ml.splits import track_random_key
@@ -66,7 +67,7 @@ def turn(library):
 
 def answer(annotator, label, truth, n):
     for _ in range(n):
-        shown = presenting.present(annotator)[0]
+        shown = serve.present(annotator)[0]
         annotating.record_annotation(
             annotating.Submission(
                 track=shown.track,
@@ -131,7 +132,7 @@ def test_the_label_rate_of_what_is_explored_is_the_true_one(library, label, trut
 
 def test_the_chance_of_both_draws_is_kept(library, truth):
     turn(library)
-    live = presenting.live_round(library)
+    live = serve.live_round(library)
     kept = live.items.order_by().values_list("stratum", "strategy", "probability").distinct()
     assert set(kept) == {
         ("explore", "random-walk", 24 / 240),
@@ -142,11 +143,9 @@ def test_the_chance_of_both_draws_is_kept(library, truth):
 
 def test_what_is_explored_stays_the_same_from_round_to_round(library, truth):
     turn(library)
-    first = set(
-        presenting.live_round(library).items.filter(stratum="explore").values_list("track")
-    )
+    first = set(serve.live_round(library).items.filter(stratum="explore").values_list("track"))
     turn(library)
-    live = presenting.live_round(library)
+    live = serve.live_round(library)
     assert set(live.items.filter(stratum="explore").values_list("track")) == first
     assert live.items.count() == 240
 
@@ -155,12 +154,12 @@ def test_nothing_is_set_aside_where_nothing_is_to_be_explored(library, truth):
     library.explore_share = 0
     library.save()
     turn(library)
-    strata = presenting.live_round(library).items.values_list("stratum", flat=True)
+    strata = serve.live_round(library).items.values_list("stratum", flat=True)
     assert Counter(strata) == {"acquire": 240}
 
 
 def test_a_large_pool_sets_aside_a_share_of_the_round(library, truth, monkeypatch):
     monkeypatch.setattr(acquiring, "MOST_ITEMS", 50)
     turn(library)
-    strata = presenting.live_round(library).items.values_list("stratum", flat=True)
+    strata = serve.live_round(library).items.values_list("stratum", flat=True)
     assert Counter(strata) == {"acquire": 45, "explore": 5}

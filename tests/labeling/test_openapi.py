@@ -23,9 +23,10 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from audiotag_site.wsgi import application
-from labeling.loop import annotating, presenting
+from labeling.loop import annotating
 from labeling.loop.answers import Vocabulary, read_answers
 from labeling.loop.library import libraries
+from labeling.loop.serving import serve
 from labeling.models import Job
 from tests import factories
 
@@ -72,7 +73,7 @@ def token():
     for _ in range(6):
         factories.make_track(library, title="Ä <b>")
     user = factories.make_user("ana", library=library, role="curator")
-    shown = presenting.present(libraries.annotator_of(library, user))[0]
+    shown = serve.present(libraries.annotator_of(library, user))[0]
     annotating.record_annotation(
         annotating.Submission(
             track=shown.track,

@@ -14,8 +14,8 @@ from django.utils import timezone
 from rest_framework.authtoken.models import Token
 from rest_framework.test import APIClient
 
-from labeling.loop import presenting
 from labeling.loop.library import taxonomy
+from labeling.loop.serving import serve
 from labeling.models import (
     Answer,
     Facet,
@@ -56,7 +56,7 @@ def labels(library):
 def ana(library, labels):
     """A client that has done one track, so that everything is warm."""
     factories.make_labels(library, "mood", ("Calm", "Dark"))
-    round_ = presenting.live_round(library)
+    round_ = serve.live_round(library)
     for rank in range(12):
         track = factories.make_track(library, state=Track.State.READY)
         QueueItem.objects.create(
@@ -70,8 +70,8 @@ def ana(library, labels):
 @pytest.fixture(autouse=True)
 def _looked_already(library, monkeypatch):
     """Let no test hit the moment at which a process looks for late leases."""
-    monkeypatch.setattr(presenting, "LOOK_EVERY_S", 3_600)
-    presenting._is_time_to_look(library)
+    monkeypatch.setattr(serve, "LOOK_EVERY_S", 3_600)
+    serve._is_time_to_look(library)
 
 
 def client_of(user):
@@ -186,7 +186,7 @@ def test_late_leases_are_looked_for_once_in_a_while(ana, library, monkeypatch):
     ben = client_of(factories.make_user("ben", library=library))
     first = post(ben, "queue/next")
     assert Presentation.objects.get(pk=shown.pk).outcome == Presentation.Outcome.OPEN
-    monkeypatch.setattr(presenting, "LOOK_EVERY_S", 0)
+    monkeypatch.setattr(serve, "LOOK_EVERY_S", 0)
     again = post(ben, "queue/next", ahead=1)
     assert again["presentation"] == first["presentation"]
     assert again["ahead"][0]["track"]["id"] == shown.track_id

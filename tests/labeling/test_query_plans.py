@@ -12,8 +12,9 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from labeling.loop import annotating, presenting, repeating, walking
+from labeling.loop import annotating
 from labeling.loop.answers import FacetAnswer
+from labeling.loop.serving import random_order, repeats, serve
 from labeling.models import QueueItem, Track
 from labeling.models.queue import Stratum
 from tests import factories
@@ -59,7 +60,7 @@ def plan_of(found, table):
 
 
 def queue(library, n=3):
-    round_ = presenting.live_round(library)
+    round_ = serve.live_round(library)
     for rank in range(n):
         QueueItem.objects.create(
             round=round_,
@@ -86,7 +87,7 @@ def record(ana, presentation, **over):
 
 def test_a_candidate_is_found_by_walking_the_open_ones(library, ana):
     queue(library)
-    plan = plan_of(plans(lambda: presenting.present(ana)), "queueitem")
+    plan = plan_of(plans(lambda: serve.present(ana)), "queueitem")
     assert plan[0].endswith("queue_item_open (round_id=? AND stratum=? AND is_open=?)")
     assert not [step for step in plan if "TEMP B-TREE" in step or "SCAN" in step]
     aside = [step for step in plan if " U0 " in step]
@@ -102,7 +103,7 @@ def test_nothing_of_a_pair_reads_a_table_from_end_to_end(library, ana):
     queue(library)
 
     def pair():
-        record(ana, presenting.present(ana)[0])
+        record(ana, serve.present(ana)[0])
 
     pair()
     steps = [step for _, plan in plans(pair) for step in plan]
@@ -112,14 +113,14 @@ def test_nothing_of_a_pair_reads_a_table_from_end_to_end(library, ana):
 
 def test_open_presentations_are_found_among_the_open_ones(library, ana):
     queue(library)
-    presenting.present(ana)
-    found = plans(lambda: list(presenting.open_presentations(ana)))
+    serve.present(ana)
+    found = plans(lambda: list(serve.open_presentations(ana)))
     assert "presentation_one_open (annotator_id=?)" in plan_of(found, "presentation")[0]
 
 
 @pytest.mark.parametrize("of_one_library", [True, False])
 def test_late_leases_are_found_by_their_time(library, ana, of_one_library):
-    found = plans(lambda: presenting.expire_leases(library if of_one_library else None))
+    found = plans(lambda: serve.expire_leases(library if of_one_library else None))
     assert plan_of(found, "presentation") == [
         "SEARCH labeling_presentation USING INDEX presentation_lease (lease_until<?)"
     ]
@@ -130,8 +131,8 @@ def test_late_leases_are_found_by_their_time(library, ana, of_one_library):
 def test_a_walk_goes_by_the_random_key(library, ana, stratum, state):
     for is_audit in (True, False):
         factories.make_track(library, is_audit=is_audit, state=state)
-    round_ = presenting.live_round(library)
-    found = plans(lambda: walking.extend(round_, stratum))
+    round_ = serve.live_round(library)
+    found = plans(lambda: random_order.extend(round_, stratum))
     walks = [plan for sql, plan in found if '"random_key" >' in sql]
     assert [len(plan) for plan in walks] == [1]  # no sorting after it
     assert walks[0][0].endswith("track_walk (library_id=? AND is_audit=? AND random_key>?)")
@@ -141,15 +142,15 @@ def test_a_walk_goes_by_the_random_key(library, ana, stratum, state):
 
 def test_whether_there_is_audio_is_one_step_into_an_index(library, ana):
     factories.make_track(library)
-    found = plans(lambda: walking.library_has_audio(library))
+    found = plans(lambda: random_order.library_has_audio(library))
     assert plan_of(found, "track")[0].endswith("track_state (library_id=? AND state=?)")
 
 
 def test_an_old_track_is_found_without_reading_what_came_later(library, ana):
     queue(library)
     old = timezone.now() - timedelta(days=60)
-    record(ana, presenting.present(ana)[0], answered_at=old)
-    found = plans(lambda: repeating.lay_out(presenting.live_round(library), ana))
+    record(ana, serve.present(ana)[0], answered_at=old)
+    found = plans(lambda: repeats.lay_out(serve.live_round(library), ana))
     plan = plan_of(found, "annotation")
     assert "annotation_time (annotator_id=? AND answered_at<?)" in plan[0]
     aside = [step.partition("(")[2] for step in plan if " U0 " in step]

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from labeling.errors import BadInput, QueueEmpty
-from labeling.loop import annotating, presenting
+from labeling.loop import annotating
 from labeling.loop.answers import FacetAnswer
 from labeling.loop.library import taxonomy
+from labeling.loop.serving import serve
 from labeling.models import (
     Annotation,
     Annotator,
@@ -49,7 +50,7 @@ def submit(presentation, label, **over):
 def test_the_whole_queue_is_labelled_once_by_eight_annotators(library, label):
     n = 120
     pool = [factories.make_track(library) for _ in range(n)]
-    round_ = presenting.live_round(library)
+    round_ = serve.live_round(library)
     overlap = 20
     for rank, track in enumerate(pool):
         needed = 2 if rank < overlap else 1
@@ -69,7 +70,7 @@ def test_the_whole_queue_is_labelled_once_by_eight_annotators(library, label):
         done = 0
         while True:
             try:
-                shown = presenting.present(Annotator.objects.get(pk=person.pk), ahead=1)
+                shown = serve.present(Annotator.objects.get(pk=person.pk), ahead=1)
             except QueueEmpty:
                 return done
             submit(shown[0], label)
@@ -88,7 +89,7 @@ def test_two_windows_of_one_annotator_get_the_same_track(library):
     ana = factories.make_annotator(library)
 
     def look(_):
-        return presenting.present(Annotator.objects.get(pk=ana.pk))[0].pk
+        return serve.present(Annotator.objects.get(pk=ana.pk))[0].pk
 
     seen = all_at_once(look, range(CLIENTS))
     assert len(set(seen)) == 1
@@ -97,7 +98,7 @@ def test_two_windows_of_one_annotator_get_the_same_track(library):
 
 def test_the_same_request_eight_times_is_one_event(library, label):
     factories.make_track(library)
-    shown = presenting.present(factories.make_annotator(library))[0]
+    shown = serve.present(factories.make_annotator(library))[0]
     recorded = all_at_once(
         lambda _: submit(shown, label, idempotency_key="once"), range(CLIENTS)
     )
@@ -112,7 +113,7 @@ def test_the_last_track_goes_to_one_of_eight(library):
 
     def try_it(person):
         try:
-            return presenting.present(person)[0].pk
+            return serve.present(person)[0].pk
         except QueueEmpty:
             return None
 
@@ -121,7 +122,7 @@ def test_the_last_track_goes_to_one_of_eight(library):
 
 def test_one_expired_lease_is_given_back_once(library, label):
     (track,) = [factories.make_track(library)]
-    round_ = presenting.live_round(library)
+    round_ = serve.live_round(library)
     QueueItem.objects.create(
         round=round_,
         track=track,
@@ -132,9 +133,9 @@ def test_one_expired_lease_is_given_back_once(library, label):
         needed=3,
         remaining=3,
     )
-    late = presenting.present(factories.make_annotator(library))[0]
+    late = serve.present(factories.make_annotator(library))[0]
     Presentation.objects.filter(pk=late.pk).update(lease_until=late.presented_at)
-    expired = all_at_once(lambda _: presenting.expire_leases(), range(CLIENTS))
+    expired = all_at_once(lambda _: serve.expire_leases(), range(CLIENTS))
     assert sum(expired) == 1
     assert QueueItem.objects.get().remaining == 3
 
@@ -142,7 +143,7 @@ def test_one_expired_lease_is_given_back_once(library, label):
 def test_two_windows_that_answer_one_question_are_one_look_and_an_edit(library, label):
     """Else the second would count as a repeat, and the annotator as one who disagrees."""
     factories.make_track(library)
-    shown = presenting.present(factories.make_annotator(library))[0]
+    shown = serve.present(factories.make_annotator(library))[0]
     windows = [Presentation.objects.get(pk=shown.pk) for _ in range(2)]
     kinds = [submit(window, label).annotation.kind for window in windows]
     assert kinds == [Annotation.Kind.JUDGEMENT, Annotation.Kind.REVISION]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from labeling.loop import annotating, presenting, walking
+from labeling.loop import annotating
 from labeling.loop.answers import FacetAnswer
+from labeling.loop.serving import random_order, serve
 from labeling.models import QueueItem, Round, Track
 from labeling.models.queue import Stratum
 from tests import factories
@@ -15,7 +16,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture(autouse=True)
 def _small_portions(monkeypatch):
-    monkeypatch.setattr(walking, "PORTION", 2)
+    monkeypatch.setattr(random_order, "PORTION", 2)
 
 
 @pytest.fixture
@@ -25,7 +26,7 @@ def library():
 
 @pytest.fixture
 def round_(library):
-    return presenting.live_round(library)
+    return serve.live_round(library)
 
 
 def pool(library, n):
@@ -61,7 +62,7 @@ def cursor(round_):
 
 def test_a_portion_is_laid_out_in_the_order_of_the_key(library, round_):
     tracks = pool(library, 3)
-    assert walking.extend(round_, Stratum.EXPLORE)
+    assert random_order.extend(round_, Stratum.EXPLORE)
     assert laid_out(round_) == [track.pk for track in tracks[:2]]
     assert cursor(round_) == 200
 
@@ -69,7 +70,7 @@ def test_a_portion_is_laid_out_in_the_order_of_the_key(library, round_):
 def test_what_the_round_ranked_keeps_its_place_and_is_walked_past(library, round_):
     tracks = pool(library, 6)
     rank(round_, tracks[:4])
-    assert walking.extend(round_, Stratum.EXPLORE)
+    assert random_order.extend(round_, Stratum.EXPLORE)
     assert laid_out(round_) == [track.pk for track in tracks[4:]]
     assert QueueItem.objects.filter(stratum=Stratum.ACQUIRE).count() == 4
 
@@ -78,8 +79,8 @@ def test_a_place_in_an_older_round_is_no_place(library, round_):
     tracks = pool(library, 2)
     rank(round_, tracks)
     Round.objects.update(state=Round.State.RETIRED)
-    newer = presenting.live_round(library)
-    assert walking.extend(newer, Stratum.EXPLORE)
+    newer = serve.live_round(library)
+    assert random_order.extend(newer, Stratum.EXPLORE)
     assert laid_out(newer) == [track.pk for track in tracks]
 
 
@@ -89,17 +90,17 @@ def test_what_was_answered_is_walked_past_once(library, round_):
     label = factories.make_labels(library)[0]
     for track in tracks:
         answer(ana, track, label)
-    assert not walking.extend(round_, Stratum.EXPLORE)
+    assert not random_order.extend(round_, Stratum.EXPLORE)
     assert laid_out(round_) == []
     assert cursor(round_) == 900
 
 
 def test_the_end_of_a_walk_is_left_when_tracks_come(library, round_):
     pool(library, 1)
-    assert walking.extend(round_, Stratum.EXPLORE)
-    assert not walking.extend(round_, Stratum.EXPLORE)
+    assert random_order.extend(round_, Stratum.EXPLORE)
+    assert not random_order.extend(round_, Stratum.EXPLORE)
     late = factories.make_track(library, random_key=1_000)
-    assert walking.extend(round_, Stratum.EXPLORE)
+    assert random_order.extend(round_, Stratum.EXPLORE)
     assert laid_out(round_)[-1] == late.pk
 
 
@@ -107,7 +108,7 @@ def test_who_loses_the_race_lays_nothing_out(library, round_):
     tracks = pool(library, 4)
     wanted = [(track, Stratum.EXPLORE, 1) for track in tracks[:2]]
     Round.objects.update(explore_cursor=200)
-    assert walking._lay_out(round_, "explore_cursor", -1, 200, wanted)
+    assert random_order._lay_out(round_, "explore_cursor", -1, 200, wanted)
     assert laid_out(round_) == []
 
 
@@ -124,13 +125,13 @@ def test_who_loses_the_race_lays_nothing_out(library, round_):
 def test_a_library_has_audio_when_any_track_has_a_file(library, state, has_audio):
     factories.make_track(library)
     factories.make_track(library, state=state)
-    assert walking.library_has_audio(library) is has_audio
+    assert random_order.library_has_audio(library) is has_audio
 
 
 def test_every_state_says_whether_there_is_a_file():
     without = {Track.State.NO_AUDIO, Track.State.MISSING}
-    assert set(walking._WITH_FILE) | without == set(Track.State)
-    assert not set(walking._WITH_FILE) & without
+    assert set(random_order._WITH_FILE) | without == set(Track.State)
+    assert not set(random_order._WITH_FILE) & without
 
 
 def test_a_track_that_comes_in_behind_the_cursor_is_served_in_the_same_round():
@@ -138,10 +139,10 @@ def test_a_track_that_comes_in_behind_the_cursor_is_served_in_the_same_round():
     for n in range(5):
         factories.make_track(library, random_key=100 + n)
     ana = factories.make_annotator(library)
-    presenting.present(ana, ahead=3)
+    serve.present(ana, ahead=3)
     late = factories.make_track(library, random_key=1)
-    walking.restart([library.pk])
+    random_order.restart([library.pk])
     ben = factories.make_annotator(library)
-    served = {shown.track_id for shown in presenting.present(ben, ahead=3)}
+    served = {shown.track_id for shown in serve.present(ben, ahead=3)}
     assert late.pk in served
     assert len(served) == 2

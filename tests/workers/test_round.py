@@ -11,7 +11,8 @@ from django.conf import settings
 from django.core.management import CommandError, call_command
 
 from labeling import jobs
-from labeling.loop import presenting, registering, turning
+from labeling.loop import registering, turning
+from labeling.loop.serving import serve
 from labeling.models import (
     Job,
     ModelVersion,
@@ -324,7 +325,7 @@ def test_queue_shows_what_would_be_served(planted):
     shown = [
         item["track"] for item in run("queue", planted.library, "--annotator", "ann")["items"]
     ]
-    served = presenting.present(ann, ahead=3)
+    served = serve.present(ann, ahead=3)
     assert [one.track_id for one in served] == shown[:4]
 
 

@@ -6,7 +6,7 @@ from argparse import ArgumentParser
 from typing import Any
 
 from labeling.errors import BadInput
-from labeling.loop import presenting
+from labeling.loop.serving import serve
 from labeling.management.base import AudiotagCommand
 from labeling.models import Annotator, Library
 from labeling.names import name_key
@@ -25,7 +25,7 @@ class Command(AudiotagCommand):
         if not 1 <= options["count"] <= 1_000:
             raise BadInput("--count must be 1 to 1000")
         annotator = _annotator(library, options["annotator"])
-        items = presenting.preview(library, annotator=annotator, count=options["count"])
+        items = serve.preview(library, annotator=annotator, count=options["count"])
         return {
             "items": [
                 {

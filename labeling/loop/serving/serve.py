@@ -19,8 +19,9 @@ from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from labeling.errors import BadInput, QueueEmpty
-from labeling.loop import candidates, repeating, walking
-from labeling.loop.closing import (
+from labeling.loop.library import libraries
+from labeling.loop.serving import claimable, random_order, repeats
+from labeling.loop.serving.leases import (
     close_late,
     close_open,
     expire_leases,
@@ -30,8 +31,7 @@ from labeling.loop.closing import (
     skip,
     undo_skip,
 )
-from labeling.loop.library import libraries
-from labeling.loop.strata import FALLBACK, MEASURING, pattern_of
+from labeling.loop.serving.strata import FALLBACK, MEASURING, pattern_of
 from labeling.models import (
     Annotator,
     Library,
@@ -169,12 +169,12 @@ def _lease_from(
     round_: Round, stratum: str, annotator: Annotator, wanted: int
 ) -> Presentation | None:
     if stratum == Stratum.REPEAT:
-        repeating.lay_out(round_, annotator)
+        repeats.lay_out(round_, annotator)
     for _ in range(TRIES):
         presentation, was_there = _claim(round_, stratum, annotator, wanted)
         if presentation is not None:
             return presentation
-        if not was_there and not walking.extend(round_, stratum):
+        if not was_there and not random_order.extend(round_, stratum):
             # At the end of the walk look once more: another client may just have laid it out.
             return _claim(round_, stratum, annotator, wanted)[0]
     return None
@@ -190,7 +190,7 @@ def _claim(
             if open_presentations(annotator).count() >= wanted:
                 return None, False  # the annotator's other window took one meanwhile
             item = (
-                candidates.claimable(round_, stratum, annotator)
+                claimable.claimable(round_, stratum, annotator)
                 .select_related("track__audio")
                 .first()
             )
@@ -215,7 +215,7 @@ def _may_be_served(item: QueueItem, library: Library) -> bool:
     track = item.track
     if item.stratum in (Stratum.ACQUIRE, Stratum.EXPLORE) and track.is_audit:
         return False
-    return track.state == Track.State.READY or not walking.library_has_audio(library)
+    return track.state == Track.State.READY or not random_order.library_has_audio(library)
 
 
 def _withdraw(item: QueueItem) -> None:
@@ -314,7 +314,7 @@ def _look(
 ) -> Sequence[QueueItem]:
     """Return the best open items of a stratum, the walk laid out as far as needed."""
     items = _open_items(round_, stratum, annotator, count)
-    while len(items) < count and walking.extend(round_, stratum):
+    while len(items) < count and random_order.extend(round_, stratum):
         items = _open_items(round_, stratum, annotator, count)
     return items
 
@@ -327,5 +327,5 @@ def _open_items(
             round=round_, stratum=stratum, is_open=1, reserved_for__isnull=True
         ).order_by("rank")
     else:
-        items = candidates.not_had(round_, stratum, annotator)
+        items = claimable.not_had(round_, stratum, annotator)
     return list(items.select_related("track")[:count])

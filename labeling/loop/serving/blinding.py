@@ -11,7 +11,7 @@ from __future__ import annotations
 from django.contrib.auth.models import User
 from django.db.models import Q
 
-from labeling.loop.candidates import ASKED_AGAIN
+from labeling.loop.serving.claimable import ASKED_AGAIN
 from labeling.models import Annotator, Library, Presentation, QueueItem, Round, Track
 from labeling.models.queue import Stratum
 

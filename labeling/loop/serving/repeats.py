@@ -9,7 +9,7 @@ from django.db.models import Exists, OuterRef, QuerySet
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from labeling.loop import walking
+from labeling.loop.serving import random_order
 from labeling.models import (
     Annotation,
     Annotator,
@@ -52,7 +52,7 @@ def lay_out(round_: Round, annotator: Annotator) -> None:
             track_id=drawn.track_id,
             stratum=Stratum.REPEAT,
             strategy="own-old-track",
-            rank=walking.next_ranks(round_, 1),
+            rank=random_order.next_ranks(round_, 1),
             reason="a track to compare with",
             reserved_for=annotator,
         )
