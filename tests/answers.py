@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from datetime import UTC, datetime
 
-from labeling.loop.projecting import project
+from labeling.loop.events.current_answers import project
 from labeling.models import (
     Annotation,
     Answer,

@@ -9,7 +9,7 @@ import numpy as np
 from django.conf import settings
 
 from labeling.loop import featuring
-from labeling.loop.projecting import project
+from labeling.loop.events.current_answers import project
 from labeling.models import (
     Annotation,
     Answer,

@@ -12,8 +12,8 @@ from rest_framework.response import Response
 from labeling.api.base import LibraryView
 from labeling.api.serializers import AnswerBody, AnswerRequest, ConflictBody, ErrorBody
 from labeling.errors import BadInput
-from labeling.loop import annotating
-from labeling.loop.answers import Vocabulary, read_answers
+from labeling.loop.events import record
+from labeling.loop.events.answers import Vocabulary, read_answers
 from labeling.loop.serving import serve
 from labeling.models import Annotation, Presentation, Track
 
@@ -37,15 +37,13 @@ class Annotations(LibraryView):
         asked.is_valid(raise_exception=True)
         vocabulary = Vocabulary.of(self.library)
         submission = self._submission(asked.validated_data, vocabulary)
-        recorded = annotating.record_annotation(submission)
+        recorded = record.record_annotation(submission)
         if recorded.is_new:
             return Response(answer_body(vocabulary, recorded.annotation), status=201)
-        state = annotating.state_after(vocabulary, recorded.annotation)
+        state = record.state_after(vocabulary, recorded.annotation)
         return Response(_body(recorded.annotation, *state))
 
-    def _submission(
-        self, said: dict[str, Any], vocabulary: Vocabulary
-    ) -> annotating.Submission:
+    def _submission(self, said: dict[str, Any], vocabulary: Vocabulary) -> record.Submission:
         annotator = self.annotator
         token = said.get("presentation")
         shown = serve.find(annotator, token) if token else None
@@ -65,7 +63,7 @@ class Annotations(LibraryView):
         }
         if said.get("idempotency_key"):
             optional["idempotency_key"] = said["idempotency_key"]
-        return annotating.Submission(
+        return record.Submission(
             track=track,
             annotator=annotator,
             answers=answers,
@@ -98,13 +96,13 @@ class Undo(LibraryView):
         annotation = Annotation.objects.filter(annotator=self.annotator, uid=uid).first()
         if annotation is None:
             raise Http404("no answer of yours has this uid")
-        retraction = annotating.undo(annotation, recorded_by_id=request.user.pk)
+        retraction = record.undo(annotation, recorded_by_id=request.user.pk)
         return Response(answer_body(Vocabulary.of(self.library), retraction))
 
 
 def answer_body(vocabulary: Vocabulary, annotation: Annotation) -> dict[str, Any]:
     """Return what holds on the track of an annotation, as far as its annotator may know."""
-    state = annotating.known_state(vocabulary, annotation.annotator, annotation.track)
+    state = record.known_state(vocabulary, annotation.annotator, annotation.track)
     return _body(annotation, *state)
 
 

@@ -23,8 +23,9 @@ from labeling.api.serializers import (
     TrackList,
 )
 from labeling.errors import BadInput
-from labeling.loop import annotating, consistency, predicting
-from labeling.loop.answers import Vocabulary, as_names, everybodys_states
+from labeling.loop import consistency, predicting
+from labeling.loop.events import record
+from labeling.loop.events.answers import Vocabulary, as_names, everybodys_states
 from labeling.loop.serving import blinding
 from labeling.models import Annotator, Facet, Job, Label, LabelAlias, Membership, Track
 from labeling.names import name_key
@@ -93,7 +94,7 @@ class TrackDetail(LibraryView):
             raise Http404(f"no track {pk} in this library")
         vocabulary, own = Vocabulary.of(self.library), self.annotator
         body: dict[str, Any] = dict(TrackBody(track).data)
-        body["answer"], body["version"] = annotating.known_state(vocabulary, own, track)
+        body["answer"], body["version"] = record.known_state(vocabulary, own, track)
         if self.sees_others:
             body["answers"] = self._answers(vocabulary, track, own)
             body["suggestions"] = predicting.suggestions_for(self.library, [pk]).get(pk, [])

@@ -19,8 +19,8 @@ from labeling.loop import rollups
 from labeling.loop.comparing import FacetAnswers, repeated_answers, shared_answers
 from labeling.loop.counting import Filters, labels_in
 from labeling.loop.drifting import drift
+from labeling.loop.events.replay import Event, live_ids
 from labeling.loop.library.taxonomy import resolutions
-from labeling.loop.replay import Event, live_ids
 from labeling.models import Annotation, Annotator, Facet, Library, PairCell
 from ml.aggregation import one_coin
 from ml.agreement import PairTable, pair_tables, self_agreement, set_figures

@@ -10,8 +10,8 @@ from typing import Any
 from django.db.models import Model
 
 from labeling.loop import figures
+from labeling.loop.events.current_answers import project
 from labeling.loop.library import taxonomy
-from labeling.loop.projecting import project
 from labeling.models import (
     Annotation,
     Annotator,

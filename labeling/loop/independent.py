@@ -16,7 +16,7 @@ from operator import or_
 
 from django.db.models import Q
 
-from labeling.loop.replay import Event, live_ids, roots
+from labeling.loop.events.replay import Event, live_ids, roots
 from labeling.models import Annotation, Answer, Judgement, LabelSetMember, Library
 from labeling.models.rollups import UNKNOWN_DAY
 

@@ -20,8 +20,8 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from labeling.api.queue import as_bodies
 from labeling.errors import BadInput, QueueEmpty, StaleVersion
-from labeling.loop import annotating
-from labeling.loop.answers import Vocabulary, read_answers
+from labeling.loop.events import record
+from labeling.loop.events.answers import Vocabulary, read_answers
 from labeling.loop.library import guidelines, libraries
 from labeling.loop.serving import serve
 from labeling.models import (
@@ -161,8 +161,8 @@ def _save(
         labels=names,
         completed_facets=sorted(complete | set(names)),
     )
-    annotating.record_annotation(
-        annotating.Submission(
+    record.record_annotation(
+        record.Submission(
             track=presentation.track,
             annotator=annotator,
             answers=answers,
@@ -196,7 +196,7 @@ def _undo(request: HttpRequest, annotator: Annotator) -> None:
     if wanted not in uids:
         raise BadInput("there is nothing to undo")
     annotation = Annotation.objects.get(uid=wanted, annotator=annotator)
-    annotating.undo(annotation, recorded_by_id=request.user.pk)
+    record.undo(annotation, recorded_by_id=request.user.pk)
     messages.info(request, "Undone: the track is back on your desk.")
 
 

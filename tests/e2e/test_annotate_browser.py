@@ -13,8 +13,8 @@ from django.contrib.sessions.models import Session
 from django.test import Client
 from playwright.sync_api import expect
 
-from labeling.loop import annotating
-from labeling.loop.answers import Vocabulary, read_answers
+from labeling.loop.events import record
+from labeling.loop.events.answers import Vocabulary, read_answers
 from labeling.loop.library import libraries
 from labeling.models import (
     Annotation,
@@ -392,8 +392,8 @@ def test_an_answer_lost_on_the_way_back_counts_once(page, errors):
 def test_answered_in_another_window_meanwhile(page, library, ana, errors):
     name = name_of(page)
     track = Track.objects.get(title=name)
-    annotating.record_annotation(
-        annotating.Submission(
+    record.record_annotation(
+        record.Submission(
             track=track,
             annotator=libraries.annotator_of(library, ana),
             answers=read_answers(Vocabulary.of(library), labels=["Ambient"]),

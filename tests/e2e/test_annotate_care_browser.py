@@ -6,8 +6,8 @@ import pytest
 from django.contrib.sessions.models import Session
 from playwright.sync_api import expect
 
-from labeling.loop import annotating
-from labeling.loop.answers import Vocabulary, read_answers
+from labeling.loop.events import record
+from labeling.loop.events.answers import Vocabulary, read_answers
 from labeling.loop.library import guidelines, libraries
 from labeling.models import Label, Presentation, Receipt, Track
 from tests.e2e.test_annotate_browser import (  # noqa: F401 - fixtures
@@ -50,8 +50,8 @@ def test_a_number_in_a_dialog_is_no_label_key(page):  # noqa: F811
 
 def test_a_conflict_is_not_decided_by_keys_for_the_next_track(page, library, ana, errors):  # noqa: F811
     name = name_of(page)
-    annotating.record_annotation(
-        annotating.Submission(
+    record.record_annotation(
+        record.Submission(
             track=Track.objects.get(title=name),
             annotator=libraries.annotator_of(library, ana),
             answers=read_answers(Vocabulary.of(library), labels=["Ambient"]),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from labeling.loop import annotating
-from labeling.loop.answers import FacetAnswer
+from labeling.loop.events import record
+from labeling.loop.events.answers import FacetAnswer
 from labeling.loop.library import libraries
 from labeling.loop.serving import serve
 from labeling.models import (
@@ -116,8 +116,8 @@ def _person(library: Library, name: str) -> Annotator:
 
 def _say(annotator: Annotator, track: object, label: Label) -> Annotation:
     answer = FacetAnswer(label.facet_id, {label.pk: 1}, True)
-    return annotating.record_annotation(
-        annotating.Submission(
+    return record.record_annotation(
+        record.Submission(
             track=track,  # type: ignore[arg-type]
             annotator=annotator,
             answers=[answer],
@@ -132,8 +132,8 @@ def own_history(library: Library, user: object) -> None:
     first, second = serve.present(annotator, ahead=1)[:2]
     label = Label.objects.filter(facet__library=library).first()
     assert label is not None
-    annotating.record_annotation(
-        annotating.Submission(
+    record.record_annotation(
+        record.Submission(
             track=first.track,
             annotator=annotator,
             answers=[FacetAnswer(label.facet_id, {label.pk: 1}, True)],

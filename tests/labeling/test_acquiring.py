@@ -9,8 +9,9 @@ import pytest
 from django.utils import timezone
 
 from labeling.errors import QueueEmpty
-from labeling.loop import acquiring, annotating, reasons
-from labeling.loop.answers import FacetAnswer
+from labeling.loop import acquiring, reasons
+from labeling.loop.events import record
+from labeling.loop.events.answers import FacetAnswer
 from labeling.loop.serving import serve
 from labeling.models import (
     AudioFile,
@@ -96,8 +97,8 @@ class TestCandidates:
         new_round(library)
         shown = serve.present(ann)[0]
         assert (shown.track_id, shown.strategy) == (judged.pk, "new-guideline")
-        again = annotating.record_annotation(
-            annotating.Submission(
+        again = record.record_annotation(
+            record.Submission(
                 track=judged,
                 annotator=ann,
                 answers=[FacetAnswer(labels[0].facet_id, {labels[1].pk: 1})],

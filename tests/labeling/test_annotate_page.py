@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from labeling.loop import annotating
-from labeling.loop.answers import Vocabulary
+from labeling.loop.events import record
+from labeling.loop.events.answers import Vocabulary
 from labeling.loop.library import libraries
 from labeling.models import (
     Annotation,
@@ -59,7 +59,7 @@ def send(client, page, **said):
 
 def held(library, user, track):
     annotator = libraries.annotator_of(library, user)
-    return annotating.stored_answer(Vocabulary.of(library), annotator, track)
+    return record.stored_answer(Vocabulary.of(library), annotator, track)
 
 
 def test_it_works(client, ana, library, tracks):

@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from labeling.loop import annotating
-from labeling.loop.answers import FacetAnswer
+from labeling.loop.events import record
+from labeling.loop.events.answers import FacetAnswer
 from labeling.loop.serving import serve
 from labeling.models import Annotation, Judgement, QueueItem, Track
 from labeling.models.queue import Stratum
@@ -70,8 +70,8 @@ def answer_all(annotator, label, truth, n):
     for _ in range(n):
         shown = serve.present(annotator)[0]
         values = {label.pk: Judgement.YES} if truth[shown.track_id] else {}
-        annotating.record_annotation(
-            annotating.Submission(
+        record.record_annotation(
+            record.Submission(
                 track=shown.track,
                 annotator=annotator,
                 answers=[FacetAnswer(label.facet_id, values)],

@@ -13,8 +13,9 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from labeling import append_only
-from labeling.loop import acquiring, annotating
-from labeling.loop.answers import Vocabulary, read_answers
+from labeling.loop import acquiring
+from labeling.loop.events import record
+from labeling.loop.events.answers import Vocabulary, read_answers
 from labeling.loop.library import libraries
 from labeling.loop.serving import blinding, random_order, repeats, serve
 from labeling.models import Annotation, GuidelineVersion, Presentation, QueueItem, Track
@@ -68,8 +69,8 @@ def page_of(user, path):
 
 
 def judge(annotator, track, names, **over):
-    return annotating.record_annotation(
-        annotating.Submission(
+    return record.record_annotation(
+        record.Submission(
             track=track,
             annotator=annotator,
             answers=read_answers(Vocabulary.of(annotator.library), labels=names),

@@ -8,8 +8,9 @@ import pytest
 from django.utils import timezone
 
 from labeling.errors import BadInput, QueueEmpty
-from labeling.loop import annotating, consistency
-from labeling.loop.answers import FacetAnswer
+from labeling.loop import consistency
+from labeling.loop.events import record
+from labeling.loop.events.answers import FacetAnswer
 from labeling.loop.serving import serve
 from labeling.models import Annotation, Presentation, QueueItem, Round, Track
 from labeling.models.queue import Stratum
@@ -64,8 +65,8 @@ def fresh(presentation):
 
 
 def answer(presentation, label, **over):
-    return annotating.record_annotation(
-        annotating.Submission(
+    return record.record_annotation(
+        record.Submission(
             track=presentation.track,
             annotator=presentation.annotator,
             answers=[FacetAnswer(label.facet_id, {label.pk: 1})],
@@ -122,7 +123,7 @@ def test_a_place_that_was_never_taken_again_is_not_given_back(library, label, tr
     late = present(ana)
     expire(late)
     answer(present(ben), label)
-    annotating.undo(answer(late, label))
+    record.undo(answer(late, label))
     serve.release(fresh(late))
     item.refresh_from_db()
     assert item.remaining == 0

@@ -7,8 +7,8 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from labeling.loop import annotating
-from labeling.loop.answers import Vocabulary, read_answers
+from labeling.loop.events import record as event_record
+from labeling.loop.events.answers import Vocabulary, read_answers
 from labeling.loop.library import guidelines, libraries
 from labeling.loop.serving import serve
 from labeling.models import AudioFile, AudioRoot, Job, Receipt
@@ -41,8 +41,8 @@ def ana(library, user):
 
 def record(library, ana, *, track=None, own=True, answered_at=None, **said):
     said = {"labels": []} | (said or {"labels": ["Rock"]})
-    return annotating.record_annotation(
-        annotating.Submission(
+    return event_record.record_annotation(
+        event_record.Submission(
             track=track or make_track(library),
             annotator=ana,
             answers=read_answers(Vocabulary.of(library), **said),
@@ -81,7 +81,7 @@ class TestFigures:
         assert desk_state.figures_of(library, ana)["ranked"] == 3
         done = [record(library, ana, track=track) for track in tracks]
         assert desk_state.figures_of(library, ana)["ranked"] == 0
-        annotating.undo(done[0])
+        event_record.undo(done[0])
         assert desk_state.figures_of(library, ana)["ranked"] == 1
 
 

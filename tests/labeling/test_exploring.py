@@ -8,9 +8,10 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from labeling.loop import acquiring, annotating
+from labeling.loop import acquiring
 from labeling.loop.acquiring import Ranked
-from labeling.loop.answers import FacetAnswer
+from labeling.loop.events import record
+from labeling.loop.events.answers import FacetAnswer
 from labeling.loop.serving import serve
 from labeling.models import Annotation, Judgement, Presentation, Track
 from labeling.models.queue import Stratum
@@ -68,8 +69,8 @@ def turn(library):
 def answer(annotator, label, truth, n):
     for _ in range(n):
         shown = serve.present(annotator)[0]
-        annotating.record_annotation(
-            annotating.Submission(
+        record.record_annotation(
+            record.Submission(
                 track=shown.track,
                 annotator=annotator,
                 answers=[

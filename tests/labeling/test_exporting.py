@@ -10,8 +10,9 @@ from django.core.management import CommandError, call_command
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from labeling.loop import annotating, exporting, propagating
-from labeling.loop.answers import FacetAnswer
+from labeling.loop import exporting
+from labeling.loop.events import alternate_mixes, record
+from labeling.loop.events.answers import FacetAnswer
 from labeling.loop.importing import ImportOptions, import_catalogue
 from labeling.loop.library import taxonomy
 from labeling.models import Annotation, Annotator, Label, Library, Track
@@ -35,8 +36,8 @@ def say(track, annotator, **answers):
             Label.objects.get(facet=row, name=name).pk: value for name, value in values.items()
         }
         said.append(FacetAnswer(row.pk, ids))
-    return annotating.record_annotation(
-        annotating.Submission(track=track, annotator=annotator, answers=said)
+    return record.record_annotation(
+        record.Submission(track=track, annotator=annotator, answers=said)
     ).annotation
 
 
@@ -85,7 +86,7 @@ def test_history_has_what_no_longer_holds(library, tmp_path):
     make_labels(library)
     track, ann = make_track(library), make_annotator(library)
     say(track, ann, genre={"Drone": 1})
-    annotating.undo(say(track, ann, genre={"Rock": 1}))
+    record.undo(say(track, ann, genre={"Rock": 1}))
     assert [row["label"] for row in export(library, tmp_path, "long")] == ["Drone"]
     rows = export(library, tmp_path, "long", has_history=True)
     assert [row["label"] for row in rows] == ["Drone", "Rock", ""]
@@ -117,7 +118,7 @@ def test_wide_of_several_people_moments_and_edits_comes_back_as_nothing_new(libr
     say(tracks[1], ann, genre={"Rock": 0})
     say(tracks[2], ann, genre={"Rock": 1}, mood={"Dark": 1})
     say(tracks[2], ann, mood={"Calm": 1})
-    propagating.propagate(Annotation.objects.filter(track=tracks[2])[0], [tracks[3]])
+    alternate_mixes.propagate(Annotation.objects.filter(track=tracks[2])[0], [tracks[3]])
     before = Annotation.objects.count()
     report = reimport(library, tmp_path)
     assert (report["tracks_unchanged"], report["annotations_created"]) == (4, 0)
@@ -245,8 +246,8 @@ def test_nasty_names_make_the_round_trip(db, labels, annotator, title):
         track = make_track(library, "-=1.mp3", title=title.strip())
         facet = library.facets.get(name="genre")
         ids = {taxonomy.get_or_create_label(facet, name)[0].pk: 1 for name in labels}
-        annotating.record_annotation(
-            annotating.Submission(
+        record.record_annotation(
+            record.Submission(
                 track=track,
                 annotator=make_annotator(library, " ".join(annotator.split())),
                 answers=[FacetAnswer(facet.pk, ids)],

@@ -11,8 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from labeling.catalogue_csv.columns import facet_named
-from labeling.loop import annotating, exporting
-from labeling.loop.answers import FacetAnswer
+from labeling.loop import exporting
+from labeling.loop.events import record
+from labeling.loop.events.answers import FacetAnswer
 from labeling.loop.importing import ImportOptions, import_catalogue
 from labeling.loop.library import taxonomy
 from labeling.models import Annotation, Facet, Label, Library, Track
@@ -119,9 +120,7 @@ def test_facets_of_ones_own_come_back_as_what_they_are(tmp_path, names):
                 for n in range(number + 1)
             ]
             answers.append(FacetAnswer(facet.pk, dict.fromkeys(made, 1)))
-        annotating.record_annotation(
-            annotating.Submission(track=track, annotator=ann, answers=answers)
-        )
+        record.record_annotation(record.Submission(track=track, annotator=ann, answers=answers))
     out = export(tmp_path)
     assert changes(import_catalogue("lib", out, ImportOptions())) == (0, 0, 0, 0)
     assert {tuple(extra) for extra in Track.objects.values_list("extra", flat=True)} == {

@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
 
-from labeling.loop import annotating, projecting, propagating
-from labeling.loop.answers import FacetAnswer, current_states
+from labeling.loop.events import alternate_mixes, current_answers, record
+from labeling.loop.events.answers import FacetAnswer, current_states
 from labeling.loop.library import taxonomy
 from labeling.models import Annotation, CurrentAnswer, Facet, Label
 from tests import factories
@@ -125,9 +125,9 @@ class Histories(TestCase):
         before = sorted(
             CurrentAnswer.objects.values_list("annotator", "track", "facet", "answer")
         )
-        assert projecting.rebuild(world.library) == 0
+        assert current_answers.rebuild(world.library) == 0
         CurrentAnswer.objects.all().delete()
-        projecting.rebuild(world.library)
+        current_answers.rebuild(world.library)
         after = sorted(
             CurrentAnswer.objects.values_list("annotator", "track", "facet", "answer")
         )
@@ -180,10 +180,8 @@ class World:
         person, track = self.people[one["who"]], self.tracks[one["track"]]
         answers = self._answers(one)
         at = START + timedelta(minutes=one["minutes"])
-        row = annotating.record_annotation(
-            annotating.Submission(
-                track=track, annotator=person, answers=answers, answered_at=at
-            )
+        row = record.record_annotation(
+            record.Submission(track=track, annotator=person, answers=answers, answered_at=at)
         ).annotation
         of = self.rows.index(row.revises) if row.revises else None
         self._note(one, row, of)
@@ -200,8 +198,8 @@ class World:
             idempotency_key=f"k{len(self.rows)}",
             request_hash="",
         )
-        annotating.write_answers(row, self._answers(one))
-        projecting.project(person.pk, [track.pk])
+        record.write_answers(row, self._answers(one))
+        current_answers.project(person.pk, [track.pk])
         self._note(one, row, of)
 
     def _answers(self, one):
@@ -237,7 +235,7 @@ class World:
             return
         n = candidates[one["which"] % len(candidates)]
         known = {row.pk for row in self.rows}
-        row = annotating.undo(self.rows[n])
+        row = record.undo(self.rows[n])
         if row.pk in known:
             return
         event = self.book.events[n]
@@ -255,7 +253,7 @@ class World:
         if not sources:
             return
         n = sources[one["which"] % len(sources)]
-        for row in propagating.propagate(self.rows[n], [self.tracks[one["track"]]]):
+        for row in alternate_mixes.propagate(self.rows[n], [self.tracks[one["track"]]]):
             event = self.book.events[n]
             self._note(
                 {"who": event["who"], "track": one["track"], "answers": event["answers"]},

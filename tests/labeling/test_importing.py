@@ -8,8 +8,9 @@ from django.db import connection
 
 from labeling.bulk_rows import insert_rows, rarer_checkpoints
 from labeling.errors import BadInput
-from labeling.loop import annotating, importing, projecting
-from labeling.loop.answers import FacetAnswer
+from labeling.loop import importing
+from labeling.loop.events import current_answers, record
+from labeling.loop.events.answers import FacetAnswer
 from labeling.loop.importing import ImportOptions
 from labeling.loop.library import taxonomy
 from labeling.models import (
@@ -53,7 +54,7 @@ def holds(key, annotator="legacy", facet="genre"):
     row = CurrentAnswer.objects.get(
         track__key=key, annotator__name=annotator, facet__name=facet
     )
-    assert projecting.rebuild(Library.objects.get(slug="lib")) == 0
+    assert current_answers.rebuild(Library.objects.get(slug="lib")) == 0
     return set(row.answer.judgements.filter(value=1).values_list("label__name", flat=True))
 
 
@@ -138,15 +139,15 @@ def _retire(library):
 
 
 def _retract(library):
-    annotating.undo(Annotation.objects.get(annotator__name="legacy"))
+    record.undo(Annotation.objects.get(annotator__name="legacy"))
 
 
 def _edit(library):
     """The annotator changes the imported answer on the page."""
     track = Track.objects.get(key="2.mp3")
     rock = Label.objects.get(name="Rock")
-    annotating.record_annotation(
-        annotating.Submission(
+    record.record_annotation(
+        record.Submission(
             track=track,
             annotator=Annotator.objects.get(name="ann"),
             answers=[FacetAnswer(rock.facet_id, {rock.pk: 1})],

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from labeling.loop import annotating, projecting
-from labeling.loop.answers import FacetAnswer
+from labeling.loop.events import current_answers, record
+from labeling.loop.events.answers import FacetAnswer
 from labeling.loop.importing import ImportOptions, import_catalogue
 from labeling.loop.library import taxonomy
 from labeling.loop.selecting import read_answers
@@ -36,8 +36,8 @@ def load(library, tmp_path):
 def edit(library, label):
     """Change the answer on the page."""
     made, _ = taxonomy.get_or_create_label(library.facets.get(name="genre"), label)
-    return annotating.record_annotation(
-        annotating.Submission(
+    return record.record_annotation(
+        record.Submission(
             track=Track.objects.get(),
             annotator=Annotator.objects.get(),
             answers=[FacetAnswer(made.facet_id, {made.pk: 1})],
@@ -46,7 +46,7 @@ def edit(library, label):
 
 
 def holds(library):
-    assert projecting.rebuild(library) == 0
+    assert current_answers.rebuild(library) == 0
     row = CurrentAnswer.objects.filter(answer__isnull=False).first()
     return row and row.answer.judgements.get().label.name
 
@@ -56,7 +56,7 @@ def test_a_correction_outlives_the_edit_that_came_before_it(library, load):
     edited = edit(library, "B")
     load("C")
     assert holds(library) == "C"
-    annotating.undo(edited)
+    record.undo(edited)
     assert holds(library) == "C"
     assert load("C")["annotations_created"] == 0
 
@@ -73,7 +73,7 @@ def test_what_fell_with_an_edit_may_be_said_again(library, load):
     load("A")
     taken_back = Annotation.objects.get()
     load("C")
-    annotating.undo(taken_back)
+    record.undo(taken_back)
     assert holds(library) is None
     assert load("C")["annotations_created"] == 1
     assert holds(library) == "C"
@@ -83,7 +83,7 @@ def test_what_fell_with_an_edit_may_be_said_again(library, load):
 def test_what_the_annotator_took_back_does_not_return_with_the_same_file(library, load):
     load("A")
     load("C")
-    annotating.undo(Annotation.objects.order_by("-id")[0])
+    record.undo(Annotation.objects.order_by("-id")[0])
     assert holds(library) == "A"
     assert load("C")["annotations_created"] == 0
     assert load("D")["annotations_created"] == 1

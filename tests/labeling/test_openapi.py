@@ -23,8 +23,8 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from audiotag_site.wsgi import application
-from labeling.loop import annotating
-from labeling.loop.answers import Vocabulary, read_answers
+from labeling.loop.events import record
+from labeling.loop.events.answers import Vocabulary, read_answers
 from labeling.loop.library import libraries
 from labeling.loop.serving import serve
 from labeling.models import Job
@@ -74,8 +74,8 @@ def token():
         factories.make_track(library, title="Ä <b>")
     user = factories.make_user("ana", library=library, role="curator")
     shown = serve.present(libraries.annotator_of(library, user))[0]
-    annotating.record_annotation(
-        annotating.Submission(
+    record.record_annotation(
+        record.Submission(
             track=shown.track,
             annotator=shown.annotator,
             answers=read_answers(Vocabulary.of(library), labels=["Drone"]),

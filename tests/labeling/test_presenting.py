@@ -7,8 +7,8 @@ import pytest
 from django.utils import timezone
 
 from labeling.errors import QueueEmpty
-from labeling.loop import annotating
-from labeling.loop.answers import FacetAnswer
+from labeling.loop.events import record
+from labeling.loop.events.answers import FacetAnswer
 from labeling.loop.serving import serve
 from labeling.models import (
     Annotation,
@@ -53,8 +53,8 @@ def rank(library, tracks, **over):
 def answer(presentation, labels, *, key=""):
     facet = labels[0].facet
     over = {"idempotency_key": key} if key else {}
-    return annotating.record_annotation(
-        annotating.Submission(
+    return record.record_annotation(
+        record.Submission(
             track=presentation.track,
             annotator=presentation.annotator,
             answers=[FacetAnswer(facet.pk, {labels[0].pk: 1})],
@@ -198,7 +198,7 @@ def test_undo_puts_the_track_before_its_annotator_again(library, labels):
     first = serve.present(ana)[0]
     recorded = answer(first, labels)
     second = serve.present(ana)[0]
-    annotating.undo(recorded.annotation)
+    record.undo(recorded.annotation)
     assert [p.pk for p in serve.present(ana, ahead=1)] == [first.pk, second.pk]
 
 
@@ -251,8 +251,8 @@ def old_judgement(annotator, track, *, days):
 def with_old_tracks(library, ana, labels, *, days):
     for track in tracks(library, 4):
         row = old_judgement(ana, track, days=days)
-        annotating.write_answers(row, [FacetAnswer(labels[0].facet_id, {labels[0].pk: 1})])
-        annotating.project(ana.pk, [track.pk])
+        record.write_answers(row, [FacetAnswer(labels[0].facet_id, {labels[0].pk: 1})])
+        record.project(ana.pk, [track.pk])
     library.serve_audit_share = library.overlap_share = library.explore_share = 0
     library.repeat_share = 1
     library.save()

@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 
 from labeling.errors import BadInput
-from labeling.loop import annotating
-from labeling.loop.answers import FacetAnswer, current_states
-from labeling.loop.propagating import propagate
+from labeling.loop.events import record
+from labeling.loop.events.alternate_mixes import propagate
+from labeling.loop.events.answers import FacetAnswer, current_states
 from labeling.models import Label
 from tests import factories
 
@@ -24,8 +24,8 @@ def label(library):
 
 @pytest.fixture
 def judged(library, label):
-    return annotating.record_annotation(
-        annotating.Submission(
+    return record.record_annotation(
+        record.Submission(
             track=factories.make_track(library),
             annotator=factories.make_annotator(library),
             answers=[FacetAnswer(label.facet_id, {label.pk: 1})],
@@ -53,7 +53,7 @@ def test_carrying_twice_is_once_and_after_an_undo_it_works_again(library, judged
     mix = factories.make_track(library)
     (copy,) = propagate(judged, [mix])
     assert propagate(judged, [mix]) == []
-    annotating.undo(copy)
+    record.undo(copy)
     assert state(judged, mix) is None
     assert len(propagate(judged, [mix])) == 1
     assert state(judged, mix) is not None

@@ -12,8 +12,8 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from labeling.loop import annotating
-from labeling.loop.answers import FacetAnswer
+from labeling.loop.events import record as event_record
+from labeling.loop.events.answers import FacetAnswer
 from labeling.loop.serving import random_order, repeats, serve
 from labeling.models import QueueItem, Track
 from labeling.models.queue import Stratum
@@ -74,8 +74,8 @@ def queue(library, n=3):
 
 def record(ana, presentation, **over):
     label = ana.library.facets.get(name="genre").labels.first()
-    return annotating.record_annotation(
-        annotating.Submission(
+    return event_record.record_annotation(
+        event_record.Submission(
             track=presentation.track,
             annotator=ana,
             answers=[FacetAnswer(label.facet_id, {label.pk: 1})],

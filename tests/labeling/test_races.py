@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from labeling.errors import BadInput, QueueEmpty
-from labeling.loop import annotating
-from labeling.loop.answers import FacetAnswer
+from labeling.loop.events import record
+from labeling.loop.events.answers import FacetAnswer
 from labeling.loop.library import taxonomy
 from labeling.loop.serving import serve
 from labeling.models import (
@@ -36,8 +36,8 @@ def label(library):
 
 
 def submit(presentation, label, **over):
-    return annotating.record_annotation(
-        annotating.Submission(
+    return record.record_annotation(
+        record.Submission(
             track=presentation.track,
             annotator=presentation.annotator,
             answers=[FacetAnswer(label.facet_id, {label.pk: 1})],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from labeling.loop.replay import Event, holding, live_ids
+from labeling.loop.events.replay import Event, holding, live_ids
 
 GENRE, MOOD = 1, 2
 

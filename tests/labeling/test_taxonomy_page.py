@@ -5,8 +5,8 @@ import re
 import pytest
 from django.urls import reverse
 
+from labeling.loop.events.current_answers import project
 from labeling.loop.library import taxonomy_preview
-from labeling.loop.projecting import project
 from labeling.models import Facet, Judgement, Label, TaxonomyChange
 from tests.factories import make_annotator, make_labels, make_library, make_track, make_user
 from tests.labeling.histories import offer, say

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from labeling.loop import annotating
-from labeling.loop.answers import Vocabulary, read_answers
+from labeling.loop.events import record
+from labeling.loop.events.answers import Vocabulary, read_answers
 from labeling.loop.library import libraries
 from labeling.models import AudioFile, AudioRoot, Label, Track
 from labeling.views import paging
@@ -34,8 +34,8 @@ def clara(library):
 
 
 def answer(library, user, track, **said):
-    return annotating.record_annotation(
-        annotating.Submission(
+    return record.record_annotation(
+        record.Submission(
             track=track,
             annotator=libraries.annotator_of(library, user),
             answers=read_answers(Vocabulary.of(library), **{"labels": [], **said}),
@@ -218,7 +218,7 @@ def test_annotators_see_their_own_answers_only(client, ana, clara, library, trac
 
 
 def test_the_history_tells_what_was_undone(client, ana, library, track):
-    annotating.undo(answer(library, ana, track, labels=["Rock"]))
+    record.undo(answer(library, ana, track, labels=["Rock"]))
     page = detail(client, track)
     assert page.context["holding"] == []
     kinds = [(past.annotation.kind, past.is_undone) for past in page.context["history"]]

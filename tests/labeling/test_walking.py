@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from labeling.loop import annotating
-from labeling.loop.answers import FacetAnswer
+from labeling.loop.events import record
+from labeling.loop.events.answers import FacetAnswer
 from labeling.loop.serving import random_order, serve
 from labeling.models import QueueItem, Round, Track
 from labeling.models.queue import Stratum
@@ -47,8 +47,8 @@ def rank(round_, tracks):
 
 
 def answer(annotator, track, label):
-    annotating.record_annotation(
-        annotating.Submission(
+    record.record_annotation(
+        record.Submission(
             track=track,
             annotator=annotator,
             answers=[FacetAnswer(label.facet_id, {label.pk: 1})],

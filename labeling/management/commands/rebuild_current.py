@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from labeling.loop import projecting
+from labeling.loop.events import current_answers
 from labeling.management.base import AudiotagCommand
 
 
@@ -13,4 +13,4 @@ class Command(AudiotagCommand):
 
     def answer(self, **options: Any) -> dict[str, Any]:
         library = self.library(options["library"])
-        return {"library": library.slug, "changed": projecting.rebuild(library)}
+        return {"library": library.slug, "changed": current_answers.rebuild(library)}

@@ -18,7 +18,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from labeling.errors import BadInput, StaleVersion
-from labeling.loop.answers import (
+from labeling.loop.events.answers import (
     FacetAnswer,
     Vocabulary,
     as_names,
@@ -26,9 +26,9 @@ from labeling.loop.answers import (
     current_states,
     states_of,
 )
+from labeling.loop.events.current_answers import answers_after, project
+from labeling.loop.events.replay import Event, live_ids, roots
 from labeling.loop.library import libraries, taxonomy
-from labeling.loop.projecting import answers_after, project
-from labeling.loop.replay import Event, live_ids, roots
 from labeling.loop.serving import blinding, serve
 from labeling.models import (
     Annotation,

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from django.db.models import Q
 
-from labeling.loop.replay import Event, holding
+from labeling.loop.events.replay import Event, holding
 from labeling.models import Annotation, Annotator, Answer, CurrentAnswer, Library
 from labeling.writing import short_write
 

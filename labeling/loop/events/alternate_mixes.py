@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from labeling.errors import BadInput
-from labeling.loop.annotating import mark_dirty, write_answers
-from labeling.loop.answers import FacetAnswer
-from labeling.loop.projecting import project
+from labeling.loop.events.answers import FacetAnswer
+from labeling.loop.events.current_answers import project
+from labeling.loop.events.record import mark_dirty, write_answers
 from labeling.loop.serving import leases
 from labeling.models import Annotation, Track
 from labeling.writing import short_write
