@@ -22,7 +22,6 @@ from labeling.loop import (
     acquiring,
     featuring,
     figures,
-    importing,
     predicting,
     registering,
     reporting,
@@ -30,6 +29,7 @@ from labeling.loop import (
     sweeping,
     turning,
 )
+from labeling.loop.importing import catalogue
 from labeling.loop.selection import Selection
 from labeling.models import FeatureSet, Library, TrainingRun
 from labeling.models.jobs import JobKind
@@ -53,7 +53,7 @@ logger = logging.getLogger(__name__)
 @job_task(JobKind.IMPORT)
 def import_catalogue(run: Run) -> dict[str, Any]:
     """Read an uploaded catalogue: tracks, labels, legacy answers."""
-    return importing.run_batch(run.arguments["batch"], run.progress, run.should_stop)
+    return catalogue.run_batch(run.arguments["batch"], run.progress, run.should_stop)
 
 
 # --- probe: length, loudness, waveform ------------------------------------------------------

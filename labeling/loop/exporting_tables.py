@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from django.db.models import Count, Q
 
-from labeling.catalogue_csv.columns import COLUMN_LIMIT, FIELDS, facet_column, facet_named
+from labeling.loop.importing.csv.columns import COLUMN_LIMIT, FIELDS, facet_column, facet_named
 from labeling.loop.library import taxonomy
 from labeling.models import (
     Annotation,

@@ -28,7 +28,8 @@ from django.db import transaction
 from django.db.models import ForeignObjectRel, Q, QuerySet
 from django.utils import timezone
 
-from labeling.loop import importing, registering, reporting, turning
+from labeling.loop import registering, reporting, turning
+from labeling.loop.importing import catalogue
 from labeling.models import (
     Evaluation,
     ImportBatch,
@@ -334,7 +335,7 @@ def _prune_uploads(library: Library, found: Pruned, *, is_dry_run: bool) -> None
     ended = Q(job__state__in=ENDED, job__finished_at__lt=before)
     never_begun = Q(job__isnull=True, created_at__lt=before)
     for batch in ImportBatch.objects.filter(ended | never_begun, library=library):
-        _prune_upload(importing.stored_path(batch), found, is_dry_run=is_dry_run)
+        _prune_upload(catalogue.stored_path(batch), found, is_dry_run=is_dry_run)
 
 
 def _prune_stray_uploads(found: Pruned, *, is_dry_run: bool) -> None:

@@ -19,7 +19,7 @@ from django.db.models import BooleanField, ExpressionWrapper, Q, QuerySet
 from labeling.loop.criteria import Present, present
 from labeling.loop.events.replay import Event, live_ids, roots
 from labeling.loop.held import Column, Held, Side, present_side
-from labeling.loop.importing_answers import SOURCE
+from labeling.loop.importing.answers import SOURCE
 from labeling.loop.library.taxonomy import resolutions
 from labeling.loop.selection import Selection, period
 from labeling.models import (

@@ -22,16 +22,16 @@ from django.urls import path
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from labeling import jobs
-from labeling.catalogue_csv.cells import guarded
-from labeling.catalogue_csv.columns import (
+from labeling.errors import BadInput
+from labeling.loop.importing import audio, catalogue
+from labeling.loop.importing.csv.cells import guarded
+from labeling.loop.importing.csv.columns import (
     ANSWER_FIELDS,
     FIELDS,
     Columns,
     ReadingOptions,
     plan,
 )
-from labeling.errors import BadInput
-from labeling.loop import importing, importing_audio
 from labeling.models import ImportBatch, ImportMapping, Job, Library, Membership
 from labeling.models.jobs import JobKind
 from labeling.permissions import library_page
@@ -132,11 +132,11 @@ def _chosen_options(request: HttpRequest, batch: ImportBatch) -> dict[str, Any]:
 def _mapping_page(
     request: HttpRequest, batch: ImportBatch, options: dict[str, Any], problem: str = ""
 ) -> HttpResponse:
-    if not importing.stored_path(batch).is_file():
+    if not catalogue.stored_path(batch).is_file():
         messages.info(request, "This file is no longer kept: upload it again.")
         return redirect("imports", batch.library.slug)
     try:
-        seen = importing.preview(importing.stored_path(batch))
+        seen = catalogue.preview(catalogue.stored_path(batch))
     except BadInput as error:
         seen, problem = (
             {"columns": [], "rows": [], "encoding": "", "delimiter": ","},
@@ -151,9 +151,9 @@ def _mapping_page(
         "roles": _roles(batch.library),
         "options": options,
         "problem": problem,
-        "roots": sorted(importing_audio.known_roots(batch.library).items()),
+        "roots": sorted(audio.known_roots(batch.library).items()),
         "mappings": ImportMapping.objects.filter(library=batch.library),
-        "default_annotator": importing.DEFAULT_ANNOTATOR,
+        "default_annotator": catalogue.DEFAULT_ANNOTATOR,
     }
     status = 400 if request.method == "POST" else 200
     return render(request, "labeling/imports_mapping.html", context, status=status)
@@ -226,23 +226,23 @@ def _as_roles(
 def start_import(request: HttpRequest, library: Library, batch_id: int) -> HttpResponse:
     """Save what the columns mean and ask for the import, or for a trial of it."""
     batch = _batch(library, batch_id)
-    path_ = importing.stored_path(batch)
+    path_ = catalogue.stored_path(batch)
     if batch.job is not None and batch.job.state in Job.OPEN:
         messages.info(request, "This import is under way already.")
         return redirect("import_batch", library.slug, batch.pk)
     options: dict[str, Any] = dict(batch.options)
     try:
         if "confirm" not in request.POST:
-            names = importing.preview(path_)["columns"] if path_.is_file() else []
+            names = catalogue.preview(path_)["columns"] if path_.is_file() else []
             options = _read_options(request, library, names)
         elif options.get("audio_folder") not in (
             None,
             "",
-            *importing_audio.known_roots(library).values(),
+            *audio.known_roots(library).values(),
         ):
             raise BadInput("this audio folder is not on the list")
         facets = {facet.name_key for facet in library.facets.all()}
-        importing.read_columns(path_, ReadingOptions.of(options), facets)
+        catalogue.read_columns(path_, ReadingOptions.of(options), facets)
     except BadInput as error:
         return _mapping_page(request, batch, options, str(error))
     _save_mapping(request, library, options)
@@ -296,7 +296,7 @@ def _folder(library: Library, name: str) -> str:
     """Return the path of a folder on the list; nothing else can be asked for from here."""
     if not name:
         return ""
-    roots = importing_audio.known_roots(library)
+    roots = audio.known_roots(library)
     if name not in roots:
         raise BadInput("this audio folder is not on the list")
     return roots[name]
@@ -338,7 +338,7 @@ def _progress(batch: ImportBatch) -> dict[str, Any]:
         "n_new_labels": report.get("labels_created", 0),
         "merged": report.get("merged", [])[:_ERRORS_SHOWN],
         "n_merged": len(report.get("merged", [])),
-        "can_start": not is_open and importing.stored_path(batch).is_file(),
+        "can_start": not is_open and catalogue.stored_path(batch).is_file(),
     }
 
 

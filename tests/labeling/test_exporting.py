@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from labeling.loop import exporting
 from labeling.loop.events import alternate_mixes, record
 from labeling.loop.events.answers import FacetAnswer
-from labeling.loop.importing import ImportOptions, import_catalogue
+from labeling.loop.importing.catalogue import ImportOptions, import_catalogue
 from labeling.loop.library import taxonomy
 from labeling.models import Annotation, Annotator, Label, Library, Track
 from labeling.names import name_key

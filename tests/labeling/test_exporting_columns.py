@@ -10,11 +10,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from labeling.catalogue_csv.columns import facet_named
 from labeling.loop import exporting
 from labeling.loop.events import record
 from labeling.loop.events.answers import FacetAnswer
-from labeling.loop.importing import ImportOptions, import_catalogue
+from labeling.loop.importing.catalogue import ImportOptions, import_catalogue
+from labeling.loop.importing.csv.columns import facet_named
 from labeling.loop.library import taxonomy
 from labeling.models import Annotation, Facet, Label, Library, Track
 from labeling.names import name_key

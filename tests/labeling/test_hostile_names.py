@@ -12,8 +12,8 @@ from django.test import Client
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labeling.loop import importing
-from labeling.loop.importing import ImportOptions
+from labeling.loop.importing import catalogue
+from labeling.loop.importing.catalogue import ImportOptions
 from labeling.models import ImportBatch, Label, Track
 from labeling.views.audio import disposition_of
 from tests import factories
@@ -132,7 +132,7 @@ def test_cells_of_a_catalogue_come_in_as_text(tmp_path, client, library):
         rows.append(f"n{number}.mp3,{cell},{cell},{cell},{cell}")
     path = tmp_path / "c.csv"
     path.write_bytes("\n".join(rows).encode("utf-8", "replace"))
-    report = importing.import_catalogue(library.slug, path, ImportOptions(annotator=SCRIPT))
+    report = catalogue.import_catalogue(library.slug, path, ImportOptions(annotator=SCRIPT))
     assert report["rows_rejected"] + report["tracks_created"] == len(NAMES)
     for page in ("/tracks/lib/", "/taxonomy/lib/", "/annotate/lib/", "/consistency/lib/"):
         check(client.get(page))

@@ -7,9 +7,9 @@ import pytest
 from django.core.management import call_command
 
 from labeling.errors import BadInput
-from labeling.loop import importing
-from labeling.loop.importing import ImportOptions
-from labeling.loop.importing_audio import AudioFolder
+from labeling.loop.importing import catalogue
+from labeling.loop.importing.audio import AudioFolder
+from labeling.loop.importing.catalogue import ImportOptions
 from labeling.models import AudioFile, AudioRoot, Job, Track
 
 pytestmark = pytest.mark.django_db
@@ -29,7 +29,7 @@ def load(tmp_path):
     def run(keys, folder="", slug="lib", **options):
         path = tmp_path / f"{slug}.csv"
         path.write_text("filename\n" + "".join(f"{key}\n" for key in keys), encoding="utf-8")
-        return importing.import_catalogue(
+        return catalogue.import_catalogue(
             slug, path, ImportOptions(audio_folder=str(folder), **options)
         )
 

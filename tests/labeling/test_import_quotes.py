@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from labeling.catalogue_csv import lines
-from labeling.catalogue_csv.lines import Unreadable, dialect_of, records
+from labeling.loop.importing.csv import lines
+from labeling.loop.importing.csv.lines import Unreadable, dialect_of, records
 
 
 def read(tmp_path, text):

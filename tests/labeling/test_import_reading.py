@@ -5,13 +5,13 @@ import csv
 import pytest
 from django.core.management import CommandError, call_command
 
-from labeling.catalogue_csv import lines
-from labeling.catalogue_csv.cells import guarded, plain
-from labeling.catalogue_csv.columns import ReadingOptions, pairs, plan
-from labeling.catalogue_csv.rows import names_in
 from labeling.errors import BadInput
-from labeling.loop import importing
-from labeling.loop.importing import ImportOptions
+from labeling.loop.importing import catalogue
+from labeling.loop.importing.catalogue import ImportOptions
+from labeling.loop.importing.csv import lines
+from labeling.loop.importing.csv.cells import guarded, plain
+from labeling.loop.importing.csv.columns import ReadingOptions, pairs, plan
+from labeling.loop.importing.csv.rows import names_in
 from labeling.models import Label, Library, Track
 
 FACETS = {"genre", "mood", "instrumentation", "category"}
@@ -136,7 +136,7 @@ def test_names_with_commas_stay_whole_and_only_what_is_split_is_split(tmp_path):
     path = tmp_path / "c.csv"
     path.write_text('filename,genre,feel\n1.mp3,"Hip Hop, Rap","calm, , dark"\n')
     reading = ReadingOptions(facets={"feel": "mood"}, separators={"feel": ","})
-    importing.import_catalogue("lib", path, ImportOptions(reading=reading))
+    catalogue.import_catalogue("lib", path, ImportOptions(reading=reading))
     names = set(Label.objects.values_list("facet__name", "name"))
     assert names == {("genre", "Hip Hop, Rap"), ("mood", "calm"), ("mood", "dark")}
 
@@ -159,12 +159,12 @@ def test_untidy_catalogue_merges_its_spellings(shared_data):
         separators={"feel": ", ", "instruments": ", "},
     )
     path = shared_data / "production_catalogue_sample.csv"
-    report = importing.import_catalogue("lib", path, ImportOptions(reading=reading))
+    report = catalogue.import_catalogue("lib", path, ImportOptions(reading=reading))
     assert (report["tracks_created"], report["rows_rejected"]) == (250, 0)
     spelled = {(one["label"], one["spelling"]) for one in report["merged"]}
     assert ("Percussion", "percussion") in spelled or ("percussion", "Percussion") in spelled
     assert all(label.casefold() == text.casefold() for label, text in spelled)
-    again = importing.import_catalogue("lib", path, ImportOptions(reading=reading))
+    again = catalogue.import_catalogue("lib", path, ImportOptions(reading=reading))
     assert (again["tracks_unchanged"], again["annotations_created"]) == (250, 0)
     assert Track.objects.get(key="White.mp3").extra["length"] == "3:04"
 
@@ -188,7 +188,7 @@ def test_an_answer_of_the_future_is_refused(tmp_path, db):
     path.write_text(
         "filename,genre,annotator,annotated_at\na.mp3,Pop,ann,2206-01-01\nb.mp3,Pop,ann,2020-01-01\n"
     )
-    report = importing.import_catalogue("lib", path, ImportOptions())
+    report = catalogue.import_catalogue("lib", path, ImportOptions())
     assert (report["rows_rejected"], report["annotations_created"]) == (1, 1)
     assert "future" in report["errors"][0]["message"]
 
@@ -198,7 +198,7 @@ def test_an_answer_before_there_were_any_is_refused(tmp_path, db):
     moments = ("1800-01-01", "1989-12-31T23:59:59", "1990-01-01")
     rows = [f"{n}.mp3,Pop,ann,{moment}" for n, moment in enumerate(moments)]
     path.write_text("\n".join(["filename,genre,annotator,annotated_at", *rows]))
-    report = importing.import_catalogue("lib", path, ImportOptions())
+    report = catalogue.import_catalogue("lib", path, ImportOptions())
     assert (report["rows_rejected"], report["annotations_created"]) == (2, 1)
     assert [error["row"] for error in report["errors"]] == [2, 3]
     assert "'1800-01-01' is before 1990" in report["errors"][0]["message"]

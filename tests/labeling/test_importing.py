@@ -8,10 +8,10 @@ from django.db import connection
 
 from labeling.bulk_rows import insert_rows, rarer_checkpoints
 from labeling.errors import BadInput
-from labeling.loop import importing
 from labeling.loop.events import current_answers, record
 from labeling.loop.events.answers import FacetAnswer
-from labeling.loop.importing import ImportOptions
+from labeling.loop.importing import catalogue
+from labeling.loop.importing.catalogue import ImportOptions
 from labeling.loop.library import taxonomy
 from labeling.models import (
     Annotation,
@@ -38,7 +38,7 @@ def load(tmp_path):
         path = tmp_path / "catalogue.csv"
         with path.open("w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows([head, *rows])
-        return importing.import_catalogue(slug, path, ImportOptions(**options))
+        return catalogue.import_catalogue(slug, path, ImportOptions(**options))
 
     return run
 
@@ -270,16 +270,16 @@ def test_errors_are_listed_up_to_a_thousand(load):
 
 
 def test_import_stops_between_chunks_and_goes_on_later(load, tmp_path, monkeypatch):
-    monkeypatch.setattr("labeling.loop.importing_run.CHUNK", 2)
+    monkeypatch.setattr("labeling.loop.importing.run.CHUNK", 2)
     path = tmp_path / "c.csv"
     path.write_text("filename,genre\n" + "".join(f"{n}.mp3,Rock\n" for n in range(5)))
     seen = []
-    report = importing.import_catalogue(
+    report = catalogue.import_catalogue(
         "lib", path, ImportOptions(), progress=lambda *at: seen.append(at),
         should_stop=lambda: len(seen) == 1,
     )  # fmt: skip
     assert (report["is_stopped"], report["tracks_created"], seen) == (True, 2, [(2, 5)])
-    report = importing.import_catalogue("lib", path, ImportOptions())
+    report = catalogue.import_catalogue("lib", path, ImportOptions())
     assert (report["tracks_created"], report["tracks_unchanged"]) == (3, 2)
 
 

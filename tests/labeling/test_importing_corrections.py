@@ -6,7 +6,7 @@ import pytest
 
 from labeling.loop.events import current_answers, record
 from labeling.loop.events.answers import FacetAnswer
-from labeling.loop.importing import ImportOptions, import_catalogue
+from labeling.loop.importing.catalogue import ImportOptions, import_catalogue
 from labeling.loop.library import taxonomy
 from labeling.loop.selecting import read_answers
 from labeling.loop.selection import Selection

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from labeling.loop.importing import ImportOptions, import_catalogue
+from labeling.loop.importing.catalogue import ImportOptions, import_catalogue
 from labeling.models import Annotation, Track
 from labeling.names import track_key
 from tests.factories import make_library, make_track

@@ -7,7 +7,7 @@ import random
 import pytest
 
 from labeling.errors import BadInput
-from labeling.loop.importing import ImportOptions, import_catalogue
+from labeling.loop.importing.catalogue import ImportOptions, import_catalogue
 from labeling.models import Annotator, Track
 
 pytestmark = pytest.mark.django_db

@@ -6,9 +6,9 @@ from collections import defaultdict
 
 import pytest
 
-from labeling.loop import importing_labels
-from labeling.loop.importing import ImportOptions, import_catalogue
-from labeling.loop.importing_turn import turn
+from labeling.loop.importing import labels
+from labeling.loop.importing.catalogue import ImportOptions, import_catalogue
+from labeling.loop.importing.lock import turn
 from labeling.loop.library import taxonomy
 from labeling.models import Annotation, AudioFile, Label, Track
 from labeling.writing import short_write
@@ -57,10 +57,10 @@ def test_libraries_that_share_a_folder_share_its_files(tmp_path):
 def test_a_label_made_since_the_plan_is_the_label():
     library = make_library("lib")
     facet = library.facets.get(name="genre")
-    planned = importing_labels.plan([("genre", "Rock"), ("genre", "Pop")], {"genre": facet})
+    planned = labels.plan([("genre", "Rock"), ("genre", "Pop")], {"genre": facet})
     made, _ = taxonomy.get_or_create_label(facet, "ROCK")
     with short_write():
-        importing_labels.make(planned, {"genre": facet})
+        labels.make(planned, {"genre": facet})
     assert planned.known["genre"]["rock"] == made.pk
     assert planned.n_new == 1
     assert set(Label.objects.values_list("name", flat=True)) == {"ROCK", "Pop"}

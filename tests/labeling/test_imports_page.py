@@ -8,7 +8,7 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 
 from labeling import jobs
-from labeling.loop import importing
+from labeling.loop.importing import catalogue
 from labeling.models import (
     AudioFile,
     AudioRoot,
@@ -86,7 +86,7 @@ def test_trial_writes_nothing_then_the_import_does(manager, uploads):
     job = Job.objects.get()
     assert (job.kind, job.arguments) == ("import", {"batch": batch.pk})
     seen = []
-    importing.run_batch(batch.pk, lambda *at: seen.append(at))
+    catalogue.run_batch(batch.pk, lambda *at: seen.append(at))
     Job.objects.update(state="done")
     assert seen == [(1, 1)]
     assert not Track.objects.exists()
@@ -97,7 +97,7 @@ def test_trial_writes_nothing_then_the_import_does(manager, uploads):
     manager.post(f"/imports/lib/{batch.pk}/start/", {"confirm": "1", "import": "1"})
     batch.refresh_from_db()
     assert not batch.is_dry_run
-    importing.run_batch(batch.pk)
+    catalogue.run_batch(batch.pk)
     Job.objects.update(state="done")
     assert set(Label.objects.values_list("facet__name", "name")) == {
         ("mood", "calm"),
@@ -116,7 +116,7 @@ def test_trial_lists_the_names_that_would_become_labels_the_rarest_first(manager
     batch = ImportBatch.objects.get()
     form = {"role-1": "facet:genre", "role-2": "facet:mood", "separator-1": ""}
     start(manager, batch, **form, **{"try": "1"})
-    importing.run_batch(batch.pk)
+    catalogue.run_batch(batch.pk)
     Job.objects.update(state="done")
     batch.refresh_from_db()
     assert batch.report["labels_new"] == [
@@ -132,7 +132,7 @@ def test_errors_are_downloaded_as_csv(manager):
     upload(manager)
     batch = ImportBatch.objects.get()
     start(manager, batch)
-    importing.run_batch(batch.pk)
+    catalogue.run_batch(batch.pk)
     answer = manager.get(f"/imports/lib/{batch.pk}/errors/")
     rows = list(csv.reader(io.StringIO(answer.content.decode())))
     assert rows[0] == ["row", "column", "message"]
@@ -188,7 +188,7 @@ def test_folders_on_the_list_are_offered_by_name(manager, library, settings, tmp
     assert start(manager, batch, audio_root="secret").status_code == 400
     assert not Job.objects.exists()
     start(manager, batch, audio_root="nas")
-    importing.run_batch(batch.pk)
+    catalogue.run_batch(batch.pk)
     assert Track.objects.get(key="1.mp3").state == "pending"
     assert Job.objects.filter(kind="probe").count() == 1
 
@@ -228,7 +228,7 @@ def test_refused_file_says_why_and_fails_no_worker(manager):
     upload(manager)
     batch = ImportBatch.objects.get()
     start(manager, batch, is_strict="on")
-    assert "nothing was imported" in importing.run_batch(batch.pk)["refused"]
+    assert "nothing was imported" in catalogue.run_batch(batch.pk)["refused"]
     Job.objects.update(state="done")
     page = manager.get(f"/imports/lib/{batch.pk}/").content.decode()
     assert "refused" in page

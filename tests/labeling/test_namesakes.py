@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from labeling.loop.importing import ImportOptions, import_catalogue
+from labeling.loop.importing.catalogue import ImportOptions, import_catalogue
 from labeling.loop.library import libraries
 from labeling.models import Annotator
 from tests.factories import make_annotator, make_library, make_user

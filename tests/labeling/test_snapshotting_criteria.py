@@ -9,7 +9,7 @@ from labeling.errors import BadInput
 from labeling.loop import criteria, snapshotting
 from labeling.loop.events.alternate_mixes import propagate
 from labeling.loop.freezing import freeze
-from labeling.loop.importing import ImportOptions, import_catalogue
+from labeling.loop.importing.catalogue import ImportOptions, import_catalogue
 from labeling.loop.selection import Selection, in_words
 from labeling.models import (
     EraCut,

@@ -13,8 +13,9 @@ from django.conf import settings
 from django.core.management import call_command
 
 from labeling import jobs
-from labeling.loop import featuring, importing
-from labeling.loop.importing import ImportOptions
+from labeling.loop import featuring
+from labeling.loop.importing import catalogue
+from labeling.loop.importing.catalogue import ImportOptions
 from labeling.models import AudioFile, AudioRoot, FeatureRow, Job, JobChunk, Track
 from labeling.models.jobs import JobKind
 from tests.factories import make_library, make_track
@@ -172,7 +173,7 @@ def load(library, folder):
     table = folder / "catalogue.csv"
     keys = library.tracks.values_list("key", flat=True)
     table.write_text("filename\n" + "".join(f"{key}\n" for key in keys))
-    return importing.import_catalogue(
+    return catalogue.import_catalogue(
         library.slug, table, ImportOptions(audio_folder=str(folder))
     )
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from labeling.catalogue_csv.columns import ReadingOptions, pairs
-from labeling.loop import importing
-from labeling.loop.importing import ImportOptions, RowsRefused
+from labeling.loop.importing import catalogue
+from labeling.loop.importing.catalogue import ImportOptions, RowsRefused
+from labeling.loop.importing.csv.columns import ReadingOptions, pairs
 from labeling.management.base import AudiotagCommand
 from labeling.management.following import follow
 from labeling.models import Job, Library
@@ -51,7 +51,7 @@ class Command(AudiotagCommand):
         )
         progress = None if options["json"] else self._progress
         try:
-            report = importing.import_catalogue(
+            report = catalogue.import_catalogue(
                 options["library"], options["csv"], how, progress=progress
             )
         except RowsRefused as refused:
@@ -76,7 +76,7 @@ class Command(AudiotagCommand):
 
     def _probe(self, slug: str, *, waits: bool) -> dict[str, Any]:
         """Have the new files listened to, and follow it where a worker is there to do so."""
-        job = importing.probe_if_pending(Library.objects.get(slug=slug))
+        job = catalogue.probe_if_pending(Library.objects.get(slug=slug))
         if job is None:
             return {}
         if waits:

@@ -14,7 +14,7 @@ from django.core.management import call_command, get_commands
 
 from labeling.errors import BadInput
 from labeling.loop import demo
-from labeling.loop.importing import probe_if_pending
+from labeling.loop.importing.catalogue import probe_if_pending
 from labeling.management.base import AudiotagCommand
 from labeling.models import Library, ModelVersion
 from labeling.private_files import private_folder

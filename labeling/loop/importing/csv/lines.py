@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
-from labeling.catalogue_csv.cells import plain
 from labeling.errors import BadInput
+from labeling.loop.importing.csv.cells import plain
 
 LINE_LIMIT = 1_000_000
 CELL_LIMIT = 100_000

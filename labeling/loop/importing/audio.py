@@ -11,8 +11,8 @@ from pathlib import Path, PurePosixPath
 from django.conf import settings
 from django.db.models import Exists, OuterRef
 
-from labeling.catalogue_csv.rows import KEY_BYTES_LIMIT, KEY_LIMIT
 from labeling.errors import BadInput
+from labeling.loop.importing.csv.rows import KEY_BYTES_LIMIT, KEY_LIMIT
 from labeling.models import AudioFile, AudioRoot, FeatureRow, Library, Track
 
 State = Track.State

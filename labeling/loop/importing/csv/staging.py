@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from labeling.catalogue_csv.rows import Row
+from labeling.loop.importing.csv.rows import Row
 from labeling.names import name_key
 
 _SCHEMA = """

@@ -17,15 +17,15 @@ from django.conf import settings
 from django.utils.text import slugify
 
 from labeling import jobs
-from labeling.catalogue_csv import lines
-from labeling.catalogue_csv.columns import Columns, ReadingOptions, plan
-from labeling.catalogue_csv.lines import Dialect, Unreadable
-from labeling.catalogue_csv.rows import ANNOTATOR_LIMIT, RowError, parse
-from labeling.catalogue_csv.staging import Staging
 from labeling.errors import BadInput
-from labeling.loop import importing_audio
-from labeling.loop.importing_answers import Origin
-from labeling.loop.importing_run import ImportRun, Progress, ShouldStop
+from labeling.loop.importing import audio
+from labeling.loop.importing.answers import Origin
+from labeling.loop.importing.csv import lines
+from labeling.loop.importing.csv.columns import Columns, ReadingOptions, plan
+from labeling.loop.importing.csv.lines import Dialect, Unreadable
+from labeling.loop.importing.csv.rows import ANNOTATOR_LIMIT, RowError, parse
+from labeling.loop.importing.csv.staging import Staging
+from labeling.loop.importing.run import ImportRun, Progress, ShouldStop
 from labeling.loop.library import libraries
 from labeling.loop.serving import random_order
 from labeling.models import Facet, ImportBatch, Job, Library, Track
@@ -121,7 +121,7 @@ def import_catalogue(
     library, facets = _library(slug)
     folder = None
     if options.audio_folder:
-        folder = importing_audio.AudioFolder.at(options.audio_folder)
+        folder = audio.AudioFolder.at(options.audio_folder)
     columns, dialect = read_columns(path, options.reading, set(facets))
     with Staging() as staging:
         report = _stage(path, dialect, columns, staging, options)

@@ -9,9 +9,9 @@ from functools import lru_cache
 from typing import Any
 
 from labeling.bulk_rows import rarer_checkpoints
-from labeling.catalogue_csv.staging import StagedAnswer, StagedTrack, Staging
-from labeling.loop import grouping, importing_audio, importing_labels
-from labeling.loop.importing_answers import (
+from labeling.loop.importing import audio, split_groups
+from labeling.loop.importing import labels as import_labels
+from labeling.loop.importing.answers import (
     NOBODY,
     AnswerWriter,
     Origin,
@@ -20,10 +20,11 @@ from labeling.loop.importing_answers import (
     SlotKey,
     slots,
 )
-from labeling.loop.importing_audio import AudioFolder
-from labeling.loop.importing_labels import LabelPlan, LabelSets
-from labeling.loop.importing_tracks import TrackCounts, TrackWriter, untidy_keys
-from labeling.loop.importing_turn import FOLDERS, turn
+from labeling.loop.importing.audio import AudioFolder
+from labeling.loop.importing.csv.staging import StagedAnswer, StagedTrack, Staging
+from labeling.loop.importing.labels import LabelPlan, LabelSets
+from labeling.loop.importing.lock import FOLDERS, turn
+from labeling.loop.importing.tracks import TrackCounts, TrackWriter, untidy_keys
 from labeling.loop.library import libraries, taxonomy
 from labeling.models import Annotator, AudioRoot, Facet, Library
 from labeling.names import name_key
@@ -74,7 +75,7 @@ class ImportRun:
         self, progress: Progress | None, should_stop: ShouldStop | None
     ) -> dict[str, Any]:
         self.staging.call(untidy_keys(self.library))
-        planned = importing_labels.plan(self.staging.texts, self.facets)
+        planned = import_labels.plan(self.staging.texts, self.facets)
         tracks = self._prepare(planned)
         done, is_stopped = 0, False
         with rarer_checkpoints():
@@ -109,7 +110,7 @@ class ImportRun:
     def _prepare(self, planned: LabelPlan) -> TrackWriter:
         """Make what all chunks need: labels, annotators, the audio folder, places."""
         names = self.staging.annotator_names
-        places: dict[str, grouping.Place] = {}
+        places: dict[str, split_groups.Place] = {}
         root = None
         if self.is_dry_run:
             known = dict(
@@ -122,19 +123,19 @@ class ImportRun:
             ]
         else:
             with short_write():
-                importing_labels.make(planned, self.facets)
-                self.annotator_ids = importing_labels.annotators(self.library, names)
+                import_labels.make(planned, self.facets)
+                self.annotator_ids = import_labels.annotators(self.library, names)
                 self.same_as = libraries.link_namesakes(self.library, self.annotator_ids)
             root = self._root(self.folder) if self.folder else None
-            placing = grouping.place(self.library, self.staging.groupings())
-            grouping.move(placing)
+            placing = split_groups.place(self.library, self.staging.groupings())
+            split_groups.move(placing)
             places = placing.incoming
         self._resolve(planned)
         return TrackWriter(self.library, places, root, self.is_dry_run)
 
     def _root(self, folder: AudioFolder) -> AudioRoot:
         with turn(FOLDERS):
-            return importing_audio.register(folder, self.library)
+            return audio.register(folder, self.library)
 
     def _resolve(self, planned: LabelPlan) -> None:
         """Give each text of the file its facet and label."""
@@ -174,7 +175,7 @@ class ImportRun:
         self,
         chunk: list[StagedTrack],
         tracks: TrackWriter,
-        found: dict[str, importing_audio.FoundFile],
+        found: dict[str, audio.FoundFile],
     ) -> None:
         track_ids, new_ids = tracks.write(chunk, found)
         said = [

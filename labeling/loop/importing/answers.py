@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from labeling.bulk_rows import insert_rows
 from labeling.loop.events.current_answers import project
 from labeling.loop.events.replay import Event, live_ids, roots
-from labeling.loop.importing_labels import LabelSets
+from labeling.loop.importing.labels import LabelSets
 from labeling.models import Annotation, Answer, CurrentAnswer, DirtyKey, Judgement, Library
 from labeling.models.rollups import UNKNOWN_DAY
 

@@ -8,10 +8,10 @@ from typing import Any
 from django.db.models import Q
 
 from labeling.bulk_rows import insert_rows
-from labeling.catalogue_csv.columns import FIELDS
-from labeling.catalogue_csv.staging import StagedTrack
-from labeling.loop.grouping import Place
-from labeling.loop.importing_audio import FoundFile, file_rows
+from labeling.loop.importing.audio import FoundFile, file_rows
+from labeling.loop.importing.csv.columns import FIELDS
+from labeling.loop.importing.csv.staging import StagedTrack
+from labeling.loop.importing.split_groups import Place
 from labeling.models import AudioRoot, Library, Track
 from labeling.names import track_key
 from ml.splits import track_random_key

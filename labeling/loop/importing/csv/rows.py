@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
-from labeling.catalogue_csv.cells import plain
-from labeling.catalogue_csv.columns import FIELDS, Columns
-from labeling.catalogue_csv.lines import Unreadable
+from labeling.loop.importing.csv.cells import plain
+from labeling.loop.importing.csv.columns import FIELDS, Columns
+from labeling.loop.importing.csv.lines import Unreadable
 from labeling.moments import EARLIEST
 from labeling.names import name_key, track_key
 
