@@ -109,15 +109,15 @@ def _step(asked: argparse.Namespace) -> dict[str, Any]:
 
 
 def _measure() -> object:
-    from labeling.loop import rollups
+    from labeling.loop.consistency import rollups
 
     return rollups.measure(_library())
 
 
 def _report() -> object:
-    from labeling.loop import consistency
+    from labeling.loop.consistency import agreement
 
-    return consistency.report(_library())
+    return agreement.report(_library())
 
 
 def _page() -> object:

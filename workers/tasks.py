@@ -21,7 +21,6 @@ from django.conf import settings
 from labeling.loop import (
     acquiring,
     featuring,
-    figures,
     predicting,
     registering,
     reporting,
@@ -29,6 +28,7 @@ from labeling.loop import (
     sweeping,
     turning,
 )
+from labeling.loop.consistency import cache
 from labeling.loop.importing import catalogue
 from labeling.loop.selection import Selection
 from labeling.models import FeatureSet, Library, TrainingRun
@@ -111,7 +111,7 @@ def extract_some(lease: Lease) -> None:
 @job_task(JobKind.CONSISTENCY)
 def measure_consistency(run: Run) -> dict[str, Any]:
     """Count new answers into days and pairs, then compute and keep the figures of agreement."""
-    return figures.refresh(run.library)
+    return cache.refresh(run.library)
 
 
 # --- snapshot -------------------------------------------------------------------------------

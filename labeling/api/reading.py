@@ -23,7 +23,8 @@ from labeling.api.serializers import (
     TrackList,
 )
 from labeling.errors import BadInput
-from labeling.loop import consistency, predicting
+from labeling.loop import predicting
+from labeling.loop.consistency import agreement
 from labeling.loop.events import record
 from labeling.loop.events.answers import Vocabulary, as_names, everybodys_states
 from labeling.loop.serving import blinding
@@ -198,4 +199,4 @@ class Consistency(LibraryView):
     @extend_schema(operation_id="consistency_read", responses={200: _OBJECT, **_REFUSALS})
     def get(self, request: Request, slug: str) -> Response:
         known_parameters(request)
-        return Response(consistency.report(self.library))
+        return Response(agreement.report(self.library))

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.db.models import Model
 
-from labeling.loop import figures
+from labeling.loop.consistency import cache
 from labeling.loop.events.current_answers import project
 from labeling.loop.library import taxonomy
 from labeling.models import (
@@ -90,7 +90,7 @@ class AnswerWriter:
         for annotator_id, track_ids in touched.items():
             with short_write():
                 project(annotator_id, track_ids)
-        figures.refresh(self.library)
+        cache.refresh(self.library)
         return len(self.annotations)
 
     def _dirty(self) -> list[DirtyKey]:

@@ -16,11 +16,11 @@ from django.views.decorators.http import require_POST
 
 from labeling import jobs
 from labeling.errors import BadInput
-from labeling.loop import eras, figures
-from labeling.loop.counting import Filters
-from labeling.loop.drifting import IMPORTED_NAME
-from labeling.loop.figures import Kept
-from labeling.loop.timeline import Timeline, timeline
+from labeling.loop.consistency import cache, criteria_changes
+from labeling.loop.consistency.cache import Kept
+from labeling.loop.consistency.drift import IMPORTED_NAME
+from labeling.loop.consistency.label_rates import Filters
+from labeling.loop.consistency.timeline import Timeline, timeline
 from labeling.models import (
     Annotation,
     Annotator,
@@ -139,7 +139,7 @@ def _show(
         "waiting": waiting,
         "kept": kept,
         "choices": _choices(library, asked),
-        "eras": eras.eras_of(library),
+        "eras": criteria_changes.eras_of(library),
         "typed": typed or {},
         "error": error,
     }
@@ -156,16 +156,16 @@ def _brought_up(library: Library) -> tuple[Kept, int]:
     2. In a small library what is new is counted here and now.
     3. Else a worker is asked to, once for each state of things, and what is kept is shown.
     """
-    kept = figures.kept(library)
+    kept = cache.kept(library)
     if kept.is_current:
         return kept, 0
     looks = Annotation.objects.filter(library=library, kind__in=Annotation.INDEPENDENT)
     if not looks.order_by()[COUNT_HERE : COUNT_HERE + 1].exists():
-        figures.refresh(library)
-        return figures.kept(library), 0
+        cache.refresh(library)
+        return cache.kept(library), 0
     waiting = DirtyKey.objects.filter(library=library)
     newest = waiting.order_by("-id").values_list("id", flat=True).first()
-    state = f"{newest}:{kept.computed_at}:{figures.made_of(library)[:16]}"
+    state = f"{newest}:{kept.computed_at}:{cache.made_of(library)[:16]}"
     jobs.enqueue(JobKind.CONSISTENCY, library=library, key=f"{library.pk}:{state}")
     return kept, waiting.count()
 
@@ -281,7 +281,9 @@ def _declared(library: Library, typed: QueryDict, by: User) -> EraCut:
     if kind and label is None and facet is None:
         raise BadInput("choose all labels, a facet or a label that is there")
     reason = text_in(typed, "reason")
-    return eras.declare(library, annotator, day, reason, facet=facet, label=label, by=by)
+    return criteria_changes.declare(
+        library, annotator, day, reason, facet=facet, label=label, by=by
+    )
 
 
 @require_POST
@@ -289,7 +291,7 @@ def _declared(library: Library, typed: QueryDict, by: User) -> EraCut:
 def withdraw_cut(request: HttpRequest, library: Library, number: int) -> HttpResponse:
     """Take a declared cut back."""
     try:
-        cut = eras.withdraw(library, number)
+        cut = criteria_changes.withdraw(library, number)
         messages.success(request, f"The cut of {cut.annotator} on {cut.at:%Y-%m-%d} is gone.")
     except BadInput as error:
         messages.error(request, str(error))

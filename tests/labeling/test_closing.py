@@ -8,7 +8,7 @@ import pytest
 from django.utils import timezone
 
 from labeling.errors import BadInput, QueueEmpty
-from labeling.loop import consistency
+from labeling.loop.consistency import agreement
 from labeling.loop.events import record
 from labeling.loop.events.answers import FacetAnswer
 from labeling.loop.serving import serve
@@ -104,7 +104,7 @@ def test_a_late_answer_is_no_repeat_of_the_one_given_meanwhile(library, label, t
     again = present(ana)
     answer(late, label)
     assert fresh(again).outcome == Outcome.RELEASED
-    assert sum(row["n"] for row in consistency.report(library)["self"]) == 0
+    assert sum(row["n"] for row in agreement.report(library)["self"]) == 0
 
 
 def test_an_answer_to_a_skipped_track_takes_its_place_again(library, label, track, ana, ben):

@@ -5,8 +5,8 @@ import json
 import pytest
 from django.core.management import CommandError, call_command
 
-from labeling.loop import consistency
-from labeling.loop.counting import Filters, read_counts
+from labeling.loop.consistency import agreement
+from labeling.loop.consistency.label_rates import Filters, read_counts
 from labeling.loop.library import taxonomy
 from tests.factories import make_annotator, make_labels, make_library, make_track
 from tests.labeling.histories import offer, retract, say
@@ -37,7 +37,7 @@ class World:
             self.say(self.ben, track, *[self.ambient] * b)
 
     def report(self, **filters):
-        return consistency.report(self.library, Filters(**filters))
+        return agreement.report(self.library, Filters(**filters))
 
 
 @pytest.fixture
@@ -198,7 +198,7 @@ def test_filters_narrow_people_facet_and_label(world):
 
 def test_empty_library_has_an_empty_report():
     library = make_library()
-    assert consistency.report(library) == {
+    assert agreement.report(library) == {
         "annotators": [],
         "pairs": [],
         "self": [],

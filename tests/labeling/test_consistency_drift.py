@@ -5,8 +5,8 @@ from collections import Counter
 
 import pytest
 
-from labeling.loop import consistency, drifting
-from labeling.loop.drifting import Period, periods
+from labeling.loop.consistency import agreement, drift
+from labeling.loop.consistency.drift import Period, periods
 from labeling.models import EraCut, GuidelineVersion
 from ml.drift import label_rate_change
 from tests.factories import make_annotator, make_labels, make_library, make_track
@@ -32,7 +32,7 @@ def answer(studio, n, n_yes, when, **over):
 
 
 def ambient(studio):
-    rows = consistency.report(studio[0])["drift"]
+    rows = agreement.report(studio[0])["drift"]
     return [row for row in rows if row["label"] == "Ambient"]
 
 
@@ -149,7 +149,7 @@ def test_cuts_are_named_and_in_order(studio):
         library=library, number=1, text="a", published_at=at("2023-07-01")
     )
     GuidelineVersion.objects.create(library=library, number=2, text="draft")
-    assert [(cut.day, cut.reason) for cut in drifting.cuts_of(library)] == [
+    assert [(cut.day, cut.reason) for cut in drift.cuts_of(library)] == [
         (DAY(2023, 7, 1), "guideline 1"),
         (DAY(2024, 2, 1), "ana: new ears"),
     ]

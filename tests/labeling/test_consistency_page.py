@@ -4,9 +4,9 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from labeling.loop import figures, rollups
-from labeling.loop.counting import Filters
-from labeling.loop.drifting import drift
+from labeling.loop.consistency import cache, rollups
+from labeling.loop.consistency.drift import drift
+from labeling.loop.consistency.label_rates import Filters
 from labeling.models import DirtyKey, EraCut, GuidelineVersion, Job
 from labeling.views import consistency as view
 from tests.factories import make_annotator, make_labels, make_library, make_track, make_user
@@ -151,11 +151,11 @@ def test_annotators_are_refused_and_strangers_find_nothing(world):
 def test_a_second_visit_computes_nothing_again(world, monkeypatch):
     world.fill()
     assert "Ben" in world.body()
-    computed_at = figures.kept(world.library).computed_at
+    computed_at = cache.kept(world.library).computed_at
     assert computed_at is not None
-    monkeypatch.setattr(figures, "_figures", None)
+    monkeypatch.setattr(cache, "_figures", None)
     assert "Ben" in world.body()
-    assert figures.kept(world.library).computed_at == computed_at
+    assert cache.kept(world.library).computed_at == computed_at
 
 
 def test_what_is_kept_is_shown_with_its_time_while_a_worker_is_asked(world, monkeypatch):
@@ -167,7 +167,7 @@ def test_what_is_kept_is_shown_with_its_time_while_a_worker_is_asked(world, monk
     assert "1 answers are not counted yet" in body
     assert f"Agreement is as of {timezone.now():%Y-%m-%d}" in body
     assert "Ben" in body
-    figures.refresh(world.library)
+    cache.refresh(world.library)
     assert "not counted yet" not in world.body()
 
 
@@ -179,7 +179,7 @@ def test_a_merge_and_its_undoing_each_ask_for_new_figures(world, monkeypatch):
         world.labels[1].merged_into = target
         world.labels[1].save()
         assert "Names, merges or cuts have changed, or answers" in world.body()
-        figures.refresh(world.library)
+        cache.refresh(world.library)
         assert "cuts have changed" not in world.body()
     assert Job.objects.filter(kind="consistency").count() == 4
 

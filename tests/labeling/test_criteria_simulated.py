@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
-from labeling.loop import eras
+from labeling.loop.consistency import criteria_changes
 from labeling.loop.freezing import freeze
 from labeling.loop.selection import Selection
 from ml.simulation import SimulationConfig, demo_curators, simulate_tracks
@@ -39,7 +39,9 @@ def library():
             heard = curator.answer(tracks, number, at, rng)
             yes = [label for label, there in zip(labels, heard, strict=True) if there]
             say(annotator, track, yes, offered=labels, kind=kind, at=f"{at:%Y-%m-%d}")
-    eras.declare(library, people[ana][0], CHANGED_AT.date(), "Atmosphere is Ambient now")
+    criteria_changes.declare(
+        library, people[ana][0], CHANGED_AT.date(), "Atmosphere is Ambient now"
+    )
     return library
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from labeling.loop import consistency, figures, rollups
-from labeling.loop.counting import Filters
+from labeling.loop.consistency import agreement, cache, rollups
+from labeling.loop.consistency.label_rates import Filters
 from labeling.models import AgreementFigures
 from tests.factories import make_annotator, make_labels, make_library, make_track
 from tests.labeling.histories import offer, say
@@ -41,14 +41,14 @@ def world():
 
 @pytest.mark.parametrize("narrow", ["", "facet", "label", "annotators"])
 def test_what_is_kept_is_what_is_computed(world, narrow):
-    figures.refresh(world.library)
+    cache.refresh(world.library)
     filters = {
         "": Filters(),
         "facet": Filters(facet_id=world.moods[0].facet_id),
         "label": Filters(facet_id=world.labels[1].facet_id, label_id=world.labels[1].pk),
         "annotators": Filters(annotator_ids=frozenset(one.pk for one in world.people[:2])),
     }[narrow]
-    kept, report = figures.kept(world.library), consistency.report(world.library, filters)
+    kept, report = cache.kept(world.library), agreement.report(world.library, filters)
     assert [{k: v for k, v in row.items() if k != "both"} for row in kept.pairs(filters)] == (
         report["pairs"]
     )
@@ -62,29 +62,29 @@ def test_what_is_kept_is_what_is_computed(world, narrow):
 
 
 def test_an_empty_library_waits_for_nothing():
-    kept = figures.kept(make_library())
+    kept = cache.kept(make_library())
     assert (kept.is_current, kept.computed_at, kept.figures) == (True, None, {})
 
 
 def test_new_answers_outdate_what_is_kept_until_it_is_computed_anew(world):
-    figures.refresh(world.library)
-    assert figures.kept(world.library).is_current
+    cache.refresh(world.library)
+    assert cache.kept(world.library).is_current
     world.say_more()
-    assert not figures.kept(world.library).is_current
-    figures.refresh(world.library)
-    assert figures.kept(world.library).is_current
+    assert not cache.kept(world.library).is_current
+    cache.refresh(world.library)
+    assert cache.kept(world.library).is_current
 
 
 def test_counting_alone_does_not_make_figures_current(world):
     """The command counts too: no dirty key is left then, but the figures are the old ones."""
-    figures.refresh(world.library)
+    cache.refresh(world.library)
     world.say_more()
     rollups.measure(world.library)
-    assert not figures.kept(world.library).is_current
+    assert not cache.kept(world.library).is_current
 
 
 def test_figures_of_an_earlier_count_never_pass_for_later_ones(world, monkeypatch):
-    computed = figures._figures
+    computed = cache._figures
 
     def overtaken(library):
         found = computed(library)
@@ -92,12 +92,12 @@ def test_figures_of_an_earlier_count_never_pass_for_later_ones(world, monkeypatc
         rollups.measure(library)
         return found
 
-    monkeypatch.setattr(figures, "_figures", overtaken)
-    figures.refresh(world.library)
-    assert not figures.kept(world.library).is_current
-    monkeypatch.setattr(figures, "_figures", computed)
-    figures.refresh(world.library)
-    kept = figures.kept(world.library)
+    monkeypatch.setattr(cache, "_figures", overtaken)
+    cache.refresh(world.library)
+    assert not cache.kept(world.library).is_current
+    monkeypatch.setattr(cache, "_figures", computed)
+    cache.refresh(world.library)
+    kept = cache.kept(world.library)
     assert kept.is_current
     assert kept.people(Filters())[0]["answers"] == 28
 
@@ -107,15 +107,15 @@ def test_later_figures_are_not_overwritten_by_earlier_ones(world, monkeypatch):
         AgreementFigures.objects.update(counted=9, figures_of=9, figures={"people": []})
         return {"people": ["old"]}
 
-    monkeypatch.setattr(figures, "_figures", overtaken)
-    figures.refresh(world.library)
+    monkeypatch.setattr(cache, "_figures", overtaken)
+    cache.refresh(world.library)
     assert AgreementFigures.objects.get().figures == {"people": []}
 
 
 def test_a_new_name_makes_new_figures(world):
-    figures.refresh(world.library)
+    cache.refresh(world.library)
     world.people[0].name = "Anna"
     world.people[0].save()
-    assert not figures.kept(world.library).is_current
-    figures.refresh(world.library)
-    assert figures.kept(world.library).people(Filters())[0]["annotator"] == "Anna"
+    assert not cache.kept(world.library).is_current
+    cache.refresh(world.library)
+    assert cache.kept(world.library).people(Filters())[0]["annotator"] == "Anna"

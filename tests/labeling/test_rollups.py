@@ -4,8 +4,8 @@ import datetime
 
 import pytest
 
-from labeling.loop import rollups
-from labeling.loop.independent import among
+from labeling.loop.consistency import rollups
+from labeling.loop.consistency.independent import among
 from labeling.models import AnswerDay, DirtyKey, LabelDay, PairCell, Track
 from labeling.models.rollups import UNKNOWN_DAY
 from tests.factories import make_annotator, make_labels, make_library, make_track

@@ -11,7 +11,8 @@ from django.contrib.auth import authenticate
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 
-from labeling.loop import consistency, demo, rollups
+from labeling.loop import demo
+from labeling.loop.consistency import agreement, rollups
 from labeling.loop.library import libraries
 from labeling.models import (
     Annotation,
@@ -70,7 +71,7 @@ def test_consistency_finds_the_planted_change_and_whose_it_is(tmp_path):
     library = demo.build(demo.plan(), tmp_path, tmp_path, END)
     changed = {
         (row["annotator"], row["label"]): row
-        for row in consistency.report(library)["drift"]
+        for row in agreement.report(library)["drift"]
         if row["verdict"].startswith("changed")
     }
     planted = {("Ana", label) for label in ("Atmosphere", "Ambient, Chill", "Electronica")}

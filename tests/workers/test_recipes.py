@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 from django.core.management import CommandError
 
-from labeling.loop import eras, predicting, registering, reporting, turning
+from labeling.loop import predicting, registering, reporting, turning
+from labeling.loop.consistency import criteria_changes
 from labeling.models import (
     Job,
     Label,
@@ -156,7 +157,7 @@ class TestCriteria:
         old, new = range(30, 60), [*range(30), *range(60, 90)]
         catalogue(planted, old, annotator=ana, shift=1, kind="judgement", at="2023-06-01")
         catalogue(planted, new, annotator=ana, kind="judgement", at="2024-06-01")
-        eras.declare(planted.library, ana, day("2024-01-01").date(), "new criteria")
+        criteria_changes.declare(planted.library, ana, day("2024-01-01").date(), "new criteria")
         return planted
 
     def test_recipe_of_the_current_curator_reads_no_other_answer(self, changed):

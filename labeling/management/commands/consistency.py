@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from labeling.loop import consistency
+from labeling.loop.consistency import agreement
 from labeling.management.base import AudiotagCommand
 
 
@@ -12,7 +12,7 @@ class Command(AudiotagCommand):
     help = "Show agreement between annotators, with themselves, and change over time."
 
     def answer(self, **options: Any) -> dict[str, Any]:
-        return consistency.report(self.library(options["library"]))
+        return agreement.report(self.library(options["library"]))
 
     def tell(self, answer: dict[str, Any]) -> None:
         for title, rows in answer.items():

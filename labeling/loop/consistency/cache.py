@@ -17,11 +17,11 @@ from typing import Any
 from django.db.models import Q
 from django.utils import timezone
 
-from labeling.loop import consistency, rollups
-from labeling.loop.comparing import shared_answers
-from labeling.loop.consistency import EVERYTHING, Place
-from labeling.loop.counting import Filters, labels_in
-from labeling.loop.drifting import cuts_of, drift
+from labeling.loop.consistency import agreement, rollups
+from labeling.loop.consistency.agreement import EVERYTHING, Place
+from labeling.loop.consistency.answer_matrices import shared_answers
+from labeling.loop.consistency.drift import cuts_of, drift
+from labeling.loop.consistency.label_rates import Filters, labels_in
 from labeling.loop.library.taxonomy import resolutions
 from labeling.models import AgreementFigures, Annotator, DirtyKey, Facet, Library
 from labeling.writing import short_write
@@ -109,11 +109,11 @@ def refresh(library: Library) -> dict[str, int]:
 def _figures(library: Library) -> dict[str, Any]:
     shared = shared_answers(library, EVERYTHING)
     return {
-        "people": list(consistency.annotator_rows(library, EVERYTHING, shared)),
+        "people": list(agreement.annotator_rows(library, EVERYTHING, shared)),
         "pairs": [
             (place, row | {"both": table.both} if table else row)
-            for place, row, table in consistency.pair_rows(library, EVERYTHING, shared)
+            for place, row, table in agreement.pair_rows(library, EVERYTHING, shared)
         ],
-        "self": list(consistency.self_rows(library, EVERYTHING)),
+        "self": list(agreement.self_rows(library, EVERYTHING)),
         "drift": drift(library, EVERYTHING),
     }

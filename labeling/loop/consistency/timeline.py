@@ -7,8 +7,8 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from labeling.loop.counting import Counted, Filters, labels_in, read_counts
-from labeling.loop.drifting import Cut, cuts_of
+from labeling.loop.consistency.drift import Cut, cuts_of
+from labeling.loop.consistency.label_rates import Counted, Filters, labels_in, read_counts
 from labeling.models import Annotator, Label, Library
 from labeling.models.rollups import UNKNOWN_DAY
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from django.db.models import Count, QuerySet
 
-from labeling.loop.independent import Offers, independent_answers
+from labeling.loop.consistency.independent import Offers, independent_answers
 from labeling.loop.library.taxonomy import resolutions
 from labeling.models import AnswerDay, Judgement, Label, LabelDay, LabelSet, Library
 

@@ -18,7 +18,7 @@ from django.db import models
 from django.db.models import F, Q
 
 from labeling.bulk_rows import insert_rows
-from labeling.loop.independent import (
+from labeling.loop.consistency.independent import (
     ROWS_A_READ,
     FacetAnswer,
     Offers,

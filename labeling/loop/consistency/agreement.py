@@ -15,10 +15,14 @@ import numpy as np
 import numpy.typing as npt
 from django.db.models import Count, Max, Min
 
-from labeling.loop import rollups
-from labeling.loop.comparing import FacetAnswers, repeated_answers, shared_answers
-from labeling.loop.counting import Filters, labels_in
-from labeling.loop.drifting import drift
+from labeling.loop.consistency import rollups
+from labeling.loop.consistency.answer_matrices import (
+    FacetAnswers,
+    repeated_answers,
+    shared_answers,
+)
+from labeling.loop.consistency.drift import drift
+from labeling.loop.consistency.label_rates import Filters, labels_in
 from labeling.loop.events.replay import Event, live_ids
 from labeling.loop.library.taxonomy import resolutions
 from labeling.models import Annotation, Annotator, Facet, Library, PairCell

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from django.db.models import Count
 
-from labeling.loop.counting import Filters, labels_in
-from labeling.loop.independent import FacetAnswer, Offers, independent_answers
+from labeling.loop.consistency.independent import FacetAnswer, Offers, independent_answers
+from labeling.loop.consistency.label_rates import Filters, labels_in
 from labeling.loop.library.taxonomy import resolutions
 from labeling.models import Annotation, Library
 from ml.types import LabelMatrix

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from labeling.loop.counting import Counted, Filters, labels_in, read_counts
+from labeling.loop.consistency.label_rates import Counted, Filters, labels_in, read_counts
 from labeling.models import Annotator, AnswerDay, EraCut, Label, Library
 from labeling.models.queue import Stratum
 from labeling.models.rollups import UNKNOWN_DAY
