@@ -24,13 +24,13 @@ from labeling.loop import (
     predicting,
     registering,
     reporting,
-    snapshotting,
     sweeping,
     turning,
 )
 from labeling.loop.consistency import cache
+from labeling.loop.datasets import snapshots
+from labeling.loop.datasets.selection import Selection
 from labeling.loop.importing import catalogue
-from labeling.loop.selection import Selection
 from labeling.models import FeatureSet, Library, TrainingRun
 from labeling.models.jobs import JobKind
 from workers import upkeep as _upkeep  # noqa: F401 - its tasks are registered with these
@@ -119,8 +119,8 @@ def measure_consistency(run: Run) -> dict[str, Any]:
 def take_snapshot(run: Run) -> dict[str, Any]:
     """Freeze the answers of a selection."""
     selection = Selection.of(run.arguments.get("selection", {}))
-    snapshot = snapshotting.take_snapshot(run.library, selection, by_id=run.job.by_id)
-    return snapshotting.answer(snapshot)
+    snapshot = snapshots.take_snapshot(run.library, selection, by_id=run.job.by_id)
+    return snapshots.answer(snapshot)
 
 
 # --- train, evaluate, promote ---------------------------------------------------------------

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from labeling.loop import featuring, predicting, snapshotting
+from labeling.loop import featuring, predicting
+from labeling.loop.datasets import snapshots
 from labeling.loop.library import libraries
 from labeling.loop.predicting import Predictions
 from labeling.loop.serving import random_order
@@ -57,7 +58,7 @@ def _known(
     Tracks that only a catalogue labelled are candidates as well; while persons have judged
     few, a random half of those stands in as known, another half every round.
     """
-    frozen = snapshotting.load(snapshot)
+    frozen = snapshots.load(snapshot)
     audit = snapshot.library.tracks.filter(is_audit=True).values_list("pk", flat=True)
     now = np.fromiter(audit.iterator(), dtype=np.int64)
     is_training = ~(frozen.is_audit | np.isin(frozen.track_ids, now))  # audit wins
@@ -67,7 +68,7 @@ def _known(
         drawn = np.random.default_rng(seed).random(len(use)) < 0.5
         use |= drawn & is_training
     rows = np.flatnonzero(use)
-    return frozen.track_ids[rows], frozen.matrix.rows(rows), snapshotting.label_uids(frozen)
+    return frozen.track_ids[rows], frozen.matrix.rows(rows), snapshots.label_uids(frozen)
 
 
 def _sampled(

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy.typing as npt
 
-from labeling.loop.selection import Selection
+from labeling.loop.datasets.selection import Selection
 from labeling.models import ModelVersion
 from ml import metrics as figures_of
 from ml.diagnosis import MISLEADING

@@ -8,7 +8,7 @@ from typing import Any
 from django.conf import settings
 
 from labeling.errors import BadInput
-from labeling.loop.selection import Selection
+from labeling.loop.datasets.selection import Selection
 from labeling.models import Label, Library
 from labeling.names import name_key
 from ml.errors import ParameterError

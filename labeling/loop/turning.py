@@ -16,7 +16,8 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from labeling import jobs
-from labeling.loop import criteria, featuring, predicting, recipes, registering, reporting
+from labeling.loop import featuring, predicting, recipes, registering, reporting
+from labeling.loop.datasets import criteria
 from labeling.models import (
     Annotation,
     FeatureSet,

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from labeling.errors import BadInput
-from labeling.loop.selection import CRITERIA, NEGATIVES, OTHERS, SOURCES, Selection
+from labeling.loop.datasets.selection import CRITERIA, NEGATIVES, OTHERS, SOURCES, Selection
 from labeling.models import Annotator
 from labeling.names import name_key
 

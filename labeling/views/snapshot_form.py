@@ -7,8 +7,8 @@ from typing import Any
 from django import forms
 
 from labeling.errors import BadInput
-from labeling.loop import selection as selecting
-from labeling.loop.selection import SOURCES, Selection
+from labeling.loop.datasets import selection as selecting
+from labeling.loop.datasets.selection import SOURCES, Selection
 from labeling.models import Library
 
 _CRITERIA = (

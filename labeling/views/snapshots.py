@@ -13,8 +13,8 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from labeling import jobs
 from labeling.errors import BadInput
-from labeling.loop.previewing import preview
-from labeling.loop.selection import Selection, in_words
+from labeling.loop.datasets.preview import preview
+from labeling.loop.datasets.selection import Selection, in_words
 from labeling.models import Library, Membership, TrainingRun
 from labeling.models.jobs import JobKind
 from labeling.permissions import library_page

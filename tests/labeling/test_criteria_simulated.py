@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from labeling.loop.consistency import criteria_changes
-from labeling.loop.freezing import freeze
-from labeling.loop.selection import Selection
+from labeling.loop.datasets.arrays import freeze
+from labeling.loop.datasets.selection import Selection
 from ml.simulation import SimulationConfig, demo_curators, simulate_tracks
 from tests.answers import say
 from tests.factories import make_annotator, make_labels, make_library, make_track

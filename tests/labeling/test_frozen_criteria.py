@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from labeling.loop import snapshotting
-from labeling.loop.freezing import Frozen, freeze
-from labeling.loop.selection import Selection
+from labeling.loop.datasets import snapshots
+from labeling.loop.datasets.arrays import Frozen, freeze
+from labeling.loop.datasets.selection import Selection
 from labeling.models import EraCut, GuidelineVersion, Label
 from tests.answers import day, say
 from tests.factories import make_annotator, make_labels, make_library, make_track
@@ -82,12 +82,12 @@ def test_of_older_snapshots_nobody_knows(library):
 
 def test_the_mark_is_kept_in_the_file_and_in_the_hash(library):
     selection = Selection(min_support=1)
-    first = snapshotting.take_snapshot(library, selection)
-    frozen = snapshotting.load(first)
+    first = snapshots.take_snapshot(library, selection)
+    frozen = snapshots.load(first)
     assert int(frozen.is_present.any(axis=1).sum()) == 4
-    assert snapshotting.take_snapshot(library, selection).pk == first.pk
+    assert snapshots.take_snapshot(library, selection).pk == first.pk
     ana = library.annotators.get(name="Ana")
     EraCut.objects.create(annotator=ana, at=day("2023-01-01"), kind="declared", reason="r")
-    other = snapshotting.take_snapshot(library, selection)
+    other = snapshots.take_snapshot(library, selection)
     assert other.pk != first.pk
-    assert int(snapshotting.load(other).is_present.any(axis=1).sum()) == 2
+    assert int(snapshots.load(other).is_present.any(axis=1).sum()) == 2

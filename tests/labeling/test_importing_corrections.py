@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from labeling.loop.datasets.read import read_answers
+from labeling.loop.datasets.selection import Selection
 from labeling.loop.events import current_answers, record
 from labeling.loop.events.answers import FacetAnswer
 from labeling.loop.importing.catalogue import ImportOptions, import_catalogue
 from labeling.loop.library import taxonomy
-from labeling.loop.selecting import read_answers
-from labeling.loop.selection import Selection
 from labeling.models import Annotation, Annotator, CurrentAnswer, Track
 from tests.factories import make_annotator, make_library
 

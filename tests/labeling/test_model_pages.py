@@ -8,8 +8,9 @@ import re
 import pytest
 from django.core.management import call_command
 
-from labeling.loop import registering, snapshotting
-from labeling.loop.selection import in_words
+from labeling.loop import registering
+from labeling.loop.datasets import snapshots
+from labeling.loop.datasets.selection import in_words
 from labeling.models import (
     Annotator,
     GuidelineVersion,
@@ -237,10 +238,8 @@ class TestSnapshots:
         assert "nobody is a current curator" in curator.post(address, asked).content.decode()
 
     def test_page_of_one_shows_its_spec_and_hash(self, planted, curator):
-        chosen = snapshotting.Selection(
-            sources=("imported",), min_support=2, criteria="current"
-        )
-        taken = snapshotting.take_snapshot(planted.library, chosen)
+        chosen = snapshots.Selection(sources=("imported",), min_support=2, criteria="current")
+        taken = snapshots.take_snapshot(planted.library, chosen)
         text = page(curator, f"/snapshots/{planted.library.slug}/1/")
         for part in (
             taken.hash, "source: imported", "33 to train, 12 audit", "nobody else has answered",
@@ -260,7 +259,7 @@ class TestSnapshots:
 
 
 def test_selection_in_words():
-    selection = snapshotting.Selection(facets=("genre",), since="2020-01-01", guidelines=(2,))
+    selection = snapshots.Selection(facets=("genre",), since="2020-01-01", guidelines=(2,))
     assert in_words(selection) == (
         "facets genre; from 2020-01-01; under guideline 2; labels with at least 5 positives"
     )

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from labeling.loop import promoting
+from labeling.loop.datasets.selection import Selection
 from labeling.loop.promoting import Decision
-from labeling.loop.selection import Selection
 from labeling.models import ModelVersion
 from ml.diagnosis import MISLEADING, NO_BETTER
 from ml.types import LabelMatrix

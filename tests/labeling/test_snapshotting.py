@@ -9,9 +9,15 @@ import pytest
 from django.conf import settings
 
 from labeling.errors import BadInput, EmptySelection
-from labeling.loop import snapshotting
-from labeling.loop.selection import Selection
-from labeling.loop.snapshotting import freeze, label_uids, load, lowest_support, take_snapshot
+from labeling.loop.datasets import snapshots
+from labeling.loop.datasets.selection import Selection
+from labeling.loop.datasets.snapshots import (
+    freeze,
+    label_uids,
+    load,
+    lowest_support,
+    take_snapshot,
+)
 from labeling.models import GuidelineVersion, Label, Snapshot
 from tests.answers import day, retract, say
 from tests.factories import make_annotator, make_labels, make_library, make_track
@@ -302,7 +308,7 @@ class TestReference:
         assert got.reference.labels[judged].tolist() == [[False, True]] * 3 + [[True, False]]
 
     def test_persons_when_there_are_enough(self, library, both, monkeypatch):
-        monkeypatch.setattr("labeling.loop.uniting.ENOUGH_PERSON_TRACKS", 3)
+        monkeypatch.setattr("labeling.loop.datasets.aggregate.ENOUGH_PERSON_TRACKS", 3)
         got = frozen(library)
         assert got.judged_by == "persons: Ann"
         judged = got.reference.label_mask.any(axis=1)
@@ -312,7 +318,7 @@ class TestReference:
     def test_reference_annotators_measure_and_top_persons(
         self, library, labels, both, monkeypatch
     ):
-        monkeypatch.setattr("labeling.loop.uniting.ENOUGH_PERSON_TRACKS", 3)
+        monkeypatch.setattr("labeling.loop.datasets.aggregate.ENOUGH_PERSON_TRACKS", 3)
         gold = make_annotator(library, "Gold", kind="reference")
         track = library.tracks.filter(is_audit=True).order_by("id").first()
         say(gold, track, [labels[0]], offered=labels[:2], at="2024-02-01")
@@ -421,7 +427,7 @@ def test_selection_survives_json(library):
 def test_answer_has_the_keys_that_are_promised(library, labels, ann):
     for _ in range(5):
         say(ann, make_track(library), [labels[0]], offered=labels)
-    answer = snapshotting.answer(take_snapshot(library))
+    answer = snapshots.answer(take_snapshot(library))
     assert {"snapshot", "hash", "tracks", "labels", "split"} <= set(answer)
     assert answer["selection"] == Selection().canonical()
     assert (answer["tracks"], answer["labels"]) == (5, 1)

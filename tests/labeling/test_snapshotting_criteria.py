@@ -6,11 +6,11 @@ import pytest
 from django.contrib.auth.models import User
 
 from labeling.errors import BadInput
-from labeling.loop import criteria, snapshotting
+from labeling.loop.datasets import criteria, snapshots
+from labeling.loop.datasets.arrays import freeze
+from labeling.loop.datasets.selection import Selection, in_words
 from labeling.loop.events.alternate_mixes import propagate
-from labeling.loop.freezing import freeze
 from labeling.loop.importing.catalogue import ImportOptions, import_catalogue
-from labeling.loop.selection import Selection, in_words
 from labeling.models import (
     EraCut,
     GuidelineVersion,
@@ -100,7 +100,7 @@ class TestSources:
 
     def test_unknown_source(self, library):
         with pytest.raises(BadInput, match="no source 'rumour'"):
-            snapshotting.take_snapshot(library, Selection(sources=("rumour",)))
+            snapshots.take_snapshot(library, Selection(sources=("rumour",)))
 
 
 def test_uploads_are_told_apart(library, tmp_path):
@@ -122,7 +122,7 @@ def test_uploads_are_told_apart(library, tmp_path):
         "first.mp3", "second.mp3", "shared.mp3",
     }  # fmt: skip
     with pytest.raises(BadInput, match="has no import 999"):
-        snapshotting.take_snapshot(library, Selection(batches=(999,)))
+        snapshots.take_snapshot(library, Selection(batches=(999,)))
 
 
 def test_several_guideline_versions(library, labels, ana):
@@ -193,7 +193,7 @@ class TestCurrent:
         cut(ana, "2023-03-01", facet=labels[0].facet)
         whole, sides = ({}, {})
         for side, into in (("all", whole), ("legacy", sides), ("current", sides)):
-            table = snapshotting.selecting.read_answers(library, Selection(criteria=side))
+            table = snapshots.selecting.read_answers(library, Selection(criteria=side))
             for row, (annotator, track) in enumerate(
                 zip(table.annotators.tolist(), table.tracks.tolist(), strict=True)
             ):
@@ -229,7 +229,7 @@ class TestCurrent:
     def test_snapshot_keeps_what_the_words_meant(self, library, labels, ana):
         cut(ana, "2023-12-01")
         selection = Selection(criteria="current", min_support=1)
-        first = snapshotting.take_snapshot(library, selection)
+        first = snapshots.take_snapshot(library, selection)
         present = first.facts["present"]
         assert present["curators"] == ["Ana"]
         assert present["guideline"] == 2
@@ -239,10 +239,10 @@ class TestCurrent:
         assert first.facts["annotators"] == [
             {"annotator": "Ana", "kind": "person", "answers": 2, "tracks": 2, "labels": 2}
         ]
-        assert snapshotting.take_snapshot(library, selection).pk == first.pk
+        assert snapshots.take_snapshot(library, selection).pk == first.pk
         # The same answers under another meaning are another snapshot.
         cut(ana, "2024-01-15")
-        assert snapshotting.take_snapshot(library, selection).pk != first.pk
+        assert snapshots.take_snapshot(library, selection).pk != first.pk
         assert in_words(Selection.of(first.selection)).startswith("the current curator's")
 
 
@@ -335,7 +335,7 @@ class TestAuditIsolation:
                 at="2001-01-01",
             )  # fmt: skip
         after = freeze(library, selection)
-        assert snapshotting.label_uids(after) == snapshotting.label_uids(before)
+        assert snapshots.label_uids(after) == snapshots.label_uids(before)
         for name in ("labels", "label_mask"):
             was, is_now = (
                 getattr(one.matrix, name)[~one.is_audit].tolist() for one in (before, after)
@@ -392,4 +392,4 @@ class TestRules:
     def test_numbers_that_cannot_be(self, library):
         for over in ({"top_labels": -1}, {"combination_cap": 2.0}, {"rare_share": -0.1}):
             with pytest.raises(BadInput):
-                snapshotting.take_snapshot(library, Selection(**over))
+                snapshots.take_snapshot(library, Selection(**over))

@@ -8,7 +8,8 @@ import pytest
 from django.utils import timezone
 
 from labeling import jobs
-from labeling.loop import featuring, registering, snapshotting
+from labeling.loop import featuring, registering
+from labeling.loop.datasets import snapshots
 from labeling.models import Job, TrainingRun
 from labeling.models.jobs import JobKind
 from ml.types import TrainingConfig
@@ -26,7 +27,7 @@ def job(monkeypatch):
     job = jobs.enqueue(JobKind.TRAIN, library=library, is_announced=False)
     progress.claim(job.pk)
     registering.start_run(
-        snapshotting.take_snapshot(library, snapshotting.Selection(min_support=2)),
+        snapshots.take_snapshot(library, snapshots.Selection(min_support=2)),
         featuring.feature_set_of("audiotag"),
         TrainingConfig(network="pooled-numpy"),
         digest="d",

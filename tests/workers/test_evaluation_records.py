@@ -13,7 +13,8 @@ from django.conf import settings
 from django.core.management import call_command
 
 from labeling.errors import BadInput
-from labeling.loop import registering, reporting, snapshotting
+from labeling.loop import registering, reporting
+from labeling.loop.datasets import snapshots
 from labeling.models import Evaluation, Job, ModelVersion, TrainingRun
 from ml.evaluation_record import FILE_NAME
 from ml.report import build_report
@@ -92,7 +93,7 @@ def test_folds_keep_what_each_said_of_what_it_had_not_seen(planted):
     record = reporting.record_of(evaluation)
     assert record.n_parts == 3
     assert {epoch["part"] for epoch in record.history} == {0, 1, 2}
-    frozen = snapshotting.load(planted.library.snapshots.get())
+    frozen = snapshots.load(planted.library.snapshots.get())
     for group in np.unique(frozen.groups):
         assert len(set(record.part_of[frozen.groups == group])) == 1
     report = reporting.report_of(evaluation)

@@ -8,7 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from labeling.loop import recipes, registering, uniting
+from labeling.loop import recipes, registering
+from labeling.loop.datasets import aggregate
 from ml.trained_model import TrainedModel
 from ml.weights import read_model
 from tests.factories import make_labels
@@ -59,7 +60,7 @@ def test_labels_are_counted_by_facet(planted):
     moods = make_labels(planted.library, "mood", names=("Calm", "Dark"))
     prepared = preparing.prepare(planted.library, {})
     assert prepared.facets == ["genre"] * len(prepared.uids)
-    others = [uniting.others_uid(label.facet) for label in (planted.labels[0], moods[0])]
+    others = [aggregate.others_uid(label.facet) for label in (planted.labels[0], moods[0])]
     some = replace(prepared, uids=[*prepared.uids, moods[0].uid.hex, *others, "0" * 32])
     # Each facet has an Others of its own; what is known no more is of no facet with others.
     assert some.facets == ["genre"] * 3 + ["mood", "genre", "mood", "0" * 32]

@@ -7,7 +7,8 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from labeling.loop import pruning, registering, snapshotting
+from labeling.loop import pruning, registering
+from labeling.loop.datasets import snapshots
 from labeling.loop.registering import Decision
 from labeling.models import PredictionSet, Snapshot
 from tests.factories import make_annotator
@@ -53,7 +54,7 @@ def test_training_on_an_old_snapshot_keeps_it(turned, monkeypatch):
     assert answer["model_version"] == 3
     assert [[one["models"] for one in times] for times in found] == [[1], [0]]
     assert not registering.has_files(turned.models.get(number=2))
-    snapshotting.load(Snapshot.objects.get(number=2))
+    snapshots.load(Snapshot.objects.get(number=2))
 
 
 def test_prediction_by_an_old_model_keeps_it(turned, monkeypatch):
@@ -70,4 +71,4 @@ def test_a_turn_after_pruning_makes_what_is_gone_anew(turned):
     assert not Snapshot.objects.get(number=2).file
     answer = round_of(turned)
     assert (answer["snapshot"], answer["model_version"]) == (2, 3)
-    snapshotting.load(Snapshot.objects.get(number=2))
+    snapshots.load(Snapshot.objects.get(number=2))

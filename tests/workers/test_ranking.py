@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from labeling.loop import acquiring, pooling, predicting, registering, snapshotting
-from labeling.loop.selection import Selection
+from labeling.loop import acquiring, pooling, predicting, registering
+from labeling.loop.datasets import snapshots
+from labeling.loop.datasets.selection import Selection
 from labeling.models import Label, Round, Snapshot, Track
 from tests.answers import say
 from tests.factories import make_annotator, make_labels
@@ -44,7 +45,7 @@ def test_snapshot_taken_by_hand_does_not_change_the_ranking(planted):
             planted.legacy, planted.tracks[number], [moods[number % 2]], offered=moods,
             kind="imported",
         )  # fmt: skip
-    snapshotting.take_snapshot(planted.library, Selection(facets=("mood",)))
+    snapshots.take_snapshot(planted.library, Selection(facets=("mood",)))
     assert Snapshot.objects.count() == 2
     after = pool_of(planted)
     assert np.array_equal(known_yes(after), known_yes(before))

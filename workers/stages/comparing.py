@@ -9,10 +9,10 @@ from typing import Any
 
 from labeling.errors import BadInput
 from labeling.loop import registering, run_groups
+from labeling.loop.datasets.selection import Selection
 from labeling.loop.registering import Trained
 from labeling.loop.reporting import Measured
 from labeling.loop.run_groups import ARMS, DECISION
-from labeling.loop.selection import Selection
 from labeling.models import RunGroup, TrainingRun
 from workers.progress import Run
 from workers.stages import preparing, training

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from labeling.errors import BadInput
-from labeling.loop import criteria, recipes
-from labeling.loop.selection import Selection
+from labeling.loop import recipes
+from labeling.loop.datasets import criteria
+from labeling.loop.datasets.selection import Selection
 from labeling.models import Library
 from ml.errors import NothingToLearnError
 from ml.experiment_runner import Watcher
@@ -30,7 +31,7 @@ class LibraryTrial:
     """One recipe on what a library says now, judged on its audit tracks.
 
     All recipes are judged by the answers of the current curators, where there are any
-    (`labeling.loop.criteria`), else by all that were selected.
+    (`labeling.loop.datasets.criteria`), else by all that were selected.
     """
 
     library: Library

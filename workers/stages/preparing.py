@@ -10,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from labeling.errors import BadInput
-from labeling.loop import featuring, recipes, reporting, snapshotting, uniting
-from labeling.loop.selection import Selection
-from labeling.loop.snapshotting import Frozen
+from labeling.loop import featuring, recipes, reporting
+from labeling.loop.datasets import aggregate, snapshots
+from labeling.loop.datasets.selection import Selection
+from labeling.loop.datasets.snapshots import Frozen
 from labeling.models import FeatureSet, Label, Library, Snapshot
 from ml.track_features import TrackFeatures
 from ml.trained_model import SEMANTICS
@@ -74,7 +75,7 @@ class Prepared:
     @property
     def facets(self) -> list[str]:
         """Return the facet of each label; of one that is known no more, its uid."""
-        made = {uniting.others_uid(facet): facet.name for facet in self.library.facets.all()}
+        made = {aggregate.others_uid(facet): facet.name for facet in self.library.facets.all()}
         found = reporting.label_names(self.library, self.uids)
         return [label.facet or made.get(label.uid, label.uid) for label in found]
 
@@ -141,7 +142,7 @@ def prepare(library: Library, asked: dict[str, Any]) -> Prepared:
     """
     config = recipes.config_of(library, asked)
     snapshot = _snapshot(library, asked)
-    frozen, became_audit = _audit_wins(library, snapshotting.load(snapshot))
+    frozen, became_audit = _audit_wins(library, snapshots.load(snapshot))
     frozen, uids = _only_facets(library, frozen, asked.get("facets") or [])
     feature_set = featuring.feature_set_of(config.features)
     found = featuring.located(library, feature_set, frozen.track_ids)
@@ -173,11 +174,11 @@ def _snapshot(library: Library, asked: dict[str, Any]) -> Snapshot:
             raise BadInput(f"{library.slug} has no snapshot {asked['snapshot']}")
         return found
     if asked.get("selection"):
-        return snapshotting.take_snapshot(library, Selection.of(asked["selection"]))
+        return snapshots.take_snapshot(library, Selection.of(asked["selection"]))
     selection = Selection(facets=tuple(asked.get("facets") or ()))
     if asked.get("lowers_support", True):
-        selection = snapshotting.lowest_support(library, selection)
-    return snapshotting.take_snapshot(library, selection)
+        selection = snapshots.lowest_support(library, selection)
+    return snapshots.take_snapshot(library, selection)
 
 
 def _audit_wins(library: Library, frozen: Frozen) -> tuple[Frozen, tuple[str, ...]]:
@@ -193,7 +194,7 @@ def _audit_wins(library: Library, frozen: Frozen) -> tuple[Frozen, tuple[str, ..
 def _only_facets(
     library: Library, frozen: Frozen, facets: list[str]
 ) -> tuple[Frozen, list[str]]:
-    uids = snapshotting.label_uids(frozen)
+    uids = snapshots.label_uids(frozen)
     if not facets:
         return frozen, uids
     labels = Label.objects.filter(facet__library=library, facet__name_key__in=facets)

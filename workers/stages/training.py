@@ -13,11 +13,12 @@ import numpy.typing as npt
 from django.conf import settings
 
 from labeling.errors import BadInput
-from labeling.loop import featuring, promoting, recipes, registering, reporting, snapshotting
+from labeling.loop import featuring, promoting, recipes, registering, reporting
+from labeling.loop.datasets import snapshots
+from labeling.loop.datasets.selection import Selection
 from labeling.loop.featuring import Located
 from labeling.loop.promoting import Decision
 from labeling.loop.registering import EpochLog, Trained
-from labeling.loop.selection import Selection
 from labeling.models import (
     Label,
     Library,
@@ -150,7 +151,7 @@ def _decide_among_usable(
         return known
     try:
         in_use = TrainedModel.load(registering.folder_of(champion), champion.sha256)
-        its_snapshot = snapshotting.load(champion.run.snapshot)
+        its_snapshot = snapshots.load(champion.run.snapshot)
     except (MlError, BadInput) as error:
         reason = f"model {champion.number}, in use so far, cannot be compared: {error}"
         return Decision(True, reason)
@@ -199,7 +200,7 @@ def _decide_by_labels(champion: ModelVersion, prepared: Prepared) -> Decision | 
         return Decision(False, reason, figures)
     lost = sorted(alive - mine)
     if lost:
-        lost = sorted(snapshotting.supported_labels(prepared.library).intersection(lost))
+        lost = sorted(snapshots.supported_labels(prepared.library).intersection(lost))
     if not lost:
         return None
     reason = f"it knows {len(common)} of the {len(its)} labels of the model in use"

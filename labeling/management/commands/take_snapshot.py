@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from typing import Any
 
-from labeling.loop import snapshotting
+from labeling.loop.datasets import snapshots
 from labeling.management.base import AudiotagCommand
 from labeling.management.selecting import add_selection, selection_of
 
@@ -20,4 +20,4 @@ class Command(AudiotagCommand):
     def answer(self, **options: Any) -> dict[str, Any]:
         library = self.library(options["library"])
         selection = selection_of(options)
-        return snapshotting.answer(snapshotting.take_snapshot(library, selection))
+        return snapshots.answer(snapshots.take_snapshot(library, selection))

@@ -6,8 +6,9 @@ from argparse import ArgumentParser
 from typing import Any
 
 from labeling.errors import BadInput
-from labeling.loop import acquiring, criteria, featuring, recipes, snapshotting, turning
-from labeling.loop.selection import Selection
+from labeling.loop import acquiring, featuring, recipes, turning
+from labeling.loop.datasets import criteria, snapshots
+from labeling.loop.datasets.selection import Selection
 from labeling.management.selecting import add_selection, selection_of
 from labeling.models.jobs import JobKind
 from workers.management.chain import ChainCommand
@@ -31,7 +32,7 @@ class Command(ChainCommand):
             raise BadInput(f"no track of {library.slug} has audio to learn from")
         wanted = selection_of(options)
         criteria.check(library, wanted)
-        given = snapshotting.lowest_support(library, wanted)
+        given = snapshots.lowest_support(library, wanted)
         if given.min_support < wanted.min_support:
             self.say(
                 f"no facet has two labels with {wanted.min_support} positives each: labels "

@@ -7,8 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 from labeling.errors import BadInput
-from labeling.loop import criteria, featuring, recipes, turning
-from labeling.loop.selection import Selection
+from labeling.loop import featuring, recipes, turning
+from labeling.loop.datasets import criteria
+from labeling.loop.datasets.selection import Selection
 from labeling.management.selecting import add_selection, asked, selection_of
 from labeling.models import Library
 from labeling.models.jobs import JobKind

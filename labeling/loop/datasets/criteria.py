@@ -30,9 +30,9 @@ import numpy.typing as npt
 from django.db.models import F, Q, QuerySet
 
 from labeling.errors import BadInput
+from labeling.loop.datasets.selection import LEARNT_FROM, Selection
+from labeling.loop.datasets.selection import check as selecting_check
 from labeling.loop.library import libraries
-from labeling.loop.selection import LEARNT_FROM, Selection
-from labeling.loop.selection import check as selecting_check
 from labeling.models import Annotator, CurrentAnswer, EraCut, Library, Membership
 
 Floats = npt.NDArray[np.float64]

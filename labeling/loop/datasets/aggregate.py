@@ -7,9 +7,9 @@ import uuid
 import numpy as np
 import numpy.typing as npt
 
-from labeling.loop.held import Column
-from labeling.loop.selecting import AnswerTable
-from labeling.loop.selection import CATCH_ALL, Selection
+from labeling.loop.datasets.read import AnswerTable
+from labeling.loop.datasets.selected import Column
+from labeling.loop.datasets.selection import CATCH_ALL, Selection
 from labeling.models import Annotator, Facet, Library
 from labeling.names import name_key
 from ml.aggregation import majority, one_coin

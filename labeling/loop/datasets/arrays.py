@@ -15,11 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from labeling.errors import EmptySelection
-from labeling.loop import selecting, uniting
-from labeling.loop.held import Column
-from labeling.loop.selecting import AnswerTable
-from labeling.loop.selection import Selection
-from labeling.loop.uniting import kept_labels, recast, united
+from labeling.loop.datasets import aggregate, read
+from labeling.loop.datasets.aggregate import kept_labels, recast, united
+from labeling.loop.datasets.read import AnswerTable
+from labeling.loop.datasets.selected import Column
+from labeling.loop.datasets.selection import Selection
 from labeling.models import Annotation, Library, Track
 from ml.selection_rules import thin_combinations
 from ml.types import LabelMatrix
@@ -35,7 +35,7 @@ class Frozen:
     ----------
     track_ids : int64 (n,). track_uids : bytes (n,). groups : int64 (n,), codes of split groups.
     is_audit : bool (n,). is_present : bool (n, n_labels), True where any selected answer judged
-    the label by the criteria of today (`labeling.loop.criteria`).
+    the label by the criteria of today (`labeling.loop.datasets.criteria`).
     matrix : what the selected answers say together, (n, n_labels).
     reference : the same on audit tracks by the answers that measure; nothing on the others.
     label_uids : bytes (n_labels,). annotation_uids : bytes, sorted.
@@ -107,7 +107,7 @@ def freeze(library: Library, selection: Selection) -> Frozen:
     2. Choose the labels and leave tracks out, by the training side.
     3. Keep the tracks on which a chosen label was judged, or which measure.
     """
-    table = selecting.read_answers(library, selection)
+    table = read.read_answers(library, selection)
     judges = _judges(library, table, selection)
     track_ids = np.union1d(table.tracks, judges.tracks)
     uids, groups, is_audit = track_facts(library, track_ids)
@@ -115,7 +115,7 @@ def freeze(library: Library, selection: Selection) -> Frozen:
     columns, matrix, parts = kept_labels(library, table.columns, given, selection, ~is_audit)
     if matrix.n_labels == 0 or not matrix.label_mask.any():
         raise EmptySelection(_nothing(table, selection))
-    judged_by, whole = uniting.reference(library, judges, track_ids, is_audit, selection)
+    judged_by, whole = aggregate.reference(library, judges, track_ids, is_audit, selection)
     reference = recast(whole, parts)
     rows = np.flatnonzero(
         np.where(
@@ -157,7 +157,7 @@ def _judges(library: Library, table: AnswerTable, selection: Selection) -> Answe
     asked = Selection(
         facets=selection.facets, negatives=selection.negatives, criteria="current"
     )
-    current = selecting.read_answers(library, asked)
+    current = read.read_answers(library, asked)
     audit = library.tracks.filter(is_audit=True).values_list("pk", flat=True)
     ids = np.fromiter(audit.iterator(chunk_size=5_000), dtype=np.int64)
     return current.of_tracks(ids)

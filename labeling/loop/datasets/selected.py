@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from labeling.errors import BadInput
-from labeling.loop.criteria import Present, present
+from labeling.loop.datasets.criteria import Present, present
 from labeling.models import Library
 
 

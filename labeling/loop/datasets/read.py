@@ -16,12 +16,12 @@ import numpy as np
 import numpy.typing as npt
 from django.db.models import BooleanField, ExpressionWrapper, Q, QuerySet
 
-from labeling.loop.criteria import Present, present
+from labeling.loop.datasets.criteria import Present, present
+from labeling.loop.datasets.selected import Column, Held, Side, present_side
+from labeling.loop.datasets.selection import Selection, period
 from labeling.loop.events.replay import Event, live_ids, roots
-from labeling.loop.held import Column, Held, Side, present_side
 from labeling.loop.importing.answers import SOURCE
 from labeling.loop.library.taxonomy import resolutions
-from labeling.loop.selection import Selection, period
 from labeling.models import (
     Annotation,
     Answer,

@@ -23,10 +23,10 @@ from django.utils import timezone
 
 from labeling.errors import BadInput, EmptySelection
 from labeling.files import put
-from labeling.loop import selecting
-from labeling.loop.freezing import Frozen, freeze, track_facts, united_by_side
-from labeling.loop.selection import Selection, check
-from labeling.loop.uniting import support_of
+from labeling.loop.datasets import read
+from labeling.loop.datasets.aggregate import support_of
+from labeling.loop.datasets.arrays import Frozen, freeze, track_facts, united_by_side
+from labeling.loop.datasets.selection import Selection, check
 from labeling.models import Library, Snapshot
 from ml.errors import ParameterError
 from ml.splits import grouped_folds
@@ -165,7 +165,7 @@ def lowest_support(library: Library, selection: Selection, at_least: int = 2) ->
     only say one thing is worth nothing.
     """
     check(library, selection)
-    table = selecting.read_answers(library, selection)
+    table = read.read_answers(library, selection)
     track_ids = np.unique(table.tracks)
     is_audit = track_facts(library, track_ids)[2]
     given = united_by_side(table, track_ids, is_audit, selection)

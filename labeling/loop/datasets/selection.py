@@ -13,7 +13,7 @@ from labeling.names import name_key
 
 NEGATIVES = ("closed", "first-use", "open")
 OTHERS = ("keep", "fold", "drop")
-#: Whose criteria: `labeling.loop.criteria` says what the last two mean.
+#: Whose criteria: `labeling.loop.datasets.criteria` says what the last two mean.
 CRITERIA = ("all", "legacy", "current")
 #: Kinds of annotator that are learnt from unless the selection says otherwise: no models.
 LEARNT_FROM = ("legacy", "partner", "person", "reference")

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from labeling.errors import EmptySelection
-from labeling.loop import selecting
-from labeling.loop.freezing import by_annotator, freeze
-from labeling.loop.selection import Selection, check
-from labeling.loop.snapshotting import split_of
+from labeling.loop.datasets import read
+from labeling.loop.datasets.arrays import by_annotator, freeze
+from labeling.loop.datasets.selection import Selection, check
+from labeling.loop.datasets.snapshots import split_of
 from labeling.models import Library
 
 
@@ -38,7 +38,7 @@ def preview(library: Library, selection: Selection) -> Preview:
     try:
         frozen = freeze(library, selection)
     except EmptySelection as nothing:
-        table = selecting.read_answers(library, selection)
+        table = read.read_answers(library, selection)
         return Preview(
             answers=len(table.annotations),
             annotators=by_annotator(library, table),
