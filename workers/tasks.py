@@ -18,19 +18,12 @@ from typing import Any
 from celery import shared_task
 from django.conf import settings
 
-from labeling.loop import (
-    acquiring,
-    featuring,
-    predicting,
-    registering,
-    reporting,
-    sweeping,
-    turning,
-)
+from labeling.loop import acquiring, featuring, predicting, sweeping, turning
 from labeling.loop.consistency import cache
 from labeling.loop.datasets import snapshots
 from labeling.loop.datasets.selection import Selection
 from labeling.loop.importing import catalogue
+from labeling.loop.registry import evaluation_records, models
 from labeling.models import FeatureSet, Library, TrainingRun
 from labeling.models.jobs import JobKind
 from workers import upkeep as _upkeep  # noqa: F401 - its tasks are registered with these
@@ -128,7 +121,7 @@ def take_snapshot(run: Run) -> dict[str, Any]:
 def train_model(run: Run) -> None:
     """Train on the training side, measure on the audit side, put in use what is not worse."""
     prepared = preparing.prepare(run.library, run.arguments)
-    same = registering.same_run(prepared.snapshot, prepared.digest())
+    same = models.same_run(prepared.snapshot, prepared.digest())
     if same is not None:
         _nothing_new(run, same)
         return
@@ -138,16 +131,16 @@ def train_model(run: Run) -> None:
         trained = training.saved(model, row, prepared)
         decision = training.decide(model, trained, prepared)
         with run.committing(_seconds(started), then=_look_again(run)) as result:
-            registering.register(row, trained, decision)
-            result |= registering.outcome(row)
+            models.register(row, trained, decision)
+            result |= models.outcome(row)
             turning.follow_up(run.job, result, skip=_needless(run.library))
-    registering.sweep_models(run.library)
+    models.sweep_models(run.library)
     sweeping.sweep_snapshots(run.library)
 
 
 def _nothing_new(run: Run, same: TrainingRun) -> None:
     """Say that the answers and the configuration are those of an earlier run."""
-    facts = {**registering.outcome(same), "is_unchanged": True, "seconds": 0.0}
+    facts = {**models.outcome(same), "is_unchanged": True, "seconds": 0.0}
     with run.committing(facts, then=_look_again(run)) as result:
         turning.follow_up(run.job, result, skip=_needless(run.library))
 
@@ -180,7 +173,7 @@ def evaluate_folds(run: Run) -> None:
     measured, figures = evaluating.cross_validated(run, prepared, int(run.arguments["folds"]))
     with run.committing(figures) as result:
         network = prepared.config.network
-        row = reporting.register(run.library, network, measured, job=run.job)
+        row = evaluation_records.register(run.library, network, measured, job=run.job)
         result["evaluation"] = row.pk
 
 

@@ -16,7 +16,8 @@ from django.conf import settings
 from django.utils import timezone
 
 from labeling import jobs
-from labeling.loop import pruning, registering
+from labeling.loop import pruning
+from labeling.loop.registry import models
 from labeling.loop.serving import serve
 from labeling.models import DirtyKey, Job, Library, WorkerBeat
 from labeling.models.jobs import JobKind
@@ -108,7 +109,7 @@ def _revive(job: Job, now: datetime) -> bool:
     if changed:
         logger.warning("job %s (%s): %s", job.pk, job.kind, fields["reason"])
         if fields["state"] != Job.State.QUEUED:
-            registering.end_runs_of(job, fields["reason"])
+            models.end_runs_of(job, fields["reason"])
     return bool(changed)
 
 

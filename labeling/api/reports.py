@@ -15,7 +15,7 @@ from labeling.api.base import LibraryView
 from labeling.api.reading import known_parameters
 from labeling.api.serializers import ErrorBody
 from labeling.errors import BadInput
-from labeling.loop import reporting
+from labeling.loop.registry import evaluation_records
 from labeling.loop.serving import blinding
 from labeling.models import Membership
 from labeling.permissions import MOST_ID
@@ -38,16 +38,18 @@ class ModelReport(LibraryView):
     def get(self, request: Request, slug: str, number: int) -> Response:
         known_parameters(request)
         try:
-            evaluation = reporting.find(self.library, model=number)
+            evaluation = evaluation_records.find(self.library, model=number)
         except BadInput as error:
             raise Http404(str(error)) from error
-        report = reporting.report_of(evaluation)
+        report = evaluation_records.report_of(evaluation)
         hidden = blinding.hidden_from(self.library, cast(User, request.user))
         return Response({**report, "mistakes": self._shown(report["mistakes"], hidden)})
 
     def _shown(self, mistakes: list[dict[str, Any]], hidden: set[int]) -> list[dict[str, Any]]:
         """Take out what was answered of tracks that are before their annotator again."""
-        tracks = reporting.tracks_by_uid(self.library, (row["track_uid"] for row in mistakes))
+        tracks = evaluation_records.tracks_by_uid(
+            self.library, (row["track_uid"] for row in mistakes)
+        )
         unseen = {uid for uid, track in tracks.items() if track.pk in hidden}
         nothing = {"positives": None, "is_positive": None}
         return [row | nothing if row["track_uid"] in unseen else row for row in mistakes]
@@ -75,6 +77,6 @@ class ModelComparison(LibraryView):
         numbers = [part.strip() for part in text.split(",")]
         if not all(part.isdecimal() and int(part) <= MOST_ID for part in numbers):
             raise BadInput("models is a list of numbers, such as 3,5")
-        chosen = [reporting.find(self.library, model=int(part)) for part in numbers]
-        found: dict[str, Any] = reporting.compared(chosen)
+        chosen = [evaluation_records.find(self.library, model=int(part)) for part in numbers]
+        found: dict[str, Any] = evaluation_records.compared(chosen)
         return Response({"models": [int(part) for part in numbers], **found})

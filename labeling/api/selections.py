@@ -21,10 +21,11 @@ from labeling.api.base import ByCursor, LibraryView
 from labeling.api.reading import known_parameters
 from labeling.api.serializers import ErrorBody, JobBody, Listed
 from labeling.errors import BadInput
-from labeling.loop import recipes, turning
+from labeling.loop import turning
 from labeling.loop.datasets import criteria
 from labeling.loop.datasets.preview import preview
 from labeling.loop.datasets.selection import Selection
+from labeling.loop.registry import recipes
 from labeling.models import Membership, Snapshot
 from labeling.models.jobs import JobKind
 from labeling.permissions import MOST_ID

@@ -16,9 +16,10 @@ from django.db import transaction
 from django.db.models import Count, Exists, F, Max, OuterRef, Q, QuerySet
 from django.utils import timezone
 
-from labeling.loop import reasons, registering
+from labeling.loop import reasons
 from labeling.loop.library import libraries
 from labeling.loop.pooling import Warm, candidates, warm_pool
+from labeling.loop.registry import models
 from labeling.loop.serving import random_order
 from labeling.loop.serving.claimable import ASKED_AGAIN
 from labeling.models import (
@@ -165,7 +166,7 @@ def build(
     _remove(library.rounds.filter(state=Round.State.BUILDING))
     number = (library.rounds.aggregate(n=Max("number"))["n"] or 0) + 1
     ranked = rank(library, strategy=strategy, seed=number if seed is None else seed)
-    champion = registering.champion_of(library)
+    champion = models.champion_of(library)
     model = champion if any(one.score is not None for one in ranked) else None
     used = next((one.strategy for one in ranked if one.stratum == Stratum.ACQUIRE), "random")
     round_ = Round.objects.create(

@@ -22,9 +22,10 @@ import numpy.typing as npt
 from django.conf import settings
 
 from labeling.files import put
-from labeling.loop import featuring, registering
+from labeling.loop import featuring
 from labeling.loop.featuring import Located
 from labeling.loop.library.taxonomy import resolutions
+from labeling.loop.registry import models
 from labeling.models import Label, Library, ModelVersion, PredictionSet
 from ml.errors import MlError
 from ml.prediction_store import PredictionArray, StoredPredictions, write_predictions
@@ -118,7 +119,7 @@ def is_stale(library: Library) -> bool:
     Another number of tracks says so at once; where it is the same, what was read is compared:
     a file may have been replaced. What has lost its files says nothing any more.
     """
-    champion = registering.champion_of(library)
+    champion = models.champion_of(library)
     if champion is None:
         return False
     row = PredictionSet.objects.filter(model_version=champion).first()

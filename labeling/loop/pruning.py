@@ -28,8 +28,10 @@ from django.db import transaction
 from django.db.models import ForeignObjectRel, Q, QuerySet
 from django.utils import timezone
 
-from labeling.loop import registering, reporting, turning
+from labeling.loop import turning
 from labeling.loop.importing import catalogue
+from labeling.loop.registry import evaluation_records
+from labeling.loop.registry import models as registry_models
 from labeling.models import (
     Evaluation,
     ImportBatch,
@@ -121,7 +123,7 @@ def _ever_used(library: Library) -> QuerySet[PromotionEvent]:
 
 def _in_use_and_before(library: Library) -> set[int]:
     """Return the model in use and the one that it took the place of, by id."""
-    champion = registering.champion_of(library)
+    champion = registry_models.champion_of(library)
     if champion is None:
         return set()
     event = _ever_used(library).filter(model_version=champion).first()
@@ -209,7 +211,7 @@ def _prune_evaluations(
         _take(Evaluation.objects.all(), "folder", doomed, lambda: kept_evaluations(library))
     for name in doomed.values():
         found.evaluations += 1
-        files = (FILE_NAME, reporting.REPORT_FILE)
+        files = (FILE_NAME, evaluation_records.REPORT_FILE)
         found.bytes += _empty(name, files, is_dry_run=is_dry_run)
 
 

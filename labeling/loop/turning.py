@@ -16,8 +16,9 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from labeling import jobs
-from labeling.loop import featuring, predicting, recipes, registering, reporting
+from labeling.loop import featuring, predicting
 from labeling.loop.datasets import criteria
+from labeling.loop.registry import evaluation_records, models, recipes
 from labeling.models import (
     Annotation,
     FeatureSet,
@@ -46,7 +47,7 @@ def next_missing(library: Library, feature_set: FeatureSet | None = None) -> str
         return JobKind.PROBE
     if featuring.has_missing_features(library, feature_set):
         return JobKind.FEATURES
-    champion = registering.champion_of(library)
+    champion = models.champion_of(library)
     if champion is None or new_annotations(library):
         return JobKind.TRAIN
     if predicting.is_stale(library):
@@ -129,7 +130,7 @@ def _then(job: Job, library: Library) -> list[str]:
     """Return the steps after a job; new files that nobody planned for go all the way."""
     if "then" in job.arguments or job.kind != JobKind.PROBE:
         return list(job.arguments.get("then", []))
-    has_model = registering.champion_of(library) is not None
+    has_model = models.champion_of(library) is not None
     return [JobKind.FEATURES, *([JobKind.PREDICT, JobKind.RANK] if has_model else [])]
 
 
@@ -343,9 +344,9 @@ def roll_back(version: ModelVersion, *, by_id: int | None = None, why: str = "")
 
     How it compares with the present one is read from their records before, and kept with it.
     """
-    figures = reporting.figures_against(version, registering.champion_of(version.library))
+    figures = evaluation_records.figures_against(version, models.champion_of(version.library))
     with transaction.atomic():
-        registering.put_in_use(version, by_id=by_id, why=why, figures=figures)
+        models.put_in_use(version, by_id=by_id, why=why, figures=figures)
         steps: list[str] = [JobKind.RANK]
         if predicting.is_stale(version.library):
             steps.insert(0, JobKind.PREDICT)

@@ -8,8 +8,9 @@ from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.formats import date_format
 
-from labeling.loop import featuring, registering, turning
+from labeling.loop import featuring, turning
 from labeling.loop.library import guidelines, libraries
+from labeling.loop.registry import models
 from labeling.loop.serving import claimable
 from labeling.models import Annotation, Annotator, GuidelineVersion, Job, Library, Round, Track
 from labeling.models.jobs import JobKind
@@ -102,7 +103,7 @@ def _until_training(library: Library) -> str:
 
 
 def _model(library: Library) -> str:
-    champion = registering.champion_of(library)
+    champion = models.champion_of(library)
     if champion is None:
         return ""
     live = Round.objects.filter(library=library, state=Round.State.LIVE).first()

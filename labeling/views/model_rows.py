@@ -8,7 +8,7 @@ from typing import Any
 
 from django.urls import reverse
 
-from labeling.loop import registering
+from labeling.loop.registry import models
 from labeling.models import Label, Library, ModelVersion, TrainingRun
 
 MOST_ROWS = 50
@@ -233,5 +233,5 @@ def troubles(library: Library, most: int = 10) -> list[TrainingRun]:
 
 def champion_number(library: Library) -> int | None:
     """Return the number of the model in use."""
-    champion = registering.champion_of(library)
+    champion = models.champion_of(library)
     return champion.number if champion else None

@@ -12,7 +12,8 @@ from django.views.decorators.http import require_POST, require_safe
 
 from labeling import jobs
 from labeling.errors import BadInput
-from labeling.loop import reporting, turning
+from labeling.loop import turning
+from labeling.loop.registry import evaluation_records
 from labeling.models import Job, Library, Membership, TrainingRun
 from labeling.models.jobs import JobKind
 from labeling.permissions import library_page
@@ -39,7 +40,9 @@ def model_list(request: HttpRequest, library: Library) -> HttpResponse:
         "older": rows[-1].version.number if len(rows) == model_rows.MOST_ROWS else None,
         "is_older": before is not None,
         "history": history[:_HISTORY],
-        "cross_validations": reporting.with_records(library).filter(run=None)[:_FOLDS_SHOWN],
+        "cross_validations": evaluation_records.with_records(library).filter(run=None)[
+            :_FOLDS_SHOWN
+        ],
         "troubles": model_rows.troubles(library),
         "networks": networks.names(),
         **recipes.context_of(request, library),

@@ -13,9 +13,10 @@ from django.urls import path, reverse
 from django.views.decorators.http import require_POST
 
 from labeling.errors import BadInput
-from labeling.loop import featuring, recipes, turning
+from labeling.loop import featuring, turning
 from labeling.loop.datasets import criteria
 from labeling.loop.datasets.selection import Selection, in_words
+from labeling.loop.registry import recipes
 from labeling.models import Library, Membership, ModelVersion, RunGroup, TrainingRun
 from labeling.models.jobs import JobKind
 from labeling.permissions import has_role, library_page

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
-from labeling.loop import reporting
+from labeling.loop.registry import evaluation_records
 from labeling.models import Library, Track
 from labeling.templatetags.report_charts import HEADLINE_NAMES, has_values
 from ml import diagnosis
@@ -167,7 +167,7 @@ def mistake_rows(library: Library, report: Report, hidden: Container[int] = ()) 
     What was answered of a `hidden` track is not told: it is before its annotator again.
     """
     rows = report["mistakes"]
-    tracks = reporting.tracks_by_uid(library, (row["track_uid"] for row in rows))
+    tracks = evaluation_records.tracks_by_uid(library, (row["track_uid"] for row in rows))
     names = telling_names(report["labels"])
     return [
         {

@@ -12,7 +12,7 @@ from django.urls import path
 from django.views.decorators.http import require_safe
 
 from labeling.errors import BadInput
-from labeling.loop import registering, reporting
+from labeling.loop.registry import evaluation_records, models
 from labeling.loop.serving import blinding
 from labeling.models import Evaluation, Library, Membership, ModelVersion
 from labeling.permissions import MOST_ID, library_page
@@ -45,16 +45,16 @@ def model_detail(request: HttpRequest, library: Library, number: int) -> HttpRes
 def _reported(request: HttpRequest, library: Library, version: ModelVersion) -> dict[str, Any]:
     """Return the report of a model; without one, what was registered of its labels."""
     try:
-        evaluation = reporting.find(library, model=version.number)
-        report = reporting.report_of(evaluation)
+        evaluation = evaluation_records.find(library, model=version.number)
+        report = evaluation_records.report_of(evaluation)
     except BadInput as error:
         return {
             "no_report": str(error),
-            "is_record_gone": reporting.is_record_gone(version),
+            "is_record_gone": evaluation_records.is_record_gone(version),
             "labels": model_rows.label_rows(version),
             "course_of_run": model_rows.course_of(version.run),
         }
-    champion = registering.champion_of(library)
+    champion = models.champion_of(library)
     hidden = blinding.hidden_from(library, cast(User, request.user))
     return {
         **report_rows.context(library, report, Asked.of(request.GET.dict()), hidden),
@@ -67,20 +67,20 @@ def _reported(request: HttpRequest, library: Library, version: ModelVersion) -> 
 @require_safe
 def evaluation_detail(request: HttpRequest, library: Library, pk: int) -> HttpResponse:
     """Show a cross-validation: the same report, of models that were not kept."""
-    evaluation = get_object_or_404(reporting.evaluations(library), pk=pk)
+    evaluation = get_object_or_404(evaluation_records.evaluations(library), pk=pk)
     try:
-        reporting.check_kept(evaluation)
+        evaluation_records.check_kept(evaluation)
     except BadInput as error:
         messages.info(request, f"There is nothing left to show: {error}.")
         return redirect("models", library.slug)
     try:
-        report = reporting.report_of(evaluation)
+        report = evaluation_records.report_of(evaluation)
     except BadInput as error:
         raise Http404(str(error)) from error
     hidden = blinding.hidden_from(library, cast(User, request.user))
     shown = {
         "evaluation": evaluation,
-        "name": reporting.name_of(evaluation),
+        "name": evaluation_records.name_of(evaluation),
         **report_rows.context(library, report, Asked.of(request.GET.dict()), hidden),
     }
     return render(request, "labeling/evaluation.html", shown)
@@ -89,7 +89,7 @@ def evaluation_detail(request: HttpRequest, library: Library, pk: int) -> HttpRe
 def chosen(library: Library, query: QueryDict) -> list[Evaluation]:
     """Return the evaluations that an address names: run=, model= or evaluation=, in order."""
     found = [
-        reporting.find(library, **{_NAMES[name]: _number(text)})
+        evaluation_records.find(library, **{_NAMES[name]: _number(text)})
         for name in _NAMES
         for text in query.getlist(name)
     ]
@@ -109,10 +109,10 @@ def _number(text: str) -> int:
 @require_safe
 def compare(request: HttpRequest, library: Library) -> HttpResponse:
     """Set runs side by side on the tracks that all of them held out."""
-    offered = reporting.with_records(library)[:_MOST_OFFERED]
+    offered = evaluation_records.with_records(library)[:_MOST_OFFERED]
     shown: dict[str, Any] = {
-        "offered": [(one, reporting.name_of(one)) for one in offered],
-        "most": reporting.MOST_COMPARED,
+        "offered": [(one, evaluation_records.name_of(one)) for one in offered],
+        "most": evaluation_records.MOST_COMPARED,
     }
     try:
         runs = chosen(library, request.GET)
@@ -126,14 +126,14 @@ def compare(request: HttpRequest, library: Library) -> HttpResponse:
 
 def compared_context(library: Library, runs: list[Evaluation]) -> dict[str, Any]:
     """Return everything that the templates of a comparison show."""
-    found = reporting.compared(runs)
-    reports = [reporting.report_of(one) for one in runs]
+    found = evaluation_records.compared(runs)
+    reports = [evaluation_records.report_of(one) for one in runs]
     return {
         "found": found,
         "runs": [
             {
                 "evaluation": one,
-                "name": reporting.name_of(one),
+                "name": evaluation_records.name_of(one),
                 "version": getattr(one.run, "model", None) if one.run else None,
                 "report": report,
                 "compared": run,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from labeling.loop.reporting import REPORT_FILE
+from labeling.loop.registry.evaluation_records import REPORT_FILE
 from labeling.models import (
     AudioFile,
     Evaluation,

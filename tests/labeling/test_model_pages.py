@@ -8,9 +8,9 @@ import re
 import pytest
 from django.core.management import call_command
 
-from labeling.loop import registering
 from labeling.loop.datasets import snapshots
 from labeling.loop.datasets.selection import in_words
+from labeling.loop.registry import models
 from labeling.models import (
     Annotator,
     GuidelineVersion,
@@ -151,11 +151,11 @@ def test_another_model_is_put_in_use_by_a_button(planted, curator):
         feature_set=first.run.feature_set, config={}, config_hash="x", seed=0,
         started_at=first.created_at,
     )  # fmt: skip
-    same = registering.Trained("f", "s", ["a"], [0.5], {}, {}, {})
-    registering.register(run, same, registering.Decision(True, "newer"))
+    same = models.Trained("f", "s", ["a"], [0.5], {}, {}, {})
+    models.register(run, same, models.Decision(True, "newer"))
     answer = curator.post(f"/models/{planted.library.slug}/1/use/", follow=True)
     assert "Model 1 is in use." in answer.content.decode()
-    assert registering.champion_of(planted.library) == first
+    assert models.champion_of(planted.library) == first
     assert Job.objects.filter(kind="rank", state="queued").count() == 1
     again = curator.post(f"/models/{planted.library.slug}/1/use/", follow=True)
     assert "in use already" in again.content.decode()
@@ -274,8 +274,8 @@ def test_older_models_are_on_the_next_page(planted, curator, monkeypatch):
             feature_set=first.run.feature_set, config={}, config_hash="x", seed=seed,
             started_at=first.created_at,
         )  # fmt: skip
-        same = registering.Trained("f", "s", ["a"], [0.5], {}, {}, {})
-        registering.register(run, same, registering.Decision(False, "worse"))
+        same = models.Trained("f", "s", ["a"], [0.5], {}, {}, {})
+        models.register(run, same, models.Decision(False, "worse"))
     monkeypatch.setattr(model_rows, "MOST_ROWS", 2)
     address = f"/models/{planted.library.slug}/"
     newest, older = page(curator, address), page(curator, f"{address}?before=2")

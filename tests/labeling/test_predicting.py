@@ -10,9 +10,10 @@ import pytest
 from django.conf import settings
 from django.utils import timezone
 
-from labeling.loop import featuring, predicting, registering
+from labeling.loop import featuring, predicting
 from labeling.loop.featuring import Located
 from labeling.loop.predicting import suggestions_for
+from labeling.loop.registry import models
 from labeling.models import AudioFile, AudioRoot, PredictionSet, Snapshot
 from ml.feature_store import ShardRow
 from ml.types import TrainingConfig
@@ -38,7 +39,7 @@ def version(library, labels):
         library=library, number=1, selection={}, hash="h", file="f", sha256="s", tracks=1,
         annotations=1, label_uids=[], split={}, taken_at=timezone.now(),
     )  # fmt: skip
-    run = registering.start_run(
+    run = models.start_run(
         snapshot,
         featuring.feature_set_of("audiotag"),
         TrainingConfig(),
@@ -47,8 +48,8 @@ def version(library, labels):
         versions={},
     )
     uids = [label.uid.hex for label in labels]
-    trained = registering.Trained("f", "s", uids, [0.5, 0.7, 0.2, 0.5], {}, {}, {})
-    return registering.register(run, trained, registering.Decision(True, ""))
+    trained = models.Trained("f", "s", uids, [0.5, 0.7, 0.2, 0.5], {}, {}, {})
+    return models.register(run, trained, models.Decision(True, ""))
 
 
 @pytest.fixture

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from labeling.loop import promoting
 from labeling.loop.datasets.selection import Selection
-from labeling.loop.promoting import Decision
+from labeling.loop.registry import promotion
+from labeling.loop.registry.promotion import Decision
 from labeling.models import ModelVersion
 from ml.diagnosis import MISLEADING, NO_BETTER
 from ml.types import LabelMatrix
@@ -17,7 +17,7 @@ BASELINE = {"macro_ap": 0.2}
 
 
 def held(metrics=METRICS, n_learnt=2, verdict="useful"):
-    return promoting.held_back(metrics, BASELINE, n_learnt, verdict)
+    return promotion.held_back(metrics, BASELINE, n_learnt, verdict)
 
 
 class TestHeldBack:
@@ -40,11 +40,11 @@ class TestHeldBack:
 
     def test_nothing_measured(self):
         nothing = {"macro_ap": None, "n": 0, "interval": {"macro_ap": None}}
-        assert held(nothing).reason == promoting.UNMEASURED
+        assert held(nothing).reason == promotion.UNMEASURED
 
     def test_one_class_only(self):
         one_sided = {"macro_ap": None, "n": 1, "interval": {"macro_ap": None}}
-        assert held(one_sided).reason == promoting.ONE_SIDED
+        assert held(one_sided).reason == promotion.ONE_SIDED
 
     def test_probabilities_that_mislead(self):
         assert held(verdict=MISLEADING).reason.endswith("than answering the label frequencies")
@@ -66,26 +66,26 @@ class TestForComparison:
     )
     def test_what_measures_itself(self, chosen):
         selection = Selection(**chosen)
-        assert promoting.for_comparison(selection, []).reason == promoting.SELECTED
+        assert promotion.for_comparison(selection, []).reason == promotion.SELECTED
         by_others = Selection(**chosen, judged_by="current")
-        assert promoting.for_comparison(by_others, []) is None
+        assert promotion.for_comparison(by_others, []) is None
 
     @pytest.mark.parametrize("chosen", [{}, {"criteria": "current"}, {"facets": ("genre",)}])
     def test_what_is_made_to_be_used(self, chosen):
         selection = Selection.of(Selection(**chosen, min_support=2).canonical())
-        assert promoting.for_comparison(selection, [], "audiotag") is None
+        assert promotion.for_comparison(selection, [], "audiotag") is None
 
     @pytest.mark.parametrize("recipe", ["seed-2019", "seed-next"])
     def test_recipes_of_the_study(self, recipe):
-        assert promoting.for_comparison(Selection(), [], recipe).reason == promoting.RECIPE
+        assert promotion.for_comparison(Selection(), [], recipe).reason == promotion.RECIPE
 
     def test_strange_labels(self):
-        decision = promoting.for_comparison(Selection(), ["a"])
+        decision = promotion.for_comparison(Selection(), ["a"])
         assert (decision.is_promoted, decision.figures) == (False, {"strangers": ["a"]})
 
 
 def test_first_of_a_library():
-    assert promoting.decide_first(METRICS, BASELINE) == Decision(
+    assert promotion.decide_first(METRICS, BASELINE) == Decision(
         True, "the first usable model of this library", {"macro_ap": 0.5, "constant": 0.2}
     )
 
@@ -103,7 +103,7 @@ class TestAgainst:
 
         def against(candidate, in_use, n=40, groups=None):
             kept = labels.rows(np.arange(n))
-            return promoting.decide_against(
+            return promotion.decide_against(
                 champion,
                 candidate[:n],
                 in_use[:n],

@@ -18,10 +18,12 @@ from django.urls import reverse
 from django.utils import timezone
 
 from labeling.errors import BadInput
-from labeling.loop import featuring, predicting, pruning, registering, reporting, turning
+from labeling.loop import featuring, predicting, pruning, turning
 from labeling.loop.featuring import Located
-from labeling.loop.registering import Decision
-from labeling.loop.reporting import Measured
+from labeling.loop.registry import evaluation_records
+from labeling.loop.registry import models as registry_models
+from labeling.loop.registry.evaluation_records import Measured
+from labeling.loop.registry.models import Decision
 from labeling.models import (
     Evaluation,
     ImportBatch,
@@ -77,7 +79,7 @@ def snapshot_of(library, settings, **over):
 
 
 def run_of(snapshot, job=None):
-    return registering.start_run(
+    return registry_models.start_run(
         snapshot,
         featuring.feature_set_of("audiotag"),
         TrainingConfig(),
@@ -94,11 +96,13 @@ def make_model(library, settings):
 
     def make(decision=NO, snapshot=None, job=None):
         run = run_of(snapshot or snapshot_of(library, settings), job)
-        folder = registering.folder_name(run)
+        folder = registry_models.folder_name(run)
         leave(settings.MODEL_ROOT, f"{folder}/weights.npz")
         measured = record_in(folder, settings)
-        trained = registering.Trained(folder, "s", ["a"], [0.5], {}, {}, {}, measured=measured)
-        return registering.register(run, trained, decision)
+        trained = registry_models.Trained(
+            folder, "s", ["a"], [0.5], {}, {}, {}, measured=measured
+        )
+        return registry_models.register(run, trained, decision)
 
     return make
 
@@ -114,20 +118,22 @@ def fold_of(library, settings, **over):
     """Make a cross-validation with its files."""
     number = library.evaluations.count()
     measured = record_in(f"{library.slug}/folds-{number}", settings)
-    return reporting.register(library, "net", replace(measured, side="folds"), **over)
+    return evaluation_records.register(library, "net", replace(measured, side="folds"), **over)
 
 
 def evaluations_with_files(library, settings):
     rows = library.evaluations.exclude(folder="")
     home = Path(settings.MODEL_ROOT) / library.slug
     on_disk = {path for path in home.rglob("*.*") if path.name in RECORD}
-    assert on_disk == {reporting.folder_of(row) / name for row in rows for name in RECORD}
+    assert on_disk == {
+        evaluation_records.folder_of(row) / name for row in rows for name in RECORD
+    }
     return set(rows)
 
 
 def numbers_with_files(library):
     rows = library.models.order_by("number")
-    names = {row.number for row in rows if registering.has_files(row)}
+    names = {row.number for row in rows if registry_models.has_files(row)}
     assert names == {row.number for row in rows if row.folder}
     return names
 
@@ -160,18 +166,18 @@ class TestModels:
     def test_the_one_in_use_and_the_one_before_it_stay(self, library, make_model, settings):
         for decision in (YES, YES, YES, YES, NO):
             make_model(decision)
-        registering.put_in_use(library.models.get(number=2))
-        registering.put_in_use(library.models.get(number=1))
+        registry_models.put_in_use(library.models.get(number=2))
+        registry_models.put_in_use(library.models.get(number=1))
         settings.KEEP_MODELS = 0
         pruning.prune(library)
         assert numbers_with_files(library) == {1, 2}
-        registering.put_in_use(library.models.get(number=2))
+        registry_models.put_in_use(library.models.get(number=2))
 
     def test_one_rolled_back_to_stays(self, library, make_model):
         first = make_model(NO)
         make_model(YES)
-        registering.put_in_use(first)
-        registering.put_in_use(library.models.get(number=2))
+        registry_models.put_in_use(first)
+        registry_models.put_in_use(library.models.get(number=2))
         for _ in range(3):
             make_model(NO)
         pruning.prune(library)
@@ -186,8 +192,8 @@ class TestModels:
             with pytest.raises(BadInput, match="model 1 were removed to save space"):
                 turning.roll_back(version)
             with pytest.raises(BadInput, match="removed to save space"):
-                registering.folder_of(library.models.get(number=1))
-        assert registering.champion_of(library).number == 2
+                registry_models.folder_of(library.models.get(number=1))
+        assert registry_models.champion_of(library).number == 2
         assert not library.jobs.exists()
 
     def test_pages_say_so(self, library, make_model, client):
@@ -210,9 +216,9 @@ class TestModels:
         for decision in (YES, NO, NO):
             make_model(decision)
         snapshot = first.run.snapshot
-        assert registering.same_run(snapshot, "d") == first.run
+        assert registry_models.same_run(snapshot, "d") == first.run
         pruning.prune(library)
-        assert registering.same_run(snapshot, "d") is None
+        assert registry_models.same_run(snapshot, "d") is None
 
     def test_only_the_library_asked_for(self, library, make_model):
         for decision in (NO, YES, NO, NO):
@@ -223,7 +229,7 @@ class TestModels:
     def test_what_else_is_in_its_folder_stays(self, library, make_model):
         for decision in (NO, YES, NO, NO):
             make_model(decision)
-        folder = registering.folder_of(library.models.get(number=1))
+        folder = registry_models.folder_of(library.models.get(number=1))
         leave(folder, "notes.txt")
         pruning.prune(library)
         assert [path.name for path in folder.iterdir()] == ["notes.txt"]
@@ -233,7 +239,7 @@ class TestModels:
     ):
         for decision in (NO, YES, NO, NO):
             make_model(decision)
-        folder = registering.folder_of(library.models.get(number=1))
+        folder = registry_models.folder_of(library.models.get(number=1))
 
         def refuse(path):
             raise PermissionError(13, "read-only", str(path))
@@ -243,7 +249,7 @@ class TestModels:
             pruning.prune(library)
         assert folder.is_dir()
         os.utime(folder, (1, 1))
-        registering.sweep_models(library)
+        registry_models.sweep_models(library)
         assert not folder.exists()
 
 
@@ -251,7 +257,7 @@ class TestEvaluations:
     def test_go_with_the_files_of_their_model(self, library, make_model, settings):
         for decision in (NO, YES, NO, NO):
             make_model(decision)
-        folder = registering.folder_of(library.models.get(number=1))
+        folder = registry_models.folder_of(library.models.get(number=1))
         assert pruning.prune(library).evaluations == 1
         left = {row.run.model.number for row in evaluations_with_files(library, settings)}
         assert left == {2, 3, 4}
@@ -294,14 +300,14 @@ class TestEvaluations:
         settings.KEEP_MODELS = 0
         make_model(NO)
         fold = fold_of(library, settings)
-        assert reporting.with_records(library).count() == 2
+        assert evaluation_records.with_records(library).count() == 2
         pruning.prune(library)
-        assert not reporting.with_records(library).exists()
+        assert not evaluation_records.with_records(library).exists()
         for asked in ({"model": 1}, {"pk": fold.pk}):
             with pytest.raises(BadInput, match="was removed to save space"):
-                reporting.find(library, **asked)
+                evaluation_records.find(library, **asked)
         with pytest.raises(BadInput, match=f"cross-validation {fold.pk} was removed"):
-            reporting.report_of(Evaluation.objects.get(pk=fold.pk))
+            evaluation_records.report_of(Evaluation.objects.get(pk=fold.pk))
 
     def test_pages_say_so(self, library, make_model, settings, client):
         settings.KEEP_MODELS = 0
@@ -333,7 +339,7 @@ class TestSnapshots:
         failed = snapshot_of(library, settings)
         run_of(running)
         for snapshot in (by_hand, young, asked, failed):
-            registering.end_without_model(run_of(snapshot), "failed", "bad")
+            registry_models.end_without_model(run_of(snapshot), "failed", "bad")
         library.jobs.create(kind=JobKind.TRAIN, key="k", arguments={"snapshot": asked.number})
         found = pruning.prune(library)
         kept = {one.number for one in (by_hand, by_command, young, running, asked)}
@@ -460,11 +466,11 @@ class TestConcurrent:
             make_model(decision)
         first = library.models.get(number=1)
         self.come_after_the_first_look(
-            monkeypatch, "kept_models", lambda: registering.put_in_use(first)
+            monkeypatch, "kept_models", lambda: registry_models.put_in_use(first)
         )
         pruning.prune(library)
         assert numbers_with_files(library) == {1, 2, 3, 4}
-        assert registering.champion_of(library).number == 1
+        assert registry_models.champion_of(library).number == 1
 
 
 def old_job(library, state="done", days=100, kind=JobKind.RANK, **over):
@@ -492,11 +498,11 @@ class TestJobs:
 
     def test_runs_and_imports_keep_their_facts(self, library, settings):
         job = old_job(library, kind=JobKind.EVALUATE)
-        run = registering.start_run(
+        run = registry_models.start_run(
             snapshot_of(library, settings), featuring.feature_set_of("audiotag"),
             TrainingConfig(), digest="d", facts={}, versions={}, job=job,
         )  # fmt: skip
-        registering.end_without_model(run, "failed", "bad")
+        registry_models.end_without_model(run, "failed", "bad")
         imported = old_job(library, kind=JobKind.IMPORT)
         ImportBatch.objects.create(
             library=library, file_name="a.csv", stored_as="a.csv", job=imported

@@ -12,9 +12,10 @@ from django.conf import settings
 from django.utils import timezone
 
 from labeling.errors import BadInput
-from labeling.loop import featuring, registering
-from labeling.loop.promoting import Decision
-from labeling.loop.registering import Trained
+from labeling.loop import featuring
+from labeling.loop.registry import models
+from labeling.loop.registry.models import Trained
+from labeling.loop.registry.promotion import Decision
 from labeling.models import ModelVersion, PromotionEvent, Snapshot, TrainingRun
 from ml.types import TrainingConfig
 from ml.weights import WEIGHTS_FILE
@@ -53,7 +54,7 @@ def snapshot(library):
 @pytest.fixture
 def new_run(snapshot):
     def make(job=None):
-        return registering.start_run(
+        return models.start_run(
             snapshot,
             featuring.feature_set_of("audiotag"),
             TrainingConfig(seed=4),
@@ -67,12 +68,12 @@ def new_run(snapshot):
 
 
 def test_versions_count_up_and_one_is_the_champion(library, new_run):
-    first = registering.register(new_run(), trained(), YES)
-    second = registering.register(new_run(), trained(), YES)
-    third = registering.register(new_run(), trained(), NO)
+    first = models.register(new_run(), trained(), YES)
+    second = models.register(new_run(), trained(), YES)
+    third = models.register(new_run(), trained(), NO)
     states = dict(ModelVersion.objects.values_list("number", "state"))
     assert states == {1: "retired", 2: "champion", 3: "candidate"}
-    assert registering.champion_of(library) == second
+    assert models.champion_of(library) == second
     events = list(PromotionEvent.objects.order_by("id").values_list("kind", "previous_id"))
     assert events == [("promoted", None), ("promoted", first.pk), ("refused", second.pk)]
     assert third.run.state == "running"
@@ -90,53 +91,53 @@ def files():
 
 
 def test_putting_another_in_use_by_hand(library, new_run):
-    first = registering.register(new_run(), trained(), YES)
-    second = registering.register(new_run(), trained(), YES)
+    first = models.register(new_run(), trained(), YES)
+    second = models.register(new_run(), trained(), YES)
     first.refresh_from_db()
-    registering.put_in_use(first)
-    assert registering.champion_of(library) == first
+    models.put_in_use(first)
+    assert models.champion_of(library) == first
     event = PromotionEvent.objects.first()
     assert (event.kind, event.previous) == ("rolled_back", second)
     assert event.reason == "put in use by hand instead of model 2"
     with pytest.raises(BadInput, match="in use already"):
-        registering.put_in_use(first)
+        models.put_in_use(first)
 
 
 def test_no_model_takes_the_place_of_one_it_was_not_compared_with(library, new_run):
-    first = registering.register(new_run(), trained(), YES)
-    second = registering.register(new_run(), trained(), YES)
-    registering.put_in_use(first)
+    first = models.register(new_run(), trained(), YES)
+    second = models.register(new_run(), trained(), YES)
+    models.put_in_use(first)
     against_second = replace(YES, against_id=second.pk)
-    third = registering.register(new_run(), trained(), against_second)
-    assert registering.champion_of(library) == first
+    third = models.register(new_run(), trained(), against_second)
+    assert models.champion_of(library) == first
     assert (third.state, PromotionEvent.objects.first().reason) == (
         "candidate",
         "model 1 was put in use while it was compared with another one",
     )
-    registering.register(new_run(), trained(), replace(YES, against_id=first.pk))
-    assert registering.champion_of(library).number == 4
+    models.register(new_run(), trained(), replace(YES, against_id=first.pk))
+    assert models.champion_of(library).number == 4
 
 
 def test_first_model_gives_way_to_one_that_came_meanwhile(library, new_run):
-    registering.register(new_run(), trained(), YES)
-    registering.register(new_run(), trained(), replace(YES, against_id=None))
-    assert registering.champion_of(library).number == 1
+    models.register(new_run(), trained(), YES)
+    models.register(new_run(), trained(), replace(YES, against_id=None))
+    assert models.champion_of(library).number == 1
 
 
 def test_model_whose_files_are_lost_is_not_put_in_use(library, new_run):
-    first = registering.register(new_run(), trained(), YES)
-    second = registering.register(new_run(), trained(), YES)
+    first = models.register(new_run(), trained(), YES)
+    second = models.register(new_run(), trained(), YES)
     shutil.rmtree(Path(settings.MODEL_ROOT) / first.folder)
     with pytest.raises(BadInput, match="files of model 1 are not where they should be"):
-        registering.put_in_use(first)
-    assert registering.champion_of(library) == second
+        models.put_in_use(first)
+    assert models.champion_of(library) == second
 
 
 def test_labels_in_common(library, new_run):
-    champion = registering.register(new_run(), trained(label_uids=["a", "b", "c"]), YES)
-    mine, its = registering.in_common(champion, ["c", "x", "a"])
+    champion = models.register(new_run(), trained(label_uids=["a", "b", "c"]), YES)
+    mine, its = models.in_common(champion, ["c", "x", "a"])
     assert (mine.tolist(), its.tolist()) == ([0, 2], [2, 0])
-    assert [part.tolist() for part in registering.in_common(champion, ["x"])] == [[], []]
+    assert [part.tolist() for part in models.in_common(champion, ["x"])] == [[], []]
 
 
 def test_next_attempt_closes_the_run_of_a_dead_one(library, new_run):
@@ -151,7 +152,7 @@ def test_next_attempt_closes_the_run_of_a_dead_one(library, new_run):
 
 def test_course_is_written_while_it_runs_but_not_too_often(new_run):
     run = new_run()
-    log = registering.EpochLog(run, every_s=3600)
+    log = models.EpochLog(run, every_s=3600)
     for epoch in range(3):
         log.add({"epoch": epoch})
     run.refresh_from_db()
@@ -161,8 +162,8 @@ def test_course_is_written_while_it_runs_but_not_too_often(new_run):
 
 def test_closed_run_is_not_closed_again(new_run):
     run = new_run()
-    registering.end_without_model(run, "failed", "first")
-    registering.end_without_model(run, "cancelled", "second")
+    models.end_without_model(run, "failed", "first")
+    models.end_without_model(run, "cancelled", "second")
     run.refresh_from_db()
     assert (run.state, run.reason) == ("failed", "first")
 
@@ -175,12 +176,12 @@ def test_folders_that_nobody_names_are_swept_when_they_are_old(library, new_run)
         (folder / "weights.npz").write_bytes(b"x")
     for folder in (home / running.uid.hex, lost):
         os.utime(folder, (1, 1))
-    assert registering.sweep_models(library) == [f"{library.slug}/lost"]
+    assert models.sweep_models(library) == [f"{library.slug}/lost"]
     assert sorted(one.name for one in home.iterdir()) == sorted([running.uid.hex, "young"])
 
 
 def test_unknown_model_is_refused(library):
     with pytest.raises(BadInput, match="train one first"):
-        registering.version_of(library)
+        models.version_of(library)
     with pytest.raises(BadInput, match="no model 3"):
-        registering.version_of(library, 3)
+        models.version_of(library, 3)

@@ -14,8 +14,8 @@ from django.template.loader import render_to_string
 from django.utils import timezone
 from django.utils.html import escape
 
-from labeling.loop import reporting
 from labeling.loop.library.libraries import annotator_of
+from labeling.loop.registry import evaluation_records
 from labeling.models import (
     Evaluation,
     GuidelineVersion,
@@ -77,7 +77,7 @@ def open_repeat(annotator, track):
 class TestModelPage:
     def test_all_parts_are_there_with_their_figures(self, planted, curator):
         text = page(curator, f"/models/{planted.library.slug}/1/")
-        report = reporting.report_of(Evaluation.objects.get())
+        report = evaluation_records.report_of(Evaluation.objects.get())
         for part in (
             "Has it collapsed?", "Course of the training", "Do its probabilities mean",
             "Precision and recall", "What is said instead", "Worst mistakes", "Trained on",
@@ -92,10 +92,12 @@ class TestModelPage:
 
     def test_its_dates_are_never_broken(self, planted, curator, tmp_path):
         evaluation = Evaluation.objects.get()
-        report = reporting.report_of(evaluation)
+        report = evaluation_records.report_of(evaluation)
         report["about"]["snapshot"]["taken_at"] = "2026-07-05T10:22:31.5+00:00"
         report["about"]["answers"]["period"] = ["2019-03-01", "2026-07-04"]
-        (reporting.folder_of(evaluation) / "report.json").write_text(json.dumps(report))
+        (evaluation_records.folder_of(evaluation) / "report.json").write_text(
+            json.dumps(report)
+        )
         run("report", planted.library, "--model", "1", "--out", str(tmp_path))
         shown = page(curator, f"/models/{planted.library.slug}/1/")
         # The style sheet keeps <time> on one line.
@@ -105,23 +107,25 @@ class TestModelPage:
 
     def test_it_says_what_the_choices_of_a_study_do(self, planted, curator, tmp_path):
         evaluation = Evaluation.objects.get()
-        report = reporting.report_of(evaluation)
+        report = evaluation_records.report_of(evaluation)
         report["about"]["config"]["loss"] = "keras-class-weight"
         told = report_rows.context(planted.library, report, report_rows.Asked())["choices"]
         assert len(told) == 1
         assert "that of its first label in the order of the columns" in told[0]
         text = page(curator, f"/models/{planted.library.slug}/1/")
         assert "What these choices do" not in text
-        (reporting.folder_of(evaluation) / "report.json").write_text(json.dumps(report))
+        (evaluation_records.folder_of(evaluation) / "report.json").write_text(
+            json.dumps(report)
+        )
         assert told[0] in page(curator, f"/models/{planted.library.slug}/1/")
         run("report", planted.library, "--model", "1", "--out", str(tmp_path))
         assert told[0] in (tmp_path / "report.html").read_text()
 
     def test_mistakes_lead_to_the_track_and_play_it(self, planted, curator):
         text = page(curator, f"/models/{planted.library.slug}/1/")
-        report = reporting.report_of(Evaluation.objects.get())
+        report = evaluation_records.report_of(Evaluation.objects.get())
         worst = report["mistakes"][0]
-        track = reporting.tracks_by_uid(planted.library, [worst["track_uid"]])[
+        track = evaluation_records.tracks_by_uid(planted.library, [worst["track_uid"]])[
             worst["track_uid"]
         ]
         assert f'href="/tracks/{planted.library.slug}/{track.pk}/#play"' in text
@@ -129,7 +133,7 @@ class TestModelPage:
 
     def test_answers_of_a_track_that_is_before_one_again_are_hidden(self, planted, curator):
         carla = annotator_of(planted.library, User.objects.get(username="carla"))
-        report = reporting.report_of(Evaluation.objects.get())
+        report = evaluation_records.report_of(Evaluation.objects.get())
         worst = report["mistakes"][0]["track_uid"]
         track = Track.objects.get(uid=worst)
         address = f"/models/{planted.library.slug}/1/"
@@ -152,7 +156,7 @@ class TestModelPage:
 
         assert names("?sort=name") == ["Ambient", "Drone", "Rock"]
         assert names("?sort=-name") == ["Rock", "Drone", "Ambient"]
-        rows = reporting.report_of(Evaluation.objects.get())["labels"]
+        rows = evaluation_records.report_of(Evaluation.objects.get())["labels"]
         by_support = sorted(rows, key=lambda row: (-row["support"], row["name"]))
         assert names("") == [row["name"] for row in by_support]
         assert names("?sort=nonsense&facet=nowhere") == []
@@ -221,8 +225,8 @@ class TestCompare:
 
     def test_two_models_on_their_common_tracks(self, two, curator):
         text = page(curator, f"/models/{two.library.slug}/compare/?model=1&model=2")
-        found = reporting.compared(
-            [reporting.find(two.library, model=number) for number in (1, 2)]
+        found = evaluation_records.compared(
+            [evaluation_records.find(two.library, model=number) for number in (1, 2)]
         )
         gap = found["runs"][1]["differences"]["macro_ap"]
         assert f"{gap['difference']:+.3f}" in text
@@ -234,8 +238,8 @@ class TestCompare:
     def test_a_difference_without_an_interval(self, two, curator, monkeypatch):
         monkeypatch.setattr("ml.judged_groups.MINIMUM_GROUPS_TO_COMPARE", 100)
         text = page(curator, f"/models/{two.library.slug}/compare/?model=1&model=2")
-        found = reporting.compared(
-            [reporting.find(two.library, model=number) for number in (1, 2)]
+        found = evaluation_records.compared(
+            [evaluation_records.find(two.library, model=number) for number in (1, 2)]
         )
         gap = found["runs"][1]["differences"]["macro_ap"]
         assert (gap["lo"], gap["hi"]) == (None, None)
@@ -291,8 +295,11 @@ class TestChoice:
         assert event.previous == present
         assert event.figures["n"] == 12
         assert event.figures["against"] == present.number
-        chosen = [reporting.find(planted.library, model=one.number) for one in (present, other)]
-        gaps = reporting.compared(chosen)["runs"][1]["differences"]
+        chosen = [
+            evaluation_records.find(planted.library, model=one.number)
+            for one in (present, other)
+        ]
+        gaps = evaluation_records.compared(chosen)["runs"][1]["differences"]
         assert event.figures["differences"] == gaps
         assert event.figures["lo"] == gaps["macro_ap"]["lo"]
         text = page(curator, f"/models/{planted.library.slug}/{other.number}/")
@@ -324,7 +331,9 @@ class TestInterface:
         train(planted.library, "--seed", "1")
         base = f"/api/v1/libraries/{planted.library.slug}/models"
         report = curator.get(f"{base}/1/report/").json()
-        assert report == reporting.report_of(reporting.find(planted.library, model=1))
+        assert report == evaluation_records.report_of(
+            evaluation_records.find(planted.library, model=1)
+        )
         found = curator.get(f"{base}/compare/?models=1,2").json()
         assert found["models"] == [1, 2]
         assert found["runs"][1]["differences"]["macro_ap"]["difference"] is not None
@@ -344,7 +353,7 @@ class TestCommand:
         assert "<link" not in html
         assert html.count("<svg") >= 6
         kept = json.loads((tmp_path / "r" / "report.json").read_text())
-        assert kept == reporting.report_of(Evaluation.objects.get())
+        assert kept == evaluation_records.report_of(Evaluation.objects.get())
         for name in names:
             if name.endswith(".png"):
                 assert (tmp_path / "r" / name).read_bytes().startswith(b"\x89PNG")

@@ -12,7 +12,8 @@ import soundfile
 from django.core.management import CommandError, call_command
 
 from labeling.errors import BadInput
-from labeling.loop import recipes, turning
+from labeling.loop import turning
+from labeling.loop.registry import recipes
 from labeling.models import FeatureRow, Library
 from labeling.models.jobs import JobKind
 from tests.planted_library import plant

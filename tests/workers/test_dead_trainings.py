@@ -8,8 +8,9 @@ import pytest
 from django.utils import timezone
 
 from labeling import jobs
-from labeling.loop import featuring, registering
+from labeling.loop import featuring
 from labeling.loop.datasets import snapshots
+from labeling.loop.registry import models
 from labeling.models import Job, TrainingRun
 from labeling.models.jobs import JobKind
 from ml.types import TrainingConfig
@@ -26,7 +27,7 @@ def job(monkeypatch):
     library = plant(n_tracks=12, n_audit=3).library
     job = jobs.enqueue(JobKind.TRAIN, library=library, is_announced=False)
     progress.claim(job.pk)
-    registering.start_run(
+    models.start_run(
         snapshots.take_snapshot(library, snapshots.Selection(min_support=2)),
         featuring.feature_set_of("audiotag"),
         TrainingConfig(network="pooled-numpy"),

@@ -13,8 +13,8 @@ from django.conf import settings
 from django.core.management import call_command
 
 from labeling.errors import BadInput
-from labeling.loop import registering, reporting
 from labeling.loop.datasets import snapshots
+from labeling.loop.registry import evaluation_records, models
 from labeling.models import Evaluation, Job, ModelVersion, TrainingRun
 from ml.evaluation_record import FILE_NAME
 from ml.report import build_report
@@ -44,7 +44,7 @@ def test_a_run_keeps_its_record_beside_its_model(planted):
     assert answer["run"] == evaluation.run_id == version.run_id
     assert evaluation.folder == version.folder
     assert (evaluation.side, evaluation.tracks) == ("audit", 12)
-    record = reporting.record_of(evaluation)
+    record = evaluation_records.record_of(evaluation)
     audit = planted.library.tracks.filter(is_audit=True)
     assert set(record.track_uids.tolist()) == {row.uid.hex.encode() for row in audit}
     assert [label.name for label in record.labels] == ["Ambient", "Drone", "Rock"]
@@ -56,22 +56,22 @@ def test_its_report_says_what_was_registered_and_can_be_computed_again(planted):
     train(planted.library)
     evaluation = Evaluation.objects.get()
     version = ModelVersion.objects.get()
-    report = reporting.report_of(evaluation)
+    report = evaluation_records.report_of(evaluation)
     for name in ("n", "macro_ap", "bce_skill", "lwlrap", "macro_f1", "binary_accuracy"):
         assert report["figures"][name] == pytest.approx(version.metrics[name])
         assert report["baseline"][name] == pytest.approx(version.baseline[name])
     interval = version.metrics["interval"]["macro_ap"]
     assert report["intervals"]["macro_ap"] == pytest.approx(interval)
-    again = build_report(reporting.record_of(evaluation))
+    again = build_report(evaluation_records.record_of(evaluation))
     assert json.loads(json.dumps(again)) == {k: v for k, v in report.items() if k != "record"}
-    os.unlink(reporting.folder_of(evaluation) / reporting.REPORT_FILE)
-    assert json.loads(json.dumps(reporting.report_of(evaluation))) == report
+    os.unlink(evaluation_records.folder_of(evaluation) / evaluation_records.REPORT_FILE)
+    assert json.loads(json.dumps(evaluation_records.report_of(evaluation))) == report
 
 
 def test_it_knows_what_it_was_trained_on(planted):
     catalogue(planted, range(20, 30), at="2024-03-01", kind="judgement")
     train(planted.library, "--seed", "3")
-    about = reporting.report_of(Evaluation.objects.get())["about"]
+    about = evaluation_records.report_of(Evaluation.objects.get())["about"]
     snapshot = planted.library.snapshots.get()
     assert about["snapshot"]["hash"] == snapshot.hash
     assert about["answers"]["annotators"][0]["name"] == "catalogue"
@@ -90,13 +90,13 @@ def test_folds_keep_what_each_said_of_what_it_had_not_seen(planted):
     evaluation = Evaluation.objects.get()
     assert (evaluation.run, evaluation.side, evaluation.tracks) == (None, "folds", 45)
     assert Job.objects.get(kind="evaluate").result["evaluation"] == evaluation.pk
-    record = reporting.record_of(evaluation)
+    record = evaluation_records.record_of(evaluation)
     assert record.n_parts == 3
     assert {epoch["part"] for epoch in record.history} == {0, 1, 2}
     frozen = snapshots.load(planted.library.snapshots.get())
     for group in np.unique(frozen.groups):
         assert len(set(record.part_of[frozen.groups == group])) == 1
-    report = reporting.report_of(evaluation)
+    report = evaluation_records.report_of(evaluation)
     for name, value in answer["metrics"].items():
         if name in report["figures"]:
             assert report["figures"][name] == pytest.approx(value)
@@ -107,12 +107,12 @@ def test_folds_keep_what_each_said_of_what_it_had_not_seen(planted):
 
 def test_the_sweep_leaves_records_of_folds_alone(planted):
     train(planted.library, "--folds", "2")
-    folder = reporting.folder_of(Evaluation.objects.get())
+    folder = evaluation_records.folder_of(Evaluation.objects.get())
     os.utime(folder, (0, 0))
     stray = Path(settings.MODEL_ROOT) / planted.library.slug / "folds-forgotten"
     stray.mkdir()
     os.utime(stray, (0, 0))
-    assert registering.sweep_models(planted.library) == [f"{planted.library.slug}/{stray.name}"]
+    assert models.sweep_models(planted.library) == [f"{planted.library.slug}/{stray.name}"]
     assert (folder / FILE_NAME).exists()
 
 
@@ -120,7 +120,7 @@ def test_without_an_audit_answer_the_report_says_so():
     planted = plant(n_tracks=30, n_audit=8, answers=False)
     catalogue(planted, range(8, 30))
     train(planted.library)
-    report = reporting.report_of(Evaluation.objects.get())
+    report = evaluation_records.report_of(Evaluation.objects.get())
     assert report["verdict"]["text"] == "cannot be judged"
     assert "no held-out track was judged" in report["message"]
     assert report["figures"]["macro_ap"] is None
@@ -131,31 +131,31 @@ class TestFinding:
         train(planted.library)
         evaluation = Evaluation.objects.get()
         for asked in ({"model": 1}, {"run": evaluation.run_id}, {"pk": evaluation.pk}):
-            assert reporting.find(planted.library, **asked) == evaluation
-        assert reporting.name_of(evaluation) == "Model 1"
+            assert evaluation_records.find(planted.library, **asked) == evaluation
+        assert evaluation_records.name_of(evaluation) == "Model 1"
 
     @pytest.mark.parametrize("asked", [{"model": 9}, {"run": 9}, {"pk": 9}])
     def test_what_is_not_there(self, planted, asked):
         with pytest.raises(BadInput, match=r"has no .* 9"):
-            reporting.find(planted.library, **asked)
+            evaluation_records.find(planted.library, **asked)
 
     def test_a_run_that_diverged_says_so(self, planted):
         train(planted.library)
         run = Evaluation.objects.get().run
         Evaluation.objects.all().delete()
         with pytest.raises(BadInput, match="before evaluation records were kept"):
-            reporting.find(planted.library, model=1)
+            evaluation_records.find(planted.library, model=1)
         TrainingRun.objects.update(state="failed", reason="the training loss became nan")
         with pytest.raises(BadInput, match="it is Failed: the training loss became nan"):
-            reporting.find(planted.library, run=run.pk)
+            evaluation_records.find(planted.library, run=run.pk)
 
     def test_a_changed_record_is_refused(self, planted):
         train(planted.library)
         evaluation = Evaluation.objects.get()
-        path = reporting.folder_of(evaluation) / FILE_NAME
+        path = evaluation_records.folder_of(evaluation) / FILE_NAME
         path.write_bytes(path.read_bytes() + b"x")
         with pytest.raises(BadInput, match="not the evaluation record"):
-            reporting.record_of(evaluation)
+            evaluation_records.record_of(evaluation)
 
 
 class TestComparing:
@@ -164,13 +164,13 @@ class TestComparing:
         train(planted.library, "--epochs", "1", "--seed", "1")
         first, second = Evaluation.objects.order_by("pk")
         assert first.answers_hash == second.answers_hash
-        found = reporting.compared([first, second])
+        found = evaluation_records.compared([first, second])
         assert (found["n"], found["reference"]) == (12, "Model 2")
-        reports = [reporting.report_of(one) for one in (first, second)]
+        reports = [evaluation_records.report_of(one) for one in (first, second)]
         for run, report in zip(found["runs"], reports, strict=True):
             for name, value in run["figures"].items():
                 assert value == pytest.approx(report["figures"][name])
-        assert reporting.compared([first, second]) == found
+        assert evaluation_records.compared([first, second]) == found
 
     def test_other_answers_have_another_hash(self, planted):
         train(planted.library)
@@ -178,12 +178,12 @@ class TestComparing:
         train(planted.library)
         first, second = Evaluation.objects.order_by("pk")
         assert first.answers_hash != second.answers_hash
-        assert reporting.compared([first, second])["differing"][0] > 0
+        assert evaluation_records.compared([first, second])["differing"][0] > 0
 
     def test_what_is_refused(self, planted):
         train(planted.library)
         one = Evaluation.objects.get()
         with pytest.raises(BadInput, match="2 to 6"):
-            reporting.compared([one])
+            evaluation_records.compared([one])
         with pytest.raises(BadInput, match="with itself"):
-            reporting.compared([one, one])
+            evaluation_records.compared([one, one])

@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from labeling.loop import recipes, registering
 from labeling.loop.datasets import aggregate
+from labeling.loop.registry import models, recipes
 from ml.trained_model import TrainedModel
 from ml.weights import read_model
 from tests.factories import make_labels
@@ -27,7 +27,7 @@ def planted():
 
 def newest(library):
     version = library.models.latest("number")
-    return TrainedModel.load(registering.folder_of(version), version.sha256), version
+    return TrainedModel.load(models.folder_of(version), version.sha256), version
 
 
 def test_the_loops_models_know_how_many_labels_tracks_have(planted):
@@ -41,14 +41,14 @@ def test_the_loops_models_know_how_many_labels_tracks_have(planted):
     features = preparing.prepare(planted.library, {}).features
     expected = model.probabilities(features).sum(axis=1).mean()
     assert expected == pytest.approx(planted.truth.sum(axis=1).mean(), abs=0.06)
-    stored = json.loads((registering.folder_of(version) / "model.json").read_text())
+    stored = json.loads((models.folder_of(version) / "model.json").read_text())
     assert stored["counts"] == model.counts.to_dict()
 
 
 def test_a_model_from_before_is_read_as_it_was(planted):
     run("train", planted.library, "--inline")
     model, version = newest(planted.library)
-    arrays, facts = read_model(registering.folder_of(version), version.sha256)
+    arrays, facts = read_model(models.folder_of(version), version.sha256)
     del facts["counts"]
     before = TrainedModel._from_files(arrays, facts)
     raw = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)

@@ -6,7 +6,8 @@ import shutil
 
 import pytest
 
-from labeling.loop import promoting, registering, turning
+from labeling.loop import turning
+from labeling.loop.registry import models, promotion
 from labeling.models import Label, ModelVersion, PromotionEvent, Track, TrainingRun
 from tests.answers import say
 from tests.factories import make_annotator, make_labels
@@ -36,7 +37,7 @@ def planted():
 def train_genres(planted):
     """Train on one facet; return the number of the model that is in use after it."""
     assert run("train", planted.library, "--facet", "genre", "--inline")["model_version"] == 2
-    return registering.champion_of(planted.library).number
+    return models.champion_of(planted.library).number
 
 
 def test_model_of_one_facet_does_not_replace_one_of_two(planted):
@@ -47,7 +48,7 @@ def test_model_of_one_facet_does_not_replace_one_of_two(planted):
 
 
 def test_model_without_a_common_label_is_refused(planted):
-    champion = registering.champion_of(planted.library)
+    champion = models.champion_of(planted.library)
     # As if the one in use had been trained on the moods alone.
     uids = [label.uid.hex for label in planted.moods]
     ModelVersion.objects.filter(pk=champion.pk).update(label_uids=uids)
@@ -62,7 +63,7 @@ def test_labels_that_left_the_taxonomy_are_not_missed(planted, how):
     if how == "merged":
         rows.filter(pk=wild.pk).update(merged_into=calm, is_active=False)
         assert round_of(planted.library)["promoted"]
-        assert registering.champion_of(planted.library).number == 2
+        assert models.champion_of(planted.library).number == 2
     else:
         rows.update(is_active=False)
         assert train_genres(planted) == 2
@@ -76,13 +77,13 @@ def test_label_that_lost_its_support_is_not_missed(planted):
             at="2020-01-01",
         )  # fmt: skip
     answer = round_of(planted.library)
-    champion = registering.champion_of(planted.library)
+    champion = models.champion_of(planted.library)
     assert (champion.number, answer["promoted"]) == (2, True)
     assert wild.uid.hex not in champion.label_uids
 
 
 def test_model_is_replaced_when_all_its_labels_have_gone(planted):
-    champion = registering.champion_of(planted.library)
+    champion = models.champion_of(planted.library)
     uids = [label.uid.hex for label in planted.moods]
     ModelVersion.objects.filter(pk=champion.pk).update(label_uids=uids)
     Label.objects.filter(facet=planted.moods[0].facet).update(is_active=False)
@@ -115,14 +116,14 @@ def test_what_no_audit_track_has_measured_waits_for_a_person(n_audit):
     catalogue(planted, range(n_audit, 60))
     answer = round_of(planted.library)
     assert (answer["model_version"], answer["promoted"]) == (1, False)
-    assert refusal() == ("refused", promoting.UNMEASURED)
+    assert refusal() == ("refused", promotion.UNMEASURED)
     assert sum(answer["queue"].values()) > 0
     first = ModelVersion.objects.get()
     turning.roll_back(first)
     catalogue(planted, range(10, 30), annotator=make_annotator(planted.library), shift=1)
     answer = round_of(planted.library)
     assert (answer["model_version"], answer["promoted"]) == (2, False)
-    assert registering.champion_of(planted.library) == first
+    assert models.champion_of(planted.library) == first
 
 
 def test_first_audit_answers_let_the_next_model_in():
@@ -131,7 +132,7 @@ def test_first_audit_answers_let_the_next_model_in():
     assert not round_of(planted.library)["promoted"]
     catalogue(planted, range(1))  # one track: no label is both given and not given
     assert not round_of(planted.library)["promoted"]
-    assert refusal() == ("refused", promoting.ONE_SIDED)
+    assert refusal() == ("refused", promotion.ONE_SIDED)
     catalogue(planted, range(1, 3))
     answer = round_of(planted.library)
     assert (answer["model_version"], answer["promoted"]) == (3, True)
@@ -144,16 +145,16 @@ def test_what_was_measured_by_its_own_selection_waits():
     catalogue(planted, range(60), annotator=ben, shift=1, kind="judgement", at="2024-01-01")
     answer = run("train", planted.library, "--annotators", "ben", "--inline")
     assert answer["model_version"] == 2
-    assert registering.champion_of(planted.library).number == 1
-    assert refusal() == ("refused", promoting.SELECTED)
+    assert models.champion_of(planted.library).number == 1
+    assert refusal() == ("refused", promotion.SELECTED)
 
 
 def test_model_whose_files_are_lost_is_trained_anew():
     planted = plant()
     round_of(planted.library)
-    shutil.rmtree(registering.folder_of(registering.champion_of(planted.library)))
+    shutil.rmtree(models.folder_of(models.champion_of(planted.library)))
     answer = run("train", planted.library, "--inline")
     assert answer["model_version"] == 2
-    champion = registering.champion_of(planted.library)
-    assert (champion.number, registering.has_files(champion)) == (2, True)
+    champion = models.champion_of(planted.library)
+    assert (champion.number, models.has_files(champion)) == (2, True)
     assert "cannot be compared" in PromotionEvent.objects.first().reason

@@ -7,9 +7,10 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from labeling.loop import pruning, registering
+from labeling.loop import pruning
 from labeling.loop.datasets import snapshots
-from labeling.loop.registering import Decision
+from labeling.loop.registry import models
+from labeling.loop.registry.models import Decision
 from labeling.models import PredictionSet, Snapshot
 from tests.factories import make_annotator
 from tests.planted_library import catalogue, plant
@@ -31,7 +32,7 @@ def turned(settings, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(training, "decide", lambda *_: Decision(False, "by the test"))
         run("train", planted.library, "--inline")
-    assert registering.champion_of(planted.library).number == 1
+    assert models.champion_of(planted.library).number == 1
     Snapshot.objects.update(taken_at=timezone.now() - timedelta(days=9))
     return planted.library
 
@@ -53,7 +54,7 @@ def test_training_on_an_old_snapshot_keeps_it(turned, monkeypatch):
     answer = run("train", turned, "--snapshot", "2", "--seed", "3", "--inline")
     assert answer["model_version"] == 3
     assert [[one["models"] for one in times] for times in found] == [[1], [0]]
-    assert not registering.has_files(turned.models.get(number=2))
+    assert not models.has_files(turned.models.get(number=2))
     snapshots.load(Snapshot.objects.get(number=2))
 
 
@@ -62,12 +63,12 @@ def test_prediction_by_an_old_model_keeps_it(turned, monkeypatch):
     assert run("predict", turned, "--model", "2", "--inline")["model_version"] == 2
     assert found[0]["models"] == 0
     assert PredictionSet.objects.get(model_version__number=2).tracks == 60
-    assert registering.has_files(turned.models.get(number=2))
+    assert models.has_files(turned.models.get(number=2))
 
 
 def test_a_turn_after_pruning_makes_what_is_gone_anew(turned):
     upkeep.prune_task()
-    assert not registering.has_files(turned.models.get(number=2))
+    assert not models.has_files(turned.models.get(number=2))
     assert not Snapshot.objects.get(number=2).file
     answer = round_of(turned)
     assert (answer["snapshot"], answer["model_version"]) == (2, 3)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from labeling.loop import acquiring, pooling, predicting, registering
+from labeling.loop import acquiring, pooling, predicting
 from labeling.loop.datasets import snapshots
 from labeling.loop.datasets.selection import Selection
+from labeling.loop.registry import models
 from labeling.models import Label, Round, Snapshot, Track
 from tests.answers import say
 from tests.factories import make_annotator, make_labels
@@ -66,7 +67,7 @@ def test_track_that_has_become_audit_is_not_compared_with(planted):
 def test_label_merged_after_the_training_is_suggested_once_under_its_new_name(planted):
     ambient, drone, _ = planted.labels
     Label.objects.filter(pk=ambient.pk).update(merged_into=drone, is_active=False)
-    assert ambient.uid.hex in registering.champion_of(planted.library).label_uids
+    assert ambient.uid.hex in models.champion_of(planted.library).label_uids
     suggested = predicting.suggestions_for(
         planted.library, [track.pk for track in planted.tracks]
     )

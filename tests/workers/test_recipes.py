@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 from django.core.management import CommandError
 
-from labeling.loop import predicting, registering, reporting, turning
+from labeling.loop import predicting, turning
 from labeling.loop.consistency import criteria_changes
+from labeling.loop.registry import evaluation_records, models
 from labeling.models import (
     Job,
     Label,
@@ -101,7 +102,7 @@ class TestFolded:
         event = PromotionEvent.objects.get()
         assert (event.kind, version.state) == ("refused", "candidate")
         assert event.reason.startswith("it knows a label that the library does not have")
-        assert registering.champion_of(folded.library) is None
+        assert models.champion_of(folded.library) is None
 
     def test_nobody_is_shown_the_label_it_made(self, folded):
         run("predict", folded.library, "--model", "1", "--inline")
@@ -197,7 +198,7 @@ class TestCriteria:
         run("train", changed.library, "--criteria", "each", "--inline")
         runs = {row.arm: row for row in RunGroup.objects.get().runs.all()}
         told = {
-            arm: reporting.report_of(row.evaluation)["about"]["answers"]["annotators"]
+            arm: evaluation_records.report_of(row.evaluation)["about"]["answers"]["annotators"]
             for arm, row in runs.items()
         }
         assert told["current"] == [{"name": "Ana", "kind": "person", "answers": 30}]
@@ -205,7 +206,7 @@ class TestCriteria:
 
     def test_none_of_the_three_is_put_in_use(self, changed):
         run("train", changed.library, "--criteria", "each", "--inline")
-        assert registering.champion_of(changed.library) is None
+        assert models.champion_of(changed.library) is None
         assert set(PromotionEvent.objects.values_list("kind", flat=True)) == {"refused"}
         assert turning.looked_last_at(changed.library) is None
 

@@ -11,7 +11,8 @@ from django.conf import settings
 from django.core.management import CommandError, call_command
 
 from labeling import jobs
-from labeling.loop import registering, turning
+from labeling.loop import turning
+from labeling.loop.registry import models
 from labeling.loop.serving import serve
 from labeling.models import (
     Job,
@@ -122,7 +123,7 @@ def test_plainly_worse_model_is_refused_and_nothing_else_changes(planted):
     catalogue(planted, range(16, 50), annotator=ann, shift=1, kind="judgement", at="2025-01-01")
     answer = round_of(planted.library)
     assert (answer["model_version"], answer["promoted"]) == (2, False)
-    assert registering.champion_of(planted.library).number == 1
+    assert models.champion_of(planted.library).number == 1
     event = PromotionEvent.objects.first()
     assert event.kind == "refused"
     assert event.reason.startswith("plainly worse: macro AP -")
@@ -134,7 +135,7 @@ def test_rolling_back_switches_and_asks_for_what_follows(planted):
     test_new_answers_make_another_model_and_another_round(planted)
     first = ModelVersion.objects.get(number=1)
     job = turning.roll_back(first)
-    assert registering.champion_of(planted.library) == first
+    assert models.champion_of(planted.library) == first
     assert PromotionEvent.objects.first().kind == "rolled_back"
     assert job.kind == JobKind.RANK
     assert run_inline(job).state == Job.State.DONE
@@ -180,7 +181,7 @@ def test_epochs_are_kept_and_the_model_can_be_loaded_again(planted):
     assert len(done.epochs) > 1
     assert {"epoch", "loss", "stage"} <= set(done.epochs[0])
     version = ModelVersion.objects.get()
-    assert registering.folder_of(version).is_dir()
+    assert models.folder_of(version).is_dir()
     assert len(version.thresholds) == len(version.label_uids) == 3
     assert version.metrics["labels"][0]["label_uid"] == version.label_uids[0]
 
@@ -359,7 +360,7 @@ def test_features_computed_anew_are_learnt_and_scored_again(planted):
     assert turning.next_missing(planted.library) == JobKind.PREDICT
     answer = round_of(planted.library)
     assert (answer["snapshot"], answer["model_version"]) == (1, 2)
-    champion = registering.champion_of(planted.library)
+    champion = models.champion_of(planted.library)
     scored = PredictionSet.objects.get(model_version=champion)
     assert scored.features_hash != before
     assert turning.next_missing(planted.library) is None

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from labeling.loop import recipes, registering, reporting
+from labeling.loop.registry import evaluation_records, models, recipes
 from labeling.models import Evaluation, TrainingRun
 from ml.recipes import AUDIOTAG
 from ml.trained_model import TrainedModel
@@ -36,7 +36,7 @@ def let_ana_judge(planted, numbers):
 def trained_config(planted):
     run("train", planted.library, "--inline")
     version = planted.library.models.latest("number")
-    model = TrainedModel.load(registering.folder_of(version), version.sha256)
+    model = TrainedModel.load(models.folder_of(version), version.sha256)
     return model.config.criteria
 
 
@@ -86,7 +86,7 @@ def test_the_report_says_what_was_done_not_what_was_asked(planted):
     run("train", planted.library, "--inline")
     row = TrainingRun.objects.latest("pk")
     assert row.config["training"]["criteria"] == "apart"
-    record = reporting.record_of(Evaluation.objects.get(run=row))
+    record = evaluation_records.record_of(Evaluation.objects.get(run=row))
     assert "criteria" not in record.about["config"]
 
 
@@ -101,7 +101,7 @@ def test_networks_are_compared_one_of_each(planted, settings):
 def test_folds_say_that_they_tell_nothing_apart(planted):
     let_ana_judge(planted, range(100))
     run("train", planted.library, "--folds", "2", "--inline")
-    record = reporting.record_of(Evaluation.objects.get())
+    record = evaluation_records.record_of(Evaluation.objects.get())
     assert "criteria" not in record.about["config"]
 
 

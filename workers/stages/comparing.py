@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from labeling.errors import BadInput
-from labeling.loop import registering, run_groups
 from labeling.loop.datasets.selection import Selection
-from labeling.loop.registering import Trained
-from labeling.loop.reporting import Measured
-from labeling.loop.run_groups import ARMS, DECISION
+from labeling.loop.registry import models, run_groups
+from labeling.loop.registry.evaluation_records import Measured
+from labeling.loop.registry.models import Trained
+from labeling.loop.registry.run_groups import ARMS, DECISION
 from labeling.models import RunGroup, TrainingRun
 from workers.progress import Run
 from workers.stages import preparing, training
@@ -44,7 +44,7 @@ def compare(run: Run) -> None:
     3. Register them in one transaction. None is ever put in use by itself.
     """
     started = time.monotonic()
-    registering.end_runs_of(run.job, "its worker stopped before the end; it was tried again")
+    models.end_runs_of(run.job, "its worker stopped before the end; it was tried again")
     prepared = {name: _prepared(run, name) for name in ARMS}
     group = run_groups.open_group(run.library, run.job, _in_common(prepared))
     with ExitStack() as open_rows:
@@ -53,12 +53,12 @@ def compare(run: Run) -> None:
         seconds = round(time.monotonic() - started, 3)
         with run.committing({"seconds": seconds}) as told:
             for arm in arms:
-                registering.register(arm.row, arm.trained, DECISION)
+                models.register(arm.row, arm.trained, DECISION)
             run_groups.close(group, result)
             told |= {
                 "group": group.pk,
                 "compared": result,
-                "runs": [{"arm": arm.name, **registering.outcome(arm.row)} for arm in arms],
+                "runs": [{"arm": arm.name, **models.outcome(arm.row)} for arm in arms],
             }
 
 

@@ -12,8 +12,8 @@ import numpy.typing as npt
 from django.utils import timezone
 
 from labeling.errors import BadInput
-from labeling.loop import registering, reporting
-from labeling.loop.reporting import Measured
+from labeling.loop.registry import evaluation_records, models
+from labeling.loop.registry.evaluation_records import Measured
 from labeling.models import TrainingRun
 from ml.evaluation import CrossValidation, FoldProgress, cross_validate
 from ml.evaluation_record import EvaluationRecord
@@ -73,7 +73,7 @@ def held_out_of(
         track_uids=prepared.frozen.track_uids[rows],
         groups=prepared.frozen.groups[rows],
         reference=reference,
-        labels=reporting.label_names(prepared.library, prepared.uids),
+        labels=evaluation_records.label_names(prepared.library, prepared.uids),
         judged_by=prepared.frozen.judged_by,
         about={**prepared.about(), **about},
     )
@@ -81,7 +81,7 @@ def held_out_of(
 
 def _message(metrics: dict[str, Any]) -> str:
     if not metrics["n"]:
-        return registering.NOT_JUDGED
+        return models.NOT_JUDGED
     if not metrics["labels_scored"]:
         return (
             f"on the {metrics['n']} audit tracks judged so far no label is both given and not "
@@ -112,7 +112,7 @@ def cross_validated(
         on_progress=_fold_progress(run),
         should_stop=run.should_stop,
     )
-    metrics = {**registering.plain(outcome.metrics), "judged_by": "all selected answers"}
+    metrics = {**models.plain(outcome.metrics), "judged_by": "all selected answers"}
     seconds = round(time.monotonic() - started, 3)
     measured = _kept_folds(run, prepared, outcome, {"folds": folds, "seconds": seconds})
     return measured, {
@@ -122,7 +122,7 @@ def cross_validated(
         "network": prepared.config.network,
         "folds": folds,
         "metrics": metrics,
-        "baseline": registering.plain(outcome.baseline),
+        "baseline": models.plain(outcome.baseline),
         "seconds": seconds,
     }
 
@@ -139,7 +139,7 @@ def _kept_folds(
     held_out = held_out_of(prepared, rows, prepared.frozen.matrix, about)
     held_out = replace(held_out, judged_by="all selected answers")
     folder = f"{prepared.library.slug}/folds-{run.token.hex}"
-    return reporting.keep(folder, record_of_folds(outcome, held_out))
+    return evaluation_records.keep(folder, record_of_folds(outcome, held_out))
 
 
 def _fold_progress(run: Run) -> Callable[[FoldProgress], None]:

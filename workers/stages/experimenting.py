@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from labeling.errors import BadInput
-from labeling.loop import recipes
 from labeling.loop.datasets import criteria
 from labeling.loop.datasets.selection import Selection
+from labeling.loop.registry import recipes
 from labeling.models import Library
 from ml.errors import NothingToLearnError
 from ml.experiment_runner import Watcher

@@ -10,10 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from labeling.errors import BadInput
-from labeling.loop import featuring, recipes, reporting
+from labeling.loop import featuring
 from labeling.loop.datasets import aggregate, snapshots
 from labeling.loop.datasets.selection import Selection
 from labeling.loop.datasets.snapshots import Frozen
+from labeling.loop.registry import evaluation_records, recipes
 from labeling.models import FeatureSet, Label, Library, Snapshot
 from ml.track_features import TrackFeatures
 from ml.trained_model import SEMANTICS
@@ -76,7 +77,7 @@ class Prepared:
     def facets(self) -> list[str]:
         """Return the facet of each label; of one that is known no more, its uid."""
         made = {aggregate.others_uid(facet): facet.name for facet in self.library.facets.all()}
-        found = reporting.label_names(self.library, self.uids)
+        found = evaluation_records.label_names(self.library, self.uids)
         return [label.facet or made.get(label.uid, label.uid) for label in found]
 
     def digest(self) -> str:
@@ -106,7 +107,9 @@ class Prepared:
     def answers_of(self, rows: Rows) -> dict[str, Any]:
         """Return whose answers about the tracks of these rows were learnt from."""
         track_ids = self.frozen.track_ids[rows]
-        return reporting.about_answers(self.library, self.frozen.annotation_uids, track_ids)
+        return evaluation_records.about_answers(
+            self.library, self.frozen.annotation_uids, track_ids
+        )
 
     def about(self) -> dict[str, Any]:
         """Return what a report says of what was learnt from, and with what."""

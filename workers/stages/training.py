@@ -13,12 +13,13 @@ import numpy.typing as npt
 from django.conf import settings
 
 from labeling.errors import BadInput
-from labeling.loop import featuring, promoting, recipes, registering, reporting
+from labeling.loop import featuring
 from labeling.loop.datasets import snapshots
 from labeling.loop.datasets.selection import Selection
 from labeling.loop.featuring import Located
-from labeling.loop.promoting import Decision
-from labeling.loop.registering import EpochLog, Trained
+from labeling.loop.registry import evaluation_records, models, promotion, recipes
+from labeling.loop.registry.models import EpochLog, Trained
+from labeling.loop.registry.promotion import Decision
 from labeling.models import (
     Label,
     Library,
@@ -48,7 +49,7 @@ def recorded(
     run: Run, prepared: Prepared, *, group: RunGroup | None = None, arm: str = ""
 ) -> Iterator[tuple[TrainingRun, EpochLog]]:
     """Keep the row of the training true: running, and closed with a reason if it fails."""
-    row = registering.start_run(
+    row = models.start_run(
         prepared.snapshot,
         prepared.feature_set,
         prepared.config,
@@ -63,10 +64,10 @@ def recorded(
     try:
         yield row, EpochLog(row)
     except (CancelledError, Stopped):
-        registering.end_without_model(row, states.CANCELLED, "stopped before the end")
+        models.end_without_model(row, states.CANCELLED, "stopped before the end")
         raise
     except Exception as error:
-        registering.end_without_model(row, states.FAILED, str(error) or type(error).__name__)
+        models.end_without_model(row, states.FAILED, str(error) or type(error).__name__)
         raise
 
 
@@ -102,9 +103,9 @@ def saved(model: TrainedModel, row: TrainingRun, prepared: Prepared) -> Trained:
     """Measure the model and write its files; nothing refers to them yet."""
     record = evaluating.recorded_on_audit(model, row, prepared)
     metrics, baseline = evaluating.evaluated(record, prepared)
-    name = registering.folder_name(row)
+    name = models.folder_name(row)
     stored = model.save(Path(settings.MODEL_ROOT) / name)
-    measured = reporting.keep(name, record)
+    measured = evaluation_records.keep(name, record)
     return Trained(
         folder=name,
         sha256=stored.sha256,
@@ -123,14 +124,14 @@ def saved(model: TrainedModel, row: TrainingRun, prepared: Prepared) -> Trained:
 
 def decide(model: TrainedModel, trained: Trained, prepared: Prepared) -> Decision:
     """Decide by what is known of the model, then by comparison with the one in use."""
-    champion = registering.champion_of(prepared.library)
+    champion = models.champion_of(prepared.library)
     decision = (
-        promoting.for_comparison(
+        promotion.for_comparison(
             Selection.of(prepared.snapshot.selection),
             recipes.strangers(prepared.library, prepared.uids),
             prepared.origin.get("recipe", {}).get("name", ""),
         )
-        or promoting.held_back(
+        or promotion.held_back(
             trained.metrics,
             trained.baseline,
             int(model.is_learnt.sum()),
@@ -145,12 +146,12 @@ def _decide_among_usable(
     model: TrainedModel, trained: Trained, prepared: Prepared, champion: ModelVersion | None
 ) -> Decision:
     if champion is None:
-        return promoting.decide_first(trained.metrics, trained.baseline)
+        return promotion.decide_first(trained.metrics, trained.baseline)
     known = _decide_by_labels(champion, prepared)
     if known is not None:
         return known
     try:
-        in_use = TrainedModel.load(registering.folder_of(champion), champion.sha256)
+        in_use = TrainedModel.load(models.folder_of(champion), champion.sha256)
         its_snapshot = snapshots.load(champion.run.snapshot)
     except (MlError, BadInput) as error:
         reason = f"model {champion.number}, in use so far, cannot be compared: {error}"
@@ -162,14 +163,14 @@ def _decide_among_usable(
         prepared.library, champion.run.feature_set, prepared.frozen.track_ids[rows]
     )
     rows = rows[np.isin(prepared.frozen.track_ids[rows], found.track_ids)]
-    mine, its = registering.in_common(champion, prepared.uids)
+    mine, its = models.in_common(champion, prepared.uids)
     reference = prepared.frozen.reference.rows(rows)
     old = features_for(in_use.config.network, champion.run.feature_set, found)
     labels = LabelMatrix(reference.labels[:, mine], reference.label_mask[:, mine])
     groups = prepared.frozen.groups[rows]
     now = model.probabilities(SelectedTracks(prepared.features, rows))[:, mine]
     before = in_use.probabilities(old)[:, its]
-    decision = promoting.decide_against(champion, now, before, labels, groups)
+    decision = promotion.decide_against(champion, now, before, labels, groups)
     gaps = paired_differences(
         side_of(before, in_use.thresholds[its]),
         side_of(now, model.thresholds[mine]),
@@ -214,8 +215,8 @@ def score_all(
     run: Run, library: Library, number: int | None
 ) -> tuple[ModelVersion, Located, npt.NDArray[Any]]:
     """Return (model version, tracks, probabilities) of all tracks that have features."""
-    version = registering.version_of(library, number)
-    model = TrainedModel.load(registering.folder_of(version), version.sha256)
+    version = models.version_of(library, number)
+    model = TrainedModel.load(models.folder_of(version), version.sha256)
     found = featuring.located(library, version.run.feature_set)
     features = features_for(model.config.network, version.run.feature_set, found)
     probabilities = predict_pool(model, features, run.progress, run.should_stop)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from typing import Any
 
-from labeling.loop import registering
+from labeling.loop.registry import models
 from labeling.models.jobs import JobKind
 from workers.management.chain import ChainCommand
 
@@ -21,7 +21,7 @@ class Command(ChainCommand):
 
     def answer(self, **options: Any) -> dict[str, Any]:
         library = self.library(options["library"])
-        version = registering.version_of(library, options["model"])
+        version = models.version_of(library, options["model"])
         chain = self.do_chain(library, options, [JobKind.PREDICT], {"model": version.number})
         result = self.results(chain).get(JobKind.PREDICT, {})
         return {key: result.get(key) for key in _KEYS} | self.pending(chain)

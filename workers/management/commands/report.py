@@ -14,7 +14,7 @@ from django.template.loader import render_to_string
 
 from labeling.errors import BadInput
 from labeling.files import put
-from labeling.loop import reporting
+from labeling.loop.registry import evaluation_records
 from labeling.management.base import AudiotagCommand
 from labeling.models import Evaluation, Library
 from labeling.views import report_rows, reports
@@ -45,7 +45,7 @@ class Command(AudiotagCommand):
 
 def _chosen(library: Library, options: dict[str, Any]) -> list[Evaluation]:
     found = [
-        reporting.find(library, **{name: number})
+        evaluation_records.find(library, **{name: number})
         for option, name in (("model", "model"), ("run", "run"), ("evaluation", "pk"))
         for number in options[option]
     ]
@@ -57,8 +57,8 @@ def _chosen(library: Library, options: dict[str, Any]) -> list[Evaluation]:
 def _write_report(library: Library, evaluation: Evaluation, out: Path) -> dict[str, Any]:
     from ml.figures import report_figures  # heavy: only where figures are drawn
 
-    report = reporting.report_of(evaluation)
-    name = reporting.name_of(evaluation)
+    report = evaluation_records.report_of(evaluation)
+    name = evaluation_records.name_of(evaluation)
     shown = report_rows.context(library, report, report_rows.Asked(curves="all"))
     files = _write(out, "report", report, name, library, shown, report_figures(report))
     return {

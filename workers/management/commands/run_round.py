@@ -6,9 +6,10 @@ from argparse import ArgumentParser
 from typing import Any
 
 from labeling.errors import BadInput
-from labeling.loop import acquiring, featuring, recipes, turning
+from labeling.loop import acquiring, featuring, turning
 from labeling.loop.datasets import criteria, snapshots
 from labeling.loop.datasets.selection import Selection
+from labeling.loop.registry import recipes
 from labeling.management.selecting import add_selection, selection_of
 from labeling.models.jobs import JobKind
 from workers.management.chain import ChainCommand

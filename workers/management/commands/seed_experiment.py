@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from labeling.errors import BadInput
-from labeling.loop import featuring, recipes
+from labeling.loop import featuring
+from labeling.loop.registry import recipes
 from labeling.models import Library
 from labeling.models.jobs import JobKind
 from ml.experiment_files import write_report

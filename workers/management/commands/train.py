@@ -7,9 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 from labeling.errors import BadInput
-from labeling.loop import featuring, recipes, turning
+from labeling.loop import featuring, turning
 from labeling.loop.datasets import criteria
 from labeling.loop.datasets.selection import Selection
+from labeling.loop.registry import recipes
 from labeling.management.selecting import add_selection, asked, selection_of
 from labeling.models import Library
 from labeling.models.jobs import JobKind

@@ -8,8 +8,8 @@ from typing import Any
 
 from django.conf import settings
 
-from labeling.loop.promoting import Decision
-from labeling.loop.reporting import Measured
+from labeling.loop.registry.evaluation_records import Measured
+from labeling.loop.registry.promotion import Decision
 from labeling.models import Job, Library, RunGroup
 from ml.comparison import compare
 from ml.evaluation_record import FILE_NAME, read_record

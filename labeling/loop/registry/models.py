@@ -1,6 +1,6 @@
 """Runs, the models that come of them, and which one is in use.
 
-Every decision (`labeling.loop.promoting`) is an event with the figures that made it.
+Every decision (`labeling.loop.registry.promotion`) is an event with the figures that made it.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from django.db.models import Max
 from django.utils import timezone
 
 from labeling.errors import BadInput
-from labeling.loop import reporting
-from labeling.loop.promoting import ANY, Decision
-from labeling.loop.reporting import Measured
+from labeling.loop.registry import evaluation_records
+from labeling.loop.registry.evaluation_records import Measured
+from labeling.loop.registry.promotion import ANY, Decision
 from labeling.models import (
     FeatureSet,
     Job,
@@ -200,7 +200,9 @@ def register(run: TrainingRun, trained: Trained, decision: Decision) -> ModelVer
         finished_at=timezone.now(),
     )
     if trained.measured is not None:
-        reporting.register(library, run.network, trained.measured, run=run, job=run.job)
+        evaluation_records.register(
+            library, run.network, trained.measured, run=run, job=run.job
+        )
     if decision.is_promoted:
         _switch(version, Kind.PROMOTED, decision.reason, decision.figures, by_id=None)
     else:
