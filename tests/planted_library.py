@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from django.conf import settings
 
-from labeling.loop import featuring
+from labeling.loop import features
 from labeling.loop.events.current_answers import project
 from labeling.models import (
     Annotation,
@@ -111,7 +111,7 @@ def catalogue(planted, numbers, *, annotator=None, shift=0, kind="imported", at=
 def add_features(tracks, truth, rng) -> None:
     """Write features in which each label moves its own coefficients."""
     config = FEATURE_CONFIGS["audiotag"]
-    feature_set = featuring.feature_set_of("audiotag")
+    feature_set = features.feature_set_of("audiotag")
     items = []
     for track, row in zip(tracks, truth, strict=True):
         windows = rng.normal(0, 1, (2, *config.frame_shape)).astype(np.float32)
@@ -119,4 +119,4 @@ def add_features(tracks, truth, rng) -> None:
             windows[..., 1 + label] += 1.5 * there
         items.append((track.audio_id, windows, summarise(windows)))
     rows = write_shard(settings.FEATURE_ROOT, config, uuid.uuid4().hex, items)
-    featuring.record_features(feature_set, rows, [])
+    features.record_features(feature_set, rows, [])

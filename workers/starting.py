@@ -15,7 +15,7 @@ from django.core.management import call_command, get_commands
 
 from labeling import health
 from labeling.errors import BadInput
-from labeling.loop import demo
+from labeling.loop.demo import library as demo_data
 from labeling.models import Library, ModelVersion
 from labeling.private_files import private_folder
 from workers.processes import ONE_THREAD, Process, manage
@@ -85,7 +85,7 @@ def _wants_demo() -> bool:
     """
     if not Library.objects.exists():
         return True
-    is_begun = Library.objects.filter(slug=demo.SLUG, is_synthetic=True).exists()
+    is_begun = Library.objects.filter(slug=demo_data.SLUG, is_synthetic=True).exists()
     return is_begun and not (settings.DATA / DEMO_NOTE).exists()
 
 

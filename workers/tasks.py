@@ -4,7 +4,7 @@
            -> train, evaluate -> predict -> rank the queue -> (people annotate)
 
 How a task is claimed, kept alive and committed once is in `workers.progress`; what it asks
-for next is decided in `labeling.loop.turning`, in the transaction that commits it.
+for next is decided in `labeling.loop.retraining`, in the transaction that commits it.
 """
 
 from __future__ import annotations
@@ -18,12 +18,14 @@ from typing import Any
 from celery import shared_task
 from django.conf import settings
 
-from labeling.loop import acquiring, featuring, predicting, sweeping, turning
+from labeling.loop import features, predictions, retraining
+from labeling.loop.acquisition import rounds
 from labeling.loop.consistency import cache
 from labeling.loop.datasets import snapshots
 from labeling.loop.datasets.selection import Selection
 from labeling.loop.importing import catalogue
 from labeling.loop.registry import evaluation_records, models
+from labeling.loop.upkeep import orphans
 from labeling.models import FeatureSet, Library, TrainingRun
 from labeling.models.jobs import JobKind
 from workers import upkeep as _upkeep  # noqa: F401 - its tasks are registered with these
@@ -53,22 +55,22 @@ def import_catalogue(run: Run) -> dict[str, Any]:
 @job_task(JobKind.PROBE)
 def probe_tracks(run: Run) -> None:
     """Listen to new files, in chunks shared with other workers."""
-    files = featuring.pending_probe(run.library)
-    parts = run.do_chunks(featuring.chunks(files))
+    files = features.pending_probe(run.library)
+    parts = run.do_chunks(features.chunks(files))
     with run.committing(
         {"probed": _sum(parts, "done"), "failed": _sum(parts, "failed")}
     ) as out:
-        turning.follow_up(run.job, out)
-    sweeping.sweep_peaks()
+        retraining.follow_up(run.job, out)
+    orphans.sweep_peaks()
 
 
 @chunk_task(JobKind.PROBE)
 def probe_some(lease: Lease) -> None:
     """Listen to the files of one chunk."""
-    files = featuring.still_pending(lease.arguments["ids"])
+    files = features.still_pending(lease.arguments["ids"])
     probed, failures = listening.probe_files(lease, files)
     with lease.finishing({"done": len(probed), "failed": len(failures)}):
-        featuring.record_probes(probed, failures)
+        features.record_probes(probed, failures)
 
 
 # --- features -------------------------------------------------------------------------------
@@ -76,28 +78,26 @@ def probe_some(lease: Lease) -> None:
 def extract_features(run: Run) -> None:
     """Compute the features of files that have none, in chunks shared with other workers."""
     started = time.monotonic()
-    feature_set = featuring.feature_set_of(
-        run.arguments.get("features") or run.library.features
-    )
-    files = featuring.missing_features(run.library, feature_set)
-    parts = run.do_chunks(featuring.chunks(files, feature_set=feature_set.pk))
-    counts = featuring.count(run.library, feature_set, _sum(parts, "done"))
+    feature_set = features.feature_set_of(run.arguments.get("features") or run.library.features)
+    files = features.missing_features(run.library, feature_set)
+    parts = run.do_chunks(features.chunks(files, feature_set=feature_set.pk))
+    counts = features.count(run.library, feature_set, _sum(parts, "done"))
     facts = {"feature_set": feature_set.name, "windows": _sum(parts, "windows")}
     with run.committing(counts | facts | _seconds(started)) as result:
-        turning.follow_up(run.job, result)
-    featuring.sweep(feature_set)
+        retraining.follow_up(run.job, result)
+    features.sweep(feature_set)
 
 
 @chunk_task(JobKind.FEATURES)
 def extract_some(lease: Lease) -> None:
     """Compute the features of the files of one chunk and write them as one shard."""
     feature_set = FeatureSet.objects.get(pk=lease.arguments["feature_set"])
-    files = featuring.still_missing(feature_set, lease.arguments["ids"])
+    files = features.still_missing(feature_set, lease.arguments["ids"])
     root = Path(settings.FEATURE_ROOT)
     rows, failed = listening.features_of_files(lease, feature_set, root, files)
     with lease.finishing({"windows": sum(row.windows for row in rows)}) as result:
-        featuring.record_features(feature_set, rows, failed)
-        result["done"] = featuring.count_tracks(lease.job.library_id, [r.row_key for r in rows])
+        features.record_features(feature_set, rows, failed)
+        result["done"] = features.count_tracks(lease.job.library_id, [r.row_key for r in rows])
 
 
 # --- consistency ----------------------------------------------------------------------------
@@ -133,25 +133,25 @@ def train_model(run: Run) -> None:
         with run.committing(_seconds(started), then=_look_again(run)) as result:
             models.register(row, trained, decision)
             result |= models.outcome(row)
-            turning.follow_up(run.job, result, skip=_needless(run.library))
+            retraining.follow_up(run.job, result, skip=_needless(run.library))
     models.sweep_models(run.library)
-    sweeping.sweep_snapshots(run.library)
+    orphans.sweep_snapshots(run.library)
 
 
 def _nothing_new(run: Run, same: TrainingRun) -> None:
     """Say that the answers and the configuration are those of an earlier run."""
     facts = {**models.outcome(same), "is_unchanged": True, "seconds": 0.0}
     with run.committing(facts, then=_look_again(run)) as result:
-        turning.follow_up(run.job, result, skip=_needless(run.library))
+        retraining.follow_up(run.job, result, skip=_needless(run.library))
 
 
 def _look_again(run: Run) -> Callable[[], None]:
     """Return what asks for the next turn if enough answers came in while this one went on."""
-    return lambda: turning.after_training(run.library, run.job)
+    return lambda: retraining.after_training(run.library, run.job)
 
 
 def _needless(library: Library) -> list[str]:
-    return [] if predicting.is_stale(library) else [JobKind.PREDICT]
+    return [] if predictions.is_stale(library) else [JobKind.PREDICT]
 
 
 @job_task(JobKind.COMPARE)
@@ -183,23 +183,23 @@ def predict_pool(run: Run) -> None:
     """Score every track that has features by the model in use, or by the one asked for."""
     started, library = time.monotonic(), run.library
     version, found, scores = training.score_all(run, library, run.arguments.get("model"))
-    written = predicting.write(version, found, scores)
+    written = predictions.write(version, found, scores)
     facts = {"model_version": version.number, "tracks": len(found.track_ids)}
     with run.committing(facts | _seconds(started)) as result:
-        predicting.record(version, written)
-        turning.follow_up(run.job, result)
-    predicting.sweep(library)
+        predictions.record(version, written)
+        retraining.follow_up(run.job, result)
+    predictions.sweep(library)
 
 
 # --- acquire: rank the queue ----------------------------------------------------------------
 @job_task(JobKind.RANK)
 def rank_queue(run: Run) -> None:
     """Choose what to ask next and put the new round in the place of the live one."""
-    round_ = acquiring.build(run.library, tell=run.progress)
+    round_ = rounds.build(run.library, tell=run.progress)
     with run.committing({"round": round_.number, "strategy": round_.strategy}) as result:
-        acquiring.switch(round_)
-        turning.follow_up(run.job, result)
-    acquiring.forget_old_rounds(run.library)
+        rounds.switch(round_)
+        retraining.follow_up(run.job, result)
+    rounds.forget_old_rounds(run.library)
 
 
 # --- by itself, at night --------------------------------------------------------------------
@@ -208,7 +208,7 @@ def retrain_all() -> None:
     """Turn the loop in every library where something is new; one in trouble holds up none."""
     for library in Library.objects.all():
         try:
-            turning.request_nightly(library)
+            retraining.request_nightly(library)
         except Exception:
             logger.exception("no nightly turn was asked for in %s", library.slug)
 

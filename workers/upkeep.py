@@ -16,9 +16,9 @@ from django.conf import settings
 from django.utils import timezone
 
 from labeling import jobs
-from labeling.loop import pruning
 from labeling.loop.registry import models
 from labeling.loop.serving import serve
+from labeling.loop.upkeep import prune
 from labeling.models import DirtyKey, Job, Library, WorkerBeat
 from labeling.models.jobs import JobKind
 from workers import beats as _beats  # noqa: F401 - a worker that sweeps also beats
@@ -50,7 +50,7 @@ def refresh_consistency_task() -> None:
 @shared_task(name=PRUNE, ignore_result=True)
 def prune_task() -> None:
     """Remove what is no longer kept."""
-    logger.info("pruned: %s", pruning.prune().as_json())
+    logger.info("pruned: %s", prune.prune().as_json())
 
 
 @shared_task(name=jobs.HELP_TASK, bind=True, ignore_result=True)

@@ -23,7 +23,7 @@ from labeling.api.serializers import (
     TrackList,
 )
 from labeling.errors import BadInput
-from labeling.loop import predicting
+from labeling.loop import predictions
 from labeling.loop.consistency import agreement
 from labeling.loop.events import record
 from labeling.loop.events.answers import Vocabulary, as_names, everybodys_states
@@ -98,7 +98,7 @@ class TrackDetail(LibraryView):
         body["answer"], body["version"] = record.known_state(vocabulary, own, track)
         if self.sees_others:
             body["answers"] = self._answers(vocabulary, track, own)
-            body["suggestions"] = predicting.suggestions_for(self.library, [pk]).get(pk, [])
+            body["suggestions"] = predictions.suggestions_for(self.library, [pk]).get(pk, [])
         return Response(body)
 
     def _answers(

@@ -21,7 +21,7 @@ from labeling.api.base import ByCursor, LibraryView
 from labeling.api.reading import known_parameters
 from labeling.api.serializers import ErrorBody, JobBody, Listed
 from labeling.errors import BadInput
-from labeling.loop import turning
+from labeling.loop import retraining
 from labeling.loop.datasets import criteria
 from labeling.loop.datasets.preview import preview
 from labeling.loop.datasets.selection import Selection
@@ -219,7 +219,7 @@ class RecipeTraining(LibraryView):
             recipes.find(recipe)
         except BadInput as error:
             raise Http404(str(error)) from error
-        job = turning.request_recipe(self.library, recipe, by_id=request.user.pk)
+        job = retraining.request_recipe(self.library, recipe, by_id=request.user.pk)
         if job is None:
             raise BadInput("no track of this library has audio, so there is nothing to learn")
         return Response(JobBody(job).data, status=202)

@@ -8,7 +8,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.formats import date_format
 
-from labeling.loop import featuring, turning
+from labeling.loop import features, retraining
 from labeling.loop.library import guidelines, libraries
 from labeling.loop.registry import models
 from labeling.loop.serving import claimable
@@ -81,9 +81,9 @@ def since(guideline: GuidelineVersion) -> str:
 
 def loop_line(library: Library) -> str:
     """Return in one line how far the next training is, and which model asks."""
-    if not featuring.has_audio(library):
+    if not features.has_audio(library):
         return ""
-    open_job = turning.open_training(library)
+    open_job = retraining.open_training(library)
     if open_job is not None:
         is_running = open_job.state == Job.State.RUNNING and open_job.kind == JobKind.TRAIN
         return "training now" if is_running else "the next training is on its way"
@@ -98,7 +98,7 @@ def _until_training(library: Library) -> str:
     wanted = library.retrain_after
     if not wanted:
         return ""
-    n = turning.new_annotations(library, wanted)
+    n = retraining.new_annotations(library, wanted)
     return f"{n} of {wanted} answers until the next training"
 
 

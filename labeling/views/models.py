@@ -12,7 +12,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from labeling import jobs
 from labeling.errors import BadInput
-from labeling.loop import turning
+from labeling.loop import retraining
 from labeling.loop.registry import evaluation_records
 from labeling.models import Job, Library, Membership, TrainingRun
 from labeling.models.jobs import JobKind
@@ -60,7 +60,7 @@ def models_now(request: HttpRequest, library: Library) -> HttpResponse:
 
 def _now(library: Library) -> dict[str, Any]:
     """Return what is under way, and how far it is to the next training."""
-    job = turning.open_training(library) or _follow_ups(library)
+    job = retraining.open_training(library) or _follow_ups(library)
     run = None
     if job is not None and job.kind == JobKind.TRAIN:
         run = job.runs.filter(state=TrainingRun.State.RUNNING).first()
@@ -69,7 +69,7 @@ def _now(library: Library) -> dict[str, Any]:
         "job": job,
         "run": run,
         "course": model_rows.course_of(run) if run else [],
-        "new_answers": turning.until_next(library),
+        "new_answers": retraining.until_next(library),
         "last_job": last if last is not None and last.state not in Job.OPEN else None,
         "no_worker": job is not None and not jobs.worker_is_there(jobs.queue_of(job.kind)),
     }
@@ -88,10 +88,10 @@ def train_now(request: HttpRequest, library: Library) -> HttpResponse:
     if network not in networks.names():
         messages.error(request, "There is no such network.")
         return redirect("models", library.slug)
-    if turning.open_training(library) is not None:
+    if retraining.open_training(library) is not None:
         messages.info(request, "A training is under way already.")
         return redirect("models", library.slug)
-    job = turning.request_training(
+    job = retraining.request_training(
         library, "asked for on the Models page", by_id=request.user.pk, network=network
     )
     if job is None:
@@ -110,7 +110,7 @@ def use_model(request: HttpRequest, library: Library, number: int) -> HttpRespon
     version = get_object_or_404(library.models.select_related("run"), number=number)
     try:
         why = request.POST.get("why", "").strip()[:_MOST_WHY]
-        turning.roll_back(version, by_id=request.user.pk, why=why)
+        retraining.roll_back(version, by_id=request.user.pk, why=why)
         messages.success(
             request,
             f"Model {version.number} is in use. Suggestions and the queue follow in a moment.",

@@ -13,7 +13,8 @@ from django.urls import path, reverse
 from django.views.decorators.http import require_POST
 
 from labeling.errors import BadInput
-from labeling.loop import featuring, turning
+from labeling.loop import features as loop_features
+from labeling.loop import retraining
 from labeling.loop.datasets import criteria
 from labeling.loop.datasets.selection import Selection, in_words
 from labeling.loop.registry import recipes
@@ -102,9 +103,9 @@ def _group(group: RunGroup) -> dict[str, Any]:
 def train_by_recipe(request: HttpRequest, library: Library, recipe: str) -> HttpResponse:
     """Ask for a training by a recipe."""
     try:
-        if turning.open_training(library) is not None:
+        if retraining.open_training(library) is not None:
             raise BadInput("a training is under way already: wait for its end, then ask again")
-        job = turning.request_recipe(library, recipe, by_id=request.user.pk)
+        job = retraining.request_recipe(library, recipe, by_id=request.user.pk)
         if job is None:
             raise BadInput("no track of this library has audio: there is nothing to learn from")
         messages.success(request, f"Training by the recipe {recipe} was asked for.")
@@ -118,16 +119,16 @@ def train_by_recipe(request: HttpRequest, library: Library, recipe: str) -> Http
 def train_each(request: HttpRequest, library: Library) -> HttpResponse:
     """Ask for the same training on everybody's, the legacy and the current answers."""
     try:
-        if turning.open_comparison(library) is not None:
+        if retraining.open_comparison(library) is not None:
             raise BadInput("such a comparison is under way already: see the Jobs page")
         criteria.check(library, Selection(criteria="current"))
-        if not featuring.has_audio(library):
+        if not loop_features.has_audio(library):
             raise BadInput("no track of this library has audio: there is nothing to learn from")
         features = recipes.config_of(library, {}).features
-        steps = turning.steps_from(library, featuring.feature_set_of(features))
+        steps = retraining.steps_from(library, loop_features.feature_set_of(features))
         steps = [*steps[: steps.index(JobKind.TRAIN)], JobKind.COMPARE]
         asked = {"features": features, "reason": "asked for on the Models page"}
-        turning.ask(library, steps, arguments=asked, by_id=request.user.pk)
+        retraining.ask(library, steps, arguments=asked, by_id=request.user.pk)
         messages.success(request, "Three trainings were asked for; see the Jobs page.")
     except BadInput as error:
         messages.error(request, f"{error}.")

@@ -13,7 +13,7 @@ from django.urls import path
 from django.views.decorators.http import require_safe
 
 from labeling.api.serializers import TrackBody
-from labeling.loop import predicting
+from labeling.loop import predictions
 from labeling.loop.library import libraries, taxonomy
 from labeling.loop.serving import blinding
 from labeling.models import Annotation, Answer, CurrentAnswer, Judgement, Label, Library, Track
@@ -144,7 +144,7 @@ def track(request: HttpRequest, library: Library, track_id: int) -> HttpResponse
 
 
 def _predictions(library: Library, row: Track) -> list[dict[str, Any]]:
-    return predicting.suggestions_for(library, [row.pk]).get(row.pk, [])
+    return predictions.suggestions_for(library, [row.pk]).get(row.pk, [])
 
 
 urlpatterns = [path("tracks/<slug:slug>/<int:track_id>/", track, name="track")]

@@ -9,7 +9,7 @@ import pytest
 from django.utils import timezone
 
 from labeling.errors import QueueEmpty
-from labeling.loop import acquiring, reasons
+from labeling.loop.acquisition import explanations, rounds
 from labeling.loop.events import record
 from labeling.loop.events.answers import FacetAnswer
 from labeling.loop.serving import serve
@@ -45,8 +45,8 @@ def ann(library):
 
 
 def new_round(library, **options):
-    round_ = acquiring.build(library, **options)
-    acquiring.switch(round_)
+    round_ = rounds.build(library, **options)
+    rounds.switch(round_)
     return round_
 
 
@@ -63,16 +63,16 @@ class TestCandidates:
         catalogue = make_annotator(library, kind="legacy")
         for track in (audit, legacy_only):
             say(catalogue, track, labels[:1], offered=labels, kind="imported")
-        fresh, older = acquiring.candidates(library)
+        fresh, older = rounds.candidates(library)
         assert fresh.tolist() == [legacy_only.pk, nobody.pk]
         assert older.tolist() == []
 
     def test_what_is_before_somebody_is_out_until_it_comes_back(self, library, ann):
         tracks = {make_track(library).pk for _ in range(3)}
         shown = serve.present(ann)[0]
-        assert set(acquiring.candidates(library)[0].tolist()) == tracks - {shown.track_id}
+        assert set(rounds.candidates(library)[0].tolist()) == tracks - {shown.track_id}
         serve.release(shown)
-        assert set(acquiring.candidates(library)[0].tolist()) == tracks
+        assert set(rounds.candidates(library)[0].tolist()) == tracks
 
     def test_answers_under_an_older_guideline_come_last(self, library, labels, ann):
         judged, fresh = make_track(library), make_track(library)
@@ -128,7 +128,7 @@ class TestCandidates:
         ready = make_track(library, state="ready")
         for state in ("pending", "unreadable", "missing", "no_audio"):
             make_track(library, state=state)
-        assert acquiring.candidates(library)[0].tolist() == [ready.pk]
+        assert rounds.candidates(library)[0].tolist() == [ready.pk]
 
 
 class TestColdStart:
@@ -143,10 +143,10 @@ class TestColdStart:
         assert {item.probability for item in items[:11]} == {11 / 12}
         assert (items[11].stratum, items[11].probability) == ("explore", 1 / 12)
         assert {item.score for item in items} == {None}
-        assert items[0].reason == reasons.AT_RANDOM
+        assert items[0].reason == explanations.AT_RANDOM
 
     def test_a_round_is_bounded(self, library, monkeypatch):
-        monkeypatch.setattr(acquiring, "MOST_ITEMS", 5)
+        monkeypatch.setattr(rounds, "MOST_ITEMS", 5)
         for _ in range(12):
             make_track(library)
         round_ = new_round(library)
@@ -221,19 +221,19 @@ class TestSwitch:
         self, library, tracks, ann
     ):
         new_round(library)
-        built = acquiring.build(library)
+        built = rounds.build(library)
         shown = next(one for one in serve.present(ann, ahead=3) if one.stratum == "acquire")
         assert shown.track_id in asked(built)
-        acquiring.switch(built)
+        rounds.switch(built)
         item = built.items.get(track=shown.track_id)
         assert (item.pk, item.remaining) == (shown.item_id, 0)
 
     def test_answered_while_the_round_was_built_is_not_asked(
         self, library, tracks, labels, ann
     ):
-        built = acquiring.build(library)
+        built = rounds.build(library)
         say(ann, tracks[20], labels[:1], offered=labels, at="2024-01-01")
-        acquiring.switch(built)
+        rounds.switch(built)
         assert built.items.get(track=tracks[20]).remaining == 0
 
     def test_answered_while_the_pool_was_ranked_is_not_asked(
@@ -242,7 +242,7 @@ class TestSwitch:
         def slowly(*arguments):
             say(ann, tracks[20], labels[:1], offered=labels, at="2024-01-01")
 
-        monkeypatch.setattr(acquiring, "warm_pool", slowly)
+        monkeypatch.setattr(rounds, "warm_pool", slowly)
         built = new_round(library)
         assert built.items.get(track=tracks[20]).remaining == 0
         assert built.items.filter(remaining=0).count() == 1
@@ -258,7 +258,7 @@ class TestSwitch:
         assert (item.round, item.remaining) == (later, 1)
 
     def test_unfinished_round_of_a_dead_attempt_is_removed(self, library, tracks):
-        dead = acquiring.build(library)
+        dead = rounds.build(library)
         alive = new_round(library)
         assert not Round.objects.filter(pk=dead.pk).exists()
         assert alive.state == "live"
@@ -269,7 +269,7 @@ class TestSwitch:
         serve.skip(shown, "broken")
         for _ in range(3):
             new_round(library)
-        acquiring.forget_old_rounds(library)
+        rounds.forget_old_rounds(library)
         kept = list(first.items.values_list("pk", flat=True))
         assert kept in ([shown.item_id], [])
         assert Presentation.objects.get().item_id == shown.item_id
@@ -324,7 +324,7 @@ class TestWords:
             "neighbour": 0,
             "novelty": 0.9,
         }
-        assert reasons.in_words(reason, self.NAMES, pool, 1) == (
+        assert explanations.in_words(reason, self.NAMES, pool, 1) == (
             "nothing like it labelled yet · uncertain between Drone 48 % and Ambient 44 %"
         )
 
@@ -344,25 +344,25 @@ class TestWords:
         ],
     )
     def test_single_reasons(self, pool, reason, said):
-        assert reasons.in_words(reason, self.NAMES, pool, 0) == said
+        assert explanations.in_words(reason, self.NAMES, pool, 0) == said
 
 
 def test_merged_label_goes_by_the_name_of_what_it_became(library, labels):
     ambient, drone, _ = labels
     uids = [label.uid.hex for label in labels]
-    assert reasons.label_names(library, uids) == ["Ambient", "Drone", "Rock"]
+    assert explanations.label_names(library, uids) == ["Ambient", "Drone", "Rock"]
     ambient.merged_into, ambient.is_active = drone, False
     ambient.save()
-    names = reasons.label_names(library, uids)
+    names = explanations.label_names(library, uids)
     assert names == ["Drone", "Drone", "Rock"]
     unsure = [{"label": n, "probability": 0.5 - n / 100} for n in range(3)]
     pool = Pool(labelled_mask=np.ones(1, dtype=bool))
-    said = reasons.in_words({"uncertain": unsure}, names, pool, 0)
+    said = explanations.in_words({"uncertain": unsure}, names, pool, 0)
     assert said == "uncertain between Drone 50 % and Rock 48 %"
     matrix = LabelMatrix(np.array([[True, False, False]]), np.ones((1, 3), dtype=bool))
     known = Pool(labelled_mask=np.ones(1, dtype=bool), labels=matrix)
     # The neighbour has Drone by another name: there is no mismatch in it.
-    said = reasons.in_words({"mismatch": [0, 1, 2], "neighbour": 0}, names, known, 0)
+    said = explanations.in_words({"mismatch": [0, 1, 2], "neighbour": 0}, names, known, 0)
     assert said == "the model hears Rock, the most similar labelled track is Drone"
 
 
@@ -373,4 +373,4 @@ def test_leases_that_ran_out_make_a_track_a_candidate_again(library, ann):
         lease_until=timezone.now() - timedelta(minutes=1)
     )
     serve.expire_leases(library)
-    assert acquiring.candidates(library)[0].tolist() == [track.pk]
+    assert rounds.candidates(library)[0].tolist() == [track.pk]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from labeling.loop import backing_up
+from labeling.loop.upkeep import backup
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -126,8 +126,8 @@ def test_postgresql_makes_the_round_trip(tmp_path, settings):
     settings.DATA = tmp_path
     settings.MODEL_ROOT, settings.SNAPSHOT_ROOT = tmp_path / "models", tmp_path / "snapshots"
     make_library("before")
-    backing_up.backup(tmp_path / "b.tar")
+    backup.backup(tmp_path / "b.tar")
     make_library("after")
-    answer = backing_up.restore(tmp_path / "b.tar", is_sure=True)
+    answer = backup.restore(tmp_path / "b.tar", is_sure=True)
     assert list(Library.objects.values_list("slug", flat=True)) == ["before"]
     assert Path(answer["kept_aside"]).stat().st_size > 0

@@ -13,7 +13,7 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from labeling import append_only
-from labeling.loop import acquiring
+from labeling.loop.acquisition import rounds
 from labeling.loop.events import record
 from labeling.loop.events.answers import Vocabulary, read_answers
 from labeling.loop.library import libraries
@@ -267,7 +267,7 @@ def test_own_answer_under_an_older_guideline_is_not_seen_while_it_is_asked_anew(
     GuidelineVersion.objects.create(
         library=library, number=1, text="new", published_at=timezone.now()
     )
-    acquiring.switch(acquiring.build(library))
+    rounds.switch(rounds.build(library))
     detail = f"/api/v1/libraries/lib/tracks/{track.pk}/"
     assert "Drone" in str(api_of(ana).get(detail).json()["answer"])
     shown = serve.present(annotator)[0]

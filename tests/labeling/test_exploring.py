@@ -8,8 +8,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from labeling.loop import acquiring
-from labeling.loop.acquiring import Ranked
+from labeling.loop.acquisition import rounds
+from labeling.loop.acquisition.rounds import Ranked
 from labeling.loop.events import record
 from labeling.loop.events.answers import FacetAnswer
 from labeling.loop.serving import serve
@@ -59,11 +59,11 @@ def greedy(monkeypatch, truth):
         chosen = sorted(pool.tolist(), key=lambda pk: not truth[pk])[:most]
         return [Ranked(pk, None, None, "planted", "planted") for pk in chosen]
 
-    monkeypatch.setattr(acquiring, "_at_random", positives_first)
+    monkeypatch.setattr(rounds, "_at_random", positives_first)
 
 
 def turn(library):
-    acquiring.switch(acquiring.build(library))
+    rounds.switch(rounds.build(library))
 
 
 def answer(annotator, label, truth, n):
@@ -160,7 +160,7 @@ def test_nothing_is_set_aside_where_nothing_is_to_be_explored(library, truth):
 
 
 def test_a_large_pool_sets_aside_a_share_of_the_round(library, truth, monkeypatch):
-    monkeypatch.setattr(acquiring, "MOST_ITEMS", 50)
+    monkeypatch.setattr(rounds, "MOST_ITEMS", 50)
     turn(library)
     strata = serve.live_round(library).items.values_list("stratum", flat=True)
     assert Counter(strata) == {"acquire": 45, "explore": 5}

@@ -10,9 +10,9 @@ from django.core.management import CommandError, call_command
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from labeling.loop import exporting
 from labeling.loop.events import alternate_mixes, record
 from labeling.loop.events.answers import FacetAnswer
+from labeling.loop.exporting import export as csv_export
 from labeling.loop.importing.catalogue import ImportOptions, import_catalogue
 from labeling.loop.library import taxonomy
 from labeling.models import Annotation, Annotator, Label, Library, Track
@@ -43,7 +43,7 @@ def say(track, annotator, **answers):
 
 def export(library, tmp_path, form, **options):
     out = tmp_path / f"{form}.csv"
-    answer = exporting.export_annotations(library, form, out, **options)
+    answer = csv_export.export_annotations(library, form, out, **options)
     with out.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert answer["rows"] == len(rows)
@@ -66,7 +66,7 @@ def test_long_has_a_line_for_each_stored_judgement_that_holds(library, tmp_path)
         ("Rock", "0"),
         ("Ambient", "-1"),
     ]
-    assert tuple(rows[0]) == exporting.LONG_COLUMNS
+    assert tuple(rows[0]) == csv_export.LONG_COLUMNS
     assert rows[0] | {"recorded_at": ""} == {
         "filename": "1.mp3",
         "annotator": "ann",
@@ -90,7 +90,7 @@ def test_history_has_what_no_longer_holds(library, tmp_path):
     assert [row["label"] for row in export(library, tmp_path, "long")] == ["Drone"]
     rows = export(library, tmp_path, "long", has_history=True)
     assert [row["label"] for row in rows] == ["Drone", "Rock", ""]
-    assert list(rows[0]) == [*exporting.LONG_COLUMNS, *exporting.HISTORY_COLUMNS]
+    assert list(rows[0]) == [*csv_export.LONG_COLUMNS, *csv_export.HISTORY_COLUMNS]
     taken_back = rows[2]
     assert (taken_back["kind"], taken_back["facet"], taken_back["value"]) == (
         "retraction",
@@ -154,8 +154,8 @@ def test_wide_can_found_a_library_elsewhere(library, tmp_path):
     export(library, tmp_path, "wide")
     report = import_catalogue("copy", tmp_path / "wide.csv", ImportOptions())
     assert (report["tracks_created"], report["annotations_created"]) == (1, 1)
-    copy = exporting.wide_rows(Library.objects.get(slug="copy"))
-    assert list(copy) == list(exporting.wide_rows(library))
+    copy = csv_export.wide_rows(Library.objects.get(slug="copy"))
+    assert list(copy) == list(csv_export.wide_rows(library))
 
 
 def test_consensus_is_what_most_say(library, tmp_path):
@@ -200,9 +200,9 @@ def test_failed_export_leaves_the_former_file(library, tmp_path, monkeypatch):
         yield ["filename"]
         raise OSError("disk full")
 
-    monkeypatch.setattr(exporting, "long_rows", broken)
+    monkeypatch.setattr(csv_export, "long_rows", broken)
     with pytest.raises(OSError, match="disk full"):
-        exporting.export_annotations(library, "long", out)
+        csv_export.export_annotations(library, "long", out)
     assert out.read_text() == "former"
     assert [path.name for path in tmp_path.iterdir()] == ["out.csv"]
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from labeling.loop import exporting
 from labeling.loop.events import record
 from labeling.loop.events.answers import FacetAnswer
+from labeling.loop.exporting import export as csv_export
 from labeling.loop.importing.catalogue import ImportOptions, import_catalogue
 from labeling.loop.importing.csv.columns import facet_named
 from labeling.loop.library import taxonomy
@@ -33,7 +33,7 @@ def load(tmp_path, text, slug="lib", name="in.csv", **options):
 
 def export(tmp_path, form="wide", slug="lib"):
     out = Path(tmp_path) / f"{form}.csv"
-    exporting.export_annotations(Library.objects.get(slug=slug), form, out)
+    csv_export.export_annotations(Library.objects.get(slug=slug), form, out)
     return out
 
 

@@ -10,9 +10,9 @@ import pytest
 from django.conf import settings
 from django.utils import timezone
 
-from labeling.loop import featuring, predicting
-from labeling.loop.featuring import Located
-from labeling.loop.predicting import suggestions_for
+from labeling.loop import features, predictions
+from labeling.loop.features import Located
+from labeling.loop.predictions import suggestions_for
 from labeling.loop.registry import models
 from labeling.models import AudioFile, AudioRoot, PredictionSet, Snapshot
 from ml.feature_store import ShardRow
@@ -41,7 +41,7 @@ def version(library, labels):
     )  # fmt: skip
     run = models.start_run(
         snapshot,
-        featuring.feature_set_of("audiotag"),
+        features.feature_set_of("audiotag"),
         TrainingConfig(),
         digest="d",
         facts={},
@@ -59,8 +59,8 @@ def predicted(version):
 
 def record(version, track_ids, probabilities):
     rows = [ShardRow(int(track_id), "shard", 0, 1) for track_id in track_ids]
-    written = predicting.write(version, Located(track_ids, rows), probabilities)
-    return predicting.record(version, written)
+    written = predictions.write(version, Located(track_ids, rows), probabilities)
+    return predictions.record(version, written)
 
 
 def said(library, track_id):
@@ -125,20 +125,20 @@ def test_few_queries(library, predicted, django_assert_num_queries):
 
 
 def predict(library, version):
-    found = featuring.located(library, version.run.feature_set)
+    found = features.located(library, version.run.feature_set)
     shape = (len(found.track_ids), len(version.label_uids))
-    written = predicting.write(version, found, np.zeros(shape, dtype=np.float32))
-    return predicting.record(version, written)
+    written = predictions.write(version, found, np.zeros(shape, dtype=np.float32))
+    return predictions.record(version, written)
 
 
 def computed(library, track, shard):
     """Give the file of a track features in this shard, in the place of those it had."""
     row = ShardRow(track.audio_id, shard, 0, 2)
-    featuring.record_features(featuring.feature_set_of(library.features), [row], [])
+    features.record_features(features.feature_set_of(library.features), [row], [])
 
 
 def test_stale_until_every_track_is_scored_by_the_features_it_has_now(library, version):
-    assert predicting.is_stale(library)
+    assert predictions.is_stale(library)
     root = AudioRoot.objects.create(name="r", path="/nowhere")
     tracks = []
     for name in ("a.mp3", "b.mp3"):
@@ -146,21 +146,21 @@ def test_stale_until_every_track_is_scored_by_the_features_it_has_now(library, v
         tracks.append(make_track(library, name, audio=audio, state="ready"))
         computed(library, tracks[-1], name)
     predict(library, version)
-    assert not predicting.is_stale(library)
+    assert not predictions.is_stale(library)
     computed(library, tracks[0], "another")
-    assert predicting.is_stale(library)
+    assert predictions.is_stale(library)
     predict(library, version)
-    assert not predicting.is_stale(library)
+    assert not predictions.is_stale(library)
     make_track(library, "again.mp3", audio=tracks[0].audio, state="ready")
-    assert predicting.is_stale(library)
+    assert predictions.is_stale(library)
 
 
 @pytest.mark.parametrize("name", ["file", "index_file"])
 def test_stale_where_a_file_was_lost(library, version, name):
     row = predict(library, version)
-    assert not predicting.is_stale(library)
+    assert not predictions.is_stale(library)
     (Path(settings.PREDICTION_ROOT) / getattr(row, name)).unlink()
-    assert predicting.is_stale(library)
+    assert predictions.is_stale(library)
 
 
 def test_files_that_nobody_names_are_swept_when_they_are_old(library, predicted):
@@ -169,6 +169,6 @@ def test_files_that_nobody_names_are_swept_when_they_are_old(library, predicted)
         (home / name).write_bytes(b"x")
     for name in ("1-old.npy", ".1-killed.npy.new", Path(predicted.file).name):
         os.utime(home / name, (1, 1))
-    predicting.sweep(library)
+    predictions.sweep(library)
     left = {path.name for path in home.iterdir()}
     assert left == {"1-young.npy", Path(predicted.file).name, Path(predicted.index_file).name}

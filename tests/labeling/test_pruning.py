@@ -18,12 +18,13 @@ from django.urls import reverse
 from django.utils import timezone
 
 from labeling.errors import BadInput
-from labeling.loop import featuring, predicting, pruning, turning
-from labeling.loop.featuring import Located
+from labeling.loop import features, predictions, retraining
+from labeling.loop.features import Located
 from labeling.loop.registry import evaluation_records
 from labeling.loop.registry import models as registry_models
 from labeling.loop.registry.evaluation_records import Measured
 from labeling.loop.registry.models import Decision
+from labeling.loop.upkeep import prune
 from labeling.models import (
     Evaluation,
     ImportBatch,
@@ -81,7 +82,7 @@ def snapshot_of(library, settings, **over):
 def run_of(snapshot, job=None):
     return registry_models.start_run(
         snapshot,
-        featuring.feature_set_of("audiotag"),
+        features.feature_set_of("audiotag"),
         TrainingConfig(),
         digest="d",
         facts={},
@@ -149,18 +150,18 @@ class TestModels:
     def test_put_in_use_and_newest_stay(self, library, make_model, settings):
         for decision in (NO, YES, NO, NO, YES, NO, NO, NO):
             make_model(decision)
-        found = pruning.prune(library)
+        found = prune.prune(library)
         assert numbers_with_files(library) == {2, 5, 7, 8}
         assert snapshots_with_files(library, settings) == {2, 5, 7, 8}
         assert (found.models, found.evaluations, found.snapshots) == (4, 4, 4)
         assert found.bytes == 4 * 4 * len(b"something")
         assert library.models.count() == library.snapshots.count() == 8
-        assert pruning.prune(library).as_json() == pruning.Pruned().as_json()
+        assert prune.prune(library).as_json() == prune.Pruned().as_json()
 
     def test_of_those_put_in_use_the_newest_stay(self, library, make_model):
         for decision in (YES, NO, YES, YES, NO, YES):
             make_model(decision)
-        pruning.prune(library)
+        prune.prune(library)
         assert numbers_with_files(library) == {2, 4, 5, 6}
 
     def test_the_one_in_use_and_the_one_before_it_stay(self, library, make_model, settings):
@@ -169,7 +170,7 @@ class TestModels:
         registry_models.put_in_use(library.models.get(number=2))
         registry_models.put_in_use(library.models.get(number=1))
         settings.KEEP_MODELS = 0
-        pruning.prune(library)
+        prune.prune(library)
         assert numbers_with_files(library) == {1, 2}
         registry_models.put_in_use(library.models.get(number=2))
 
@@ -180,17 +181,17 @@ class TestModels:
         registry_models.put_in_use(library.models.get(number=2))
         for _ in range(3):
             make_model(NO)
-        pruning.prune(library)
+        prune.prune(library)
         assert numbers_with_files(library) == {1, 2, 4, 5}
 
     def test_pruned_one_is_not_put_in_use(self, library, make_model):
         for decision in (NO, YES, NO, NO):
             make_model(decision)
         before_prune = library.models.get(number=1)
-        pruning.prune(library)
+        prune.prune(library)
         for version in (before_prune, library.models.get(number=1)):
             with pytest.raises(BadInput, match="model 1 were removed to save space"):
-                turning.roll_back(version)
+                retraining.roll_back(version)
             with pytest.raises(BadInput, match="removed to save space"):
                 registry_models.folder_of(library.models.get(number=1))
         assert registry_models.champion_of(library).number == 2
@@ -199,7 +200,7 @@ class TestModels:
     def test_pages_say_so(self, library, make_model, client):
         for decision in (NO, YES, NO, NO):
             make_model(decision)
-        pruning.prune(library)
+        prune.prune(library)
         client.force_login(make_user(library=library, role="manager"))
         text = client.get("/models/house/").content.decode()
         assert text.count("files removed") == 1
@@ -217,13 +218,13 @@ class TestModels:
             make_model(decision)
         snapshot = first.run.snapshot
         assert registry_models.same_run(snapshot, "d") == first.run
-        pruning.prune(library)
+        prune.prune(library)
         assert registry_models.same_run(snapshot, "d") is None
 
     def test_only_the_library_asked_for(self, library, make_model):
         for decision in (NO, YES, NO, NO):
             make_model(decision)
-        pruning.prune(make_library())
+        prune.prune(make_library())
         assert numbers_with_files(library) == {1, 2, 3, 4}
 
     def test_what_else_is_in_its_folder_stays(self, library, make_model):
@@ -231,7 +232,7 @@ class TestModels:
             make_model(decision)
         folder = registry_models.folder_of(library.models.get(number=1))
         leave(folder, "notes.txt")
-        pruning.prune(library)
+        prune.prune(library)
         assert [path.name for path in folder.iterdir()] == ["notes.txt"]
 
     def test_folder_that_cannot_be_removed_is_left_to_the_sweep(
@@ -246,7 +247,7 @@ class TestModels:
 
         with monkeypatch.context() as patch:
             patch.setattr(Path, "unlink", refuse)
-            pruning.prune(library)
+            prune.prune(library)
         assert folder.is_dir()
         os.utime(folder, (1, 1))
         registry_models.sweep_models(library)
@@ -258,7 +259,7 @@ class TestEvaluations:
         for decision in (NO, YES, NO, NO):
             make_model(decision)
         folder = registry_models.folder_of(library.models.get(number=1))
-        assert pruning.prune(library).evaluations == 1
+        assert prune.prune(library).evaluations == 1
         left = {row.run.model.number for row in evaluations_with_files(library, settings)}
         assert left == {2, 3, 4}
         assert not folder.exists()
@@ -269,7 +270,7 @@ class TestEvaluations:
             make_model(decision)
         client.force_login(make_user(library=library, role="manager"))
         assert "model=2&amp;model=1" in client.get("/models/house/").content.decode()
-        pruning.prune(library)
+        prune.prune(library)
         text = client.get("/models/house/").content.decode()
         assert "model=2&amp;model=1" not in text
         assert "model=2&amp;model=3" in text
@@ -280,7 +281,7 @@ class TestEvaluations:
         make_model(YES)
         folds = [fold_of(library, settings) for _ in range(4)]
         make_model(NO)
-        assert pruning.prune().evaluations == 2
+        assert prune.prune().evaluations == 2
         kept = {row for row in evaluations_with_files(library, settings) if row.run is None}
         assert kept == set(folds[2:])
         assert Evaluation.objects.get(pk=other.pk).folder
@@ -292,7 +293,7 @@ class TestEvaluations:
         jobs = [old_job(library, state) for state in ("done", "running")]
         folds = [fold_of(library, settings, job=job) for job in jobs]
         arm = make_model(NO, job=jobs[1])
-        assert pruning.prune(library).evaluations == 1
+        assert prune.prune(library).evaluations == 1
         kept = evaluations_with_files(library, settings)
         assert kept == {folds[1], Evaluation.objects.get(run__model=arm)}
 
@@ -301,7 +302,7 @@ class TestEvaluations:
         make_model(NO)
         fold = fold_of(library, settings)
         assert evaluation_records.with_records(library).count() == 2
-        pruning.prune(library)
+        prune.prune(library)
         assert not evaluation_records.with_records(library).exists()
         for asked in ({"model": 1}, {"pk": fold.pk}):
             with pytest.raises(BadInput, match="was removed to save space"):
@@ -313,7 +314,7 @@ class TestEvaluations:
         settings.KEEP_MODELS = 0
         make_model(NO)
         fold = fold_of(library, settings)
-        pruning.prune(library)
+        prune.prune(library)
         client.force_login(make_user(library=library, role="manager"))
         page = client.get("/models/house/1/")
         text = page.content.decode()
@@ -341,7 +342,7 @@ class TestSnapshots:
         for snapshot in (by_hand, young, asked, failed):
             registry_models.end_without_model(run_of(snapshot), "failed", "bad")
         library.jobs.create(kind=JobKind.TRAIN, key="k", arguments={"snapshot": asked.number})
-        found = pruning.prune(library)
+        found = prune.prune(library)
         kept = {one.number for one in (by_hand, by_command, young, running, asked)}
         assert snapshots_with_files(library, settings) == kept
         assert found.snapshots == 1
@@ -352,14 +353,14 @@ class TestSnapshots:
         shared = snapshot_of(library, settings)
         for decision in (NO, YES, NO, NO):
             make_model(decision, snapshot=shared)
-        pruning.prune(library)
+        prune.prune(library)
         assert numbers_with_files(library) == {2, 3, 4}
         assert snapshots_with_files(library, settings) == {shared.number}
 
 
 def predict(version, **over):
     found = Located(np.array([7]), [ShardRow(7, "shard", 0, 1)])
-    row = predicting.record(version, predicting.write(version, found, np.zeros((1, 1))))
+    row = predictions.record(version, predictions.write(version, found, np.zeros((1, 1))))
     PredictionSet.objects.filter(pk=row.pk).update(created_at=ago(days=3), **over)
     return row
 
@@ -374,7 +375,7 @@ class TestPredictions:
         make_round(number=1, strategy="s", state="retired", model_version=models[0])
         make_round(number=2, strategy="s", state="retired", model_version=models[1])
         make_round(number=3, strategy="s", state="live", model_version=models[2])
-        found = pruning.prune(library)
+        found = prune.prune(library)
         left = {row.model_version.number for row in PredictionSet.objects.all()}
         assert left == {2, 3, 5, 6}
         assert found.prediction_sets == 2
@@ -388,7 +389,7 @@ class TestPredictions:
             predict(version)
         PredictionSet.objects.filter(model_version=models[0]).update(created_at=ago(hours=2))
         library.jobs.create(kind=JobKind.PREDICT, key="k", arguments={"model": 2})
-        pruning.prune(library)
+        prune.prune(library)
         left = {row.model_version.number for row in PredictionSet.objects.all()}
         assert left == {1, 2, 4, 5}
 
@@ -399,13 +400,13 @@ class TestPredictions:
         models = [make_model(YES) for _ in range(4)]
         for version in models:
             predict(version)
-        pruning.prune(library)
-        job = turning.roll_back(library.models.get(number=1))
+        prune.prune(library)
+        job = retraining.roll_back(library.models.get(number=1))
         assert (job.kind, job.arguments["then"]) == (JobKind.PREDICT, [JobKind.RANK])
 
     def test_what_is_written_anew_meanwhile_stays(self, library, make_model, monkeypatch):
         models = [make_model(YES) for _ in range(3)]
-        old, kept, looks = predict(models[0]), pruning.kept_predictions, []
+        old, kept, looks = predict(models[0]), prune.kept_predictions, []
 
         def look(library):
             looks.append(library)
@@ -413,8 +414,8 @@ class TestPredictions:
                 predict(models[0])
             return kept(library)
 
-        monkeypatch.setattr(pruning, "kept_predictions", look)
-        assert pruning.prune(library).prediction_sets == 0
+        monkeypatch.setattr(prune, "kept_predictions", look)
+        assert prune.prune(library).prediction_sets == 0
         row = PredictionSet.objects.get()
         assert row.file != old.file
         assert (Path(settings.PREDICTION_ROOT) / row.file).exists()
@@ -424,15 +425,15 @@ class TestConcurrent:
     """Readers that come between the steps of pruning."""
 
     def come_after_the_first_look(self, monkeypatch, name, come):
-        looked = getattr(pruning, name)
+        looked = getattr(prune, name)
 
         def look(*arguments):
             found = looked(*arguments)
-            monkeypatch.setattr(pruning, name, looked)
+            monkeypatch.setattr(prune, name, looked)
             come()
             return found
 
-        monkeypatch.setattr(pruning, name, look)
+        monkeypatch.setattr(prune, name, look)
 
     def test_prediction_by_an_old_model_keeps_it(self, library, make_model, monkeypatch):
         for decision in (NO, YES, NO, NO):
@@ -444,7 +445,7 @@ class TestConcurrent:
             )
 
         self.come_after_the_first_look(monkeypatch, "kept_models", come)
-        assert pruning.prune(library).models == 0
+        assert prune.prune(library).models == 0
         assert numbers_with_files(library) == {1, 2, 3, 4}
 
     def test_training_on_an_old_snapshot_keeps_it(
@@ -457,7 +458,7 @@ class TestConcurrent:
             Snapshot.objects.filter(number=1).update(taken_at=timezone.now())
 
         self.come_after_the_first_look(monkeypatch, "kept_snapshots", come)
-        assert pruning.prune(library).snapshots == 0
+        assert prune.prune(library).snapshots == 0
         assert snapshots_with_files(library, settings) == {1, 2, 3, 4}
         assert numbers_with_files(library) == {2, 3, 4}
 
@@ -468,7 +469,7 @@ class TestConcurrent:
         self.come_after_the_first_look(
             monkeypatch, "kept_models", lambda: registry_models.put_in_use(first)
         )
-        pruning.prune(library)
+        prune.prune(library)
         assert numbers_with_files(library) == {1, 2, 3, 4}
         assert registry_models.champion_of(library).number == 1
 
@@ -491,7 +492,7 @@ class TestJobs:
             old_job(library, "running"),
             old_job(library, "queued"),
         ]
-        found = pruning.prune(library)
+        found = prune.prune(library)
         assert (found.jobs, found.job_chunks) == (len(gone), 3)
         assert set(Job.objects.all()) == set(kept)
         assert JobChunk.objects.count() == 3
@@ -499,7 +500,7 @@ class TestJobs:
     def test_runs_and_imports_keep_their_facts(self, library, settings):
         job = old_job(library, kind=JobKind.EVALUATE)
         run = registry_models.start_run(
-            snapshot_of(library, settings), featuring.feature_set_of("audiotag"),
+            snapshot_of(library, settings), features.feature_set_of("audiotag"),
             TrainingConfig(), digest="d", facts={}, versions={}, job=job,
         )  # fmt: skip
         registry_models.end_without_model(run, "failed", "bad")
@@ -508,7 +509,7 @@ class TestJobs:
             library=library, file_name="a.csv", stored_as="a.csv", job=imported
         )
         fold = fold_of(library, settings, job=old_job(library, kind=JobKind.EVALUATE))
-        pruning.prune(library)
+        prune.prune(library)
         fold.refresh_from_db()
         assert (TrainingRun.objects.get().job, fold.job) == (None, None)
         assert list(Job.objects.all()) == [imported]
@@ -517,15 +518,15 @@ class TestJobs:
         old_job(library, kind=JobKind.TRAIN, days=300)
         last = old_job(library, kind=JobKind.TRAIN, days=200)
         tried = old_job(library, "failed", kind=JobKind.TRAIN, days=150)
-        before = turning.looked_last_at(library)
-        pruning.prune(library)
-        assert turning.looked_last_at(library) == before
+        before = retraining.looked_last_at(library)
+        prune.prune(library)
+        assert retraining.looked_last_at(library) == before
         assert set(Job.objects.all()) == {last, tried}
 
     def test_those_of_no_library_go_with_all(self, library):
         old_job(None)
-        assert pruning.prune(library).jobs == 0
-        assert pruning.prune().jobs == 1
+        assert prune.prune(library).jobs == 0
+        assert prune.prune().jobs == 1
 
 
 class TestUploads:
@@ -544,7 +545,7 @@ class TestUploads:
         self.batch(library, settings, "open.csv", old_job(library, "queued", 40, **import_), 50)
         row = self.batch(library, settings, "never.csv", days=40)
         self.batch(library, settings, "new.csv", days=2)
-        assert pruning.prune(library).uploads == 2
+        assert prune.prune(library).uploads == 2
         left = {path.name for path in Path(settings.UPLOAD_ROOT).iterdir()}
         assert left == {"late.csv", "open.csv", "new.csv"}
         client.force_login(make_user(library=library, role="manager"))
@@ -558,7 +559,7 @@ class TestUploads:
         for path in (stray, killed, Path(settings.UPLOAD_ROOT) / "known.csv"):
             os.utime(path, (time.time() - 90_000,) * 2)
         leave(settings.UPLOAD_ROOT, "young.csv")
-        assert pruning.prune().uploads == 2
+        assert prune.prune().uploads == 2
         left = {path.name for path in Path(settings.UPLOAD_ROOT).iterdir()}
         assert left == {"known.csv", "young.csv"}
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from labeling.loop import reasons
-from labeling.loop.reasons import LabelName, in_words, label_names
+from labeling.loop.acquisition import explanations
+from labeling.loop.acquisition.explanations import LabelName, in_words, label_names
 from ml.acquisition import Pool
 from ml.types import LabelMatrix
 from tests.factories import make_labels, make_library
@@ -87,7 +87,7 @@ def test_it_is_short_whatever_the_names():
 
 
 def test_nothing_to_say_is_said():
-    assert why(pool_of([0.0] * 5, [])) == reasons.SPREAD
+    assert why(pool_of([0.0] * 5, [])) == explanations.SPREAD
 
 
 @pytest.mark.django_db

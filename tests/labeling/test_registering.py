@@ -12,7 +12,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from labeling.errors import BadInput
-from labeling.loop import featuring
+from labeling.loop import features
 from labeling.loop.registry import models
 from labeling.loop.registry.models import Trained
 from labeling.loop.registry.promotion import Decision
@@ -56,7 +56,7 @@ def new_run(snapshot):
     def make(job=None):
         return models.start_run(
             snapshot,
-            featuring.feature_set_of("audiotag"),
+            features.feature_set_of("audiotag"),
             TrainingConfig(seed=4),
             digest="d",
             facts={"tracks": 3},

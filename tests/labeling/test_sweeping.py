@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 
-from labeling.loop import sweeping
+from labeling.loop.upkeep import orphans
 from labeling.models import AudioFile, AudioRoot
 from tests.factories import make_library
 
@@ -39,7 +39,7 @@ def test_waveforms_that_no_file_names_go_when_they_are_old():
     kept = [leave(home, "01/1-aa.npy", hours_ago=9), leave(home, "01/1-bb.npy")]
     leave(home, "01/1-cc.npy", hours_ago=2)
     leave(home, "02/.2-dd.npy.0a1b.new", hours_ago=2)
-    assert sweeping.sweep_peaks() == ["01/1-cc.npy", "02/.2-dd.npy.0a1b.new"]
+    assert orphans.sweep_peaks() == ["01/1-cc.npy", "02/.2-dd.npy.0a1b.new"]
     assert sorted(path for path in home.rglob("*") if path.is_file()) == kept
 
 
@@ -47,10 +47,10 @@ def test_snapshots_of_other_libraries_stay():
     library = make_library("mine")
     leave(settings.SNAPSHOT_ROOT, "mine/a.npz", hours_ago=2)
     other = leave(settings.SNAPSHOT_ROOT, "other/a.npz", hours_ago=2)
-    assert sweeping.sweep_snapshots(library) == ["mine/a.npz"]
+    assert orphans.sweep_snapshots(library) == ["mine/a.npz"]
     assert other.exists()
 
 
 def test_where_nothing_was_written_nothing_is_swept():
-    assert sweeping.sweep_peaks() == []
-    assert sweeping.sweep_snapshots(make_library()) == []
+    assert orphans.sweep_peaks() == []
+    assert orphans.sweep_snapshots(make_library()) == []

@@ -7,7 +7,7 @@ from django.db import DatabaseError
 from django.utils import timezone
 
 from labeling import jobs
-from labeling.loop import turning
+from labeling.loop import retraining
 from labeling.models import Annotation, AudioFile, Job, Snapshot
 from labeling.models.jobs import JobKind
 from tests.answers import retract, say
@@ -26,7 +26,7 @@ def judge(planted, numbers, name="ann"):
     library = planted.library
     ann = library.annotators.filter(name=name).first() or make_annotator(library, name)
     catalogue(planted, numbers, annotator=ann, kind="judgement", at="2025-01-01")
-    turning.after_annotation(library)
+    retraining.after_annotation(library)
 
 
 def kinds():
@@ -70,8 +70,8 @@ def test_after_a_failure_it_waits_for_as_many_answers_again_or_the_night(planted
     ended(state)
     judge(planted, range(20, 30))
     assert kinds() == ["train"]
-    assert turning.new_annotations(planted.library, 100) == 30
-    assert turning.next_missing(planted.library) == JobKind.TRAIN
+    assert retraining.new_annotations(planted.library, 100) == 30
+    assert retraining.next_missing(planted.library) == JobKind.TRAIN
     judge(planted, range(10), name="bob")
     assert kinds() == ["train", "train"]
 
@@ -90,7 +90,7 @@ def test_turn_that_failed_before_its_training_is_not_asked_for_with_every_answer
 @pytest.mark.parametrize("chosen", [{"snapshot": 1}, {"facets": ["genre"]}])
 def test_training_of_chosen_answers_swallows_none(planted, chosen):
     judge(planted, range(19))
-    turning.ask(planted.library, ["train"], arguments=chosen)
+    retraining.ask(planted.library, ["train"], arguments=chosen)
     ended("done")
     judge(planted, range(19, 20))
     assert kinds() == ["train", "train"]
@@ -110,7 +110,7 @@ def test_undoing_counts_as_a_change(planted):
     library = planted.library
     judge(planted, range(19))
     retract(Annotation.objects.first())
-    turning.after_annotation(library)
+    retraining.after_annotation(library)
     assert kinds() == ["train"]
 
 
@@ -122,7 +122,7 @@ def test_library_may_switch_it_off_or_ask_sooner(planted):
     assert kinds() == []
     library.retrain_after = 3
     library.save()
-    turning.after_annotation(library)
+    retraining.after_annotation(library)
     assert kinds() == ["train"]
 
 
@@ -130,7 +130,7 @@ def test_library_without_audio_is_not_trained():
     library = make_library(retrain_after=1)
     labels, ann = make_labels(library), make_annotator(library)
     say(ann, make_track(library), labels[:1], offered=labels)
-    turning.after_annotation(library)
+    retraining.after_annotation(library)
     assert kinds() == []
 
 
@@ -139,53 +139,55 @@ def test_new_files_are_heard_and_computed_first(planted):
     root = planted.tracks[0].audio.root
     audio = AudioFile.objects.create(root=root, relative_path="new.mp3")
     track = make_track(library, "new.mp3", audio=audio, state="pending")
-    assert turning.next_missing(library) == JobKind.PROBE
-    job = turning.request_training(library, "by hand")
+    assert retraining.next_missing(library) == JobKind.PROBE
+    job = retraining.request_training(library, "by hand")
     assert job.kind == JobKind.PROBE
     assert job.arguments["then"] == ["features", "train", "predict", "rank"]
-    assert turning.request_training(library, "again") == job
+    assert retraining.request_training(library, "again") == job
     track.state = "ready"
     track.save()
-    assert turning.next_missing(library) == JobKind.FEATURES
+    assert retraining.next_missing(library) == JobKind.FEATURES
 
 
 def test_trouble_with_the_database_never_disturbs_the_answer(planted, monkeypatch):
     def fall(*args, **kwargs):
         raise DatabaseError("locked")
 
-    monkeypatch.setattr(turning, "open_training", fall)
-    turning.after_annotation(planted.library)
+    monkeypatch.setattr(retraining, "open_training", fall)
+    retraining.after_annotation(planted.library)
 
 
 def test_what_follows_is_asked_for_once_and_skips_the_needless(planted):
-    job = turning.ask(planted.library, ["train", "predict", "rank"], arguments={"network": "x"})
+    job = retraining.ask(
+        planted.library, ["train", "predict", "rank"], arguments={"network": "x"}
+    )
     result = {}
-    following = turning.follow_up(job, result, skip=["predict"])
+    following = retraining.follow_up(job, result, skip=["predict"])
     assert following.kind == "rank"
     assert following.arguments == {"network": "x", "then": []}
     assert result == {"next_job": following.pk}
-    assert turning.follow_up(job, {}, skip=["predict"]) == following
-    assert turning.follow_up(following, result) is None
+    assert retraining.follow_up(job, {}, skip=["predict"]) == following
+    assert retraining.follow_up(following, result) is None
 
 
 def test_probe_that_nobody_planned_goes_on_to_features(planted):
     job = jobs.enqueue(JobKind.PROBE, library=planted.library, is_announced=False)
-    following = turning.follow_up(job, {})
+    following = retraining.follow_up(job, {})
     assert (following.kind, following.arguments["then"]) == ("features", [])
 
 
 def test_at_night_only_what_is_new_is_trained(planted):
     judge(planted, range(3))
-    assert turning.request_nightly(planted.library).kind == "train"
-    assert turning.next_missing(planted.library) == JobKind.TRAIN
+    assert retraining.request_nightly(planted.library).kind == "train"
+    assert retraining.next_missing(planted.library) == JobKind.TRAIN
 
 
 def test_asking_again_after_a_cancelled_turn_makes_another(planted):
     root = planted.tracks[0].audio.root
     audio = AudioFile.objects.create(root=root, relative_path="new.mp3")
     make_track(planted.library, "new.mp3", audio=audio, state="pending")
-    first = turning.request_training(planted.library, "by hand")
+    first = retraining.request_training(planted.library, "by hand")
     jobs.cancel(first)
-    second = turning.request_training(planted.library, "by hand")
+    second = retraining.request_training(planted.library, "by hand")
     assert second.pk != first.pk
     assert (second.kind, second.state) == ("probe", "queued")

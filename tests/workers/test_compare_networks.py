@@ -12,7 +12,7 @@ import soundfile
 from django.core.management import CommandError, call_command
 
 from labeling.errors import BadInput
-from labeling.loop import turning
+from labeling.loop import retraining
 from labeling.loop.registry import recipes
 from labeling.models import FeatureRow, Library
 from labeling.models.jobs import JobKind
@@ -131,13 +131,13 @@ def test_too_many_folds_are_refused():
 def test_a_library_whose_network_has_features_of_its_own_turns_on_these():
     library = plant(12, 2).library
     assert recipes.features_of(library) == "audiotag"
-    assert turning.next_missing(library) == JobKind.TRAIN
+    assert retraining.next_missing(library) == JobKind.TRAIN
     library.network = "gmm"
     library.save()
     assert recipes.config_of(library, {}).features == "timbral"
     assert recipes.config_of(library, {"features": "seed-1s"}).features == "seed-1s"
-    assert turning.next_missing(library) == JobKind.FEATURES
-    job = turning.request_training(library, "asked for")
+    assert retraining.next_missing(library) == JobKind.FEATURES
+    job = retraining.request_training(library, "asked for")
     assert job.kind == JobKind.FEATURES
     assert job.arguments["features"] == "timbral"
 

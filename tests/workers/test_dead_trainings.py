@@ -8,7 +8,7 @@ import pytest
 from django.utils import timezone
 
 from labeling import jobs
-from labeling.loop import featuring
+from labeling.loop import features
 from labeling.loop.datasets import snapshots
 from labeling.loop.registry import models
 from labeling.models import Job, TrainingRun
@@ -29,7 +29,7 @@ def job(monkeypatch):
     progress.claim(job.pk)
     models.start_run(
         snapshots.take_snapshot(library, snapshots.Selection(min_support=2)),
-        featuring.feature_set_of("audiotag"),
+        features.feature_set_of("audiotag"),
         TrainingConfig(network="pooled-numpy"),
         digest="d",
         facts={},

@@ -11,8 +11,8 @@ from django.contrib.auth import authenticate
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 
-from labeling.loop import demo
 from labeling.loop.consistency import agreement, rollups
+from labeling.loop.demo import library as demo_data
 from labeling.loop.library import libraries
 from labeling.models import (
     Annotation,
@@ -67,8 +67,8 @@ def counts():
 
 def test_consistency_finds_the_planted_change_and_whose_it_is(tmp_path):
     """The uid decides who is on the audit side: fixed, so that each run is the same."""
-    Library.objects.filter(pk=demo.begin().pk).update(uid=UUID(int=7))
-    library = demo.build(demo.plan(), tmp_path, tmp_path, END)
+    Library.objects.filter(pk=demo_data.begin().pk).update(uid=UUID(int=7))
+    library = demo_data.build(demo_data.plan(), tmp_path, tmp_path, END)
     changed = {
         (row["annotator"], row["label"]): row
         for row in agreement.report(library)["drift"]
@@ -81,7 +81,7 @@ def test_consistency_finds_the_planted_change_and_whose_it_is(tmp_path):
     assert row["stratum"] == "audit+overlap"
     assert row["rate_after"] < 0.5 * row["rate_before"]
     assert changed[("Ana", "Ambient, Chill")]["rate_after"] > 1.5 * row["rate_after"]
-    cut = (END - demo.PERIOD / 2).date()
+    cut = (END - demo_data.PERIOD / 2).date()
     assert row["period_after"].startswith(str(cut))
     assert not DirtyKey.objects.exists()
 
@@ -117,7 +117,7 @@ def test_demo_that_was_cut_off_at_any_step_is_finished(data, silent, capsys, mon
 
 def test_users_that_were_made_when_it_was_cut_off_can_log_in(data, silent, capsys, monkeypatch):
     with monkeypatch.context() as cut:
-        cut.setattr(demo, "_give", lambda *args: (_ for _ in ()).throw(KeyboardInterrupt))
+        cut.setattr(demo_data, "_give", lambda *args: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             run(capsys, tracks=40)
     for user in run(capsys, tracks=40)["users"]:
@@ -140,13 +140,13 @@ class TestStart:
         assert self.demos(data) == ["demo"]
 
     def test_one_that_was_begun_is_gone_on_with_until_its_users_are_told(self, data):
-        demo.begin()
+        demo_data.begin()
         assert self.demos(data) == ["demo", "first round"]
         assert (data / starting.DEMO_NOTE).exists()
         assert self.demos(data) == ["first round"]
 
     def test_one_that_fails_again_is_tried_at_the_next_start(self, data):
-        demo.begin()
+        demo_data.begin()
         starting.prepare_demo(lambda process: -2, lambda text: None)
         assert self.demos(data)[0] == "demo"
 
@@ -218,7 +218,7 @@ def test_training_runs_a_round_when_there_is_no_model(data, silent, monkeypatch,
 
 
 def test_plan_has_the_same_tracks_whenever_it_is_made():
-    one, two = demo.plan(200), demo.plan(200)
+    one, two = demo_data.plan(200), demo_data.plan(200)
     assert one.audible.keys == two.audible.keys
     assert (one.n_tracks, len(one.audible.keys), len(one.lengths_s)) == (200, 120, 120)
     assert min(one.lengths_s) >= 20
@@ -227,12 +227,14 @@ def test_plan_has_the_same_tracks_whenever_it_is_made():
 
 
 def test_answers_stay_within_the_two_years():
-    plan = demo.plan(400)
+    plan = demo_data.plan(400)
     keys = {
-        demo.key_of(part, key): False for part, tracks in plan.parts() for key in tracks.keys
+        demo_data.key_of(part, key): False
+        for part, tracks in plan.parts()
+        for key in tracks.keys
     }
-    moments = [answer.answered_at for _, _, answer in demo.answers_of(plan, keys, END)]
-    assert min(moments) >= END - demo.PERIOD
+    moments = [answer.answered_at for _, _, answer in demo_data.answers_of(plan, keys, END)]
+    assert min(moments) >= END - demo_data.PERIOD
     assert max(moments) <= END
     assert max(moments) - min(moments) > timedelta(days=600)
 

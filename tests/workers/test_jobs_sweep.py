@@ -195,7 +195,7 @@ class TestSchedule:
                 raise ValueError("features of an older version")
             asked.append(library)
 
-        monkeypatch.setattr("labeling.loop.turning.request_nightly", request)
+        monkeypatch.setattr("labeling.loop.retraining.request_nightly", request)
         tasks.retrain_all()
         assert asked == [good]
         assert "no nightly turn was asked for" in caplog.text

@@ -13,7 +13,7 @@ from django.conf import settings
 from django.core.management import call_command
 
 from labeling import jobs
-from labeling.loop import featuring
+from labeling.loop import features
 from labeling.loop.importing import catalogue
 from labeling.loop.importing.catalogue import ImportOptions
 from labeling.models import AudioFile, AudioRoot, FeatureRow, Job, JobChunk, Track
@@ -103,11 +103,11 @@ def test_another_configuration_is_another_set(library):
     answer = extract(library, "--features", "seed-025s")
     assert (answer["feature_set"], answer["tracks_done"]) == ("seed-025s", 2)
     assert answer["windows"] == 8 + 2
-    one = featuring.located(library, featuring.feature_set_of("seed-025s"))
-    store = featuring.store_of(featuring.feature_set_of("seed-025s"))
+    one = features.located(library, features.feature_set_of("seed-025s"))
+    store = features.store_of(features.feature_set_of("seed-025s"))
     row = one.rows[0]
     assert store.windows(row.shard, row.offset, row.windows).shape == (8, 24, 13)
-    assert featuring.summaries_of(featuring.feature_set_of("audiotag"), []).shape == (0, 0)
+    assert features.summaries_of(features.feature_set_of("audiotag"), []).shape == (0, 0)
 
 
 def test_file_that_changed_is_heard_and_computed_anew(library, folder):
@@ -135,20 +135,20 @@ def test_link_out_of_the_folder_is_not_followed(library, folder, tmp_path_factor
     (folder / "link.wav").symlink_to(outside)
     root = AudioRoot.objects.get()
     audio = AudioFile.objects.create(root=root, relative_path="link.wav")
-    assert featuring.paths_of([audio.pk]) == {audio.pk: None}
+    assert features.paths_of([audio.pk]) == {audio.pk: None}
     sly = AudioFile.objects.create(root=root, relative_path="../outside0/secret.wav")
-    assert featuring.paths_of([sly.pk]) == {sly.pk: None}
+    assert features.paths_of([sly.pk]) == {sly.pk: None}
 
 
 def test_shards_that_nobody_names_are_swept(library):
     extract(library)
-    feature_set = featuring.feature_set_of("audiotag")
-    store = featuring.store_of(feature_set)
+    feature_set = features.feature_set_of("audiotag")
+    store = features.store_of(feature_set)
     lost = store.folder / "lost.windows.npy"
     lost.write_bytes(b"x")
-    assert featuring.sweep(feature_set, older_than_s=3600) == []
-    assert "lost.windows.npy" in featuring.sweep(feature_set, older_than_s=-1)
-    assert len(featuring.located(library, feature_set).rows) == 2
+    assert features.sweep(feature_set, older_than_s=3600) == []
+    assert "lost.windows.npy" in features.sweep(feature_set, older_than_s=-1)
+    assert len(features.located(library, feature_set).rows) == 2
     assert len(list(store.folder.glob("*.windows.npy"))) == 1
 
 
@@ -162,9 +162,9 @@ def test_two_tracks_of_one_file_share_what_is_found(library):
 
 def test_chunk_that_was_done_twice_leaves_one_row_a_file(library):
     extract(library)
-    feature_set = featuring.feature_set_of("audiotag")
-    found = featuring.located(library, feature_set)
-    featuring.record_features(feature_set, found.rows, [])
+    feature_set = features.feature_set_of("audiotag")
+    found = features.located(library, feature_set)
+    features.record_features(feature_set, found.rows, [])
     assert FeatureRow.objects.filter(feature_set=feature_set, state="done").count() == 2
 
 
@@ -240,13 +240,13 @@ def test_file_that_became_unreadable_has_no_features_any_more(library, folder):
 def test_the_digest_of_features_tells_a_computation_from_the_next(library, folder):
     load(library, folder)
     extract(library)
-    feature_set = featuring.feature_set_of("audiotag")
-    before = featuring.located(library, feature_set)
-    assert featuring.located(library, feature_set).digest() == before.digest()
+    feature_set = features.feature_set_of("audiotag")
+    before = features.located(library, feature_set)
+    assert features.located(library, feature_set).digest() == before.digest()
     tone(folder / "two.wav", 3.0, hz=880.0)
     load(library, folder)
     extract(library)
-    after = featuring.located(library, feature_set)
+    after = features.located(library, feature_set)
     assert after.track_ids.tolist() == before.track_ids.tolist()
     assert after.digest() != before.digest()
 

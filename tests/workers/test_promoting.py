@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from labeling.loop import turning
+from labeling.loop import retraining
 from labeling.loop.registry import models, promotion
 from labeling.models import Label, ModelVersion, PromotionEvent, Track, TrainingRun
 from tests.answers import say
@@ -119,7 +119,7 @@ def test_what_no_audit_track_has_measured_waits_for_a_person(n_audit):
     assert refusal() == ("refused", promotion.UNMEASURED)
     assert sum(answer["queue"].values()) > 0
     first = ModelVersion.objects.get()
-    turning.roll_back(first)
+    retraining.roll_back(first)
     catalogue(planted, range(10, 30), annotator=make_annotator(planted.library), shift=1)
     answer = round_of(planted.library)
     assert (answer["model_version"], answer["promoted"]) == (2, False)

@@ -7,10 +7,10 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from labeling.loop import pruning
 from labeling.loop.datasets import snapshots
 from labeling.loop.registry import models
 from labeling.loop.registry.models import Decision
+from labeling.loop.upkeep import prune
 from labeling.models import PredictionSet, Snapshot
 from tests.factories import make_annotator
 from tests.planted_library import catalogue, plant
@@ -42,7 +42,7 @@ def pruned_in(monkeypatch, name):
     step, found = getattr(training, name), []
 
     def after_pruning(*arguments, **named):
-        found.append(pruning.prune().as_json())
+        found.append(prune.prune().as_json())
         return step(*arguments, **named)
 
     monkeypatch.setattr(training, name, after_pruning)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from labeling.loop import acquiring, pooling, predicting
+from labeling.loop import predictions
+from labeling.loop.acquisition import pool, rounds
 from labeling.loop.datasets import snapshots
 from labeling.loop.datasets.selection import Selection
 from labeling.loop.registry import models
@@ -26,8 +27,8 @@ def planted():
 
 
 def pool_of(planted):
-    fresh, _ = pooling.candidates(planted.library)
-    warm = pooling.warm_pool(planted.library, fresh, 1)
+    fresh, _ = pool.candidates(planted.library)
+    warm = pool.warm_pool(planted.library, fresh, 1)
     assert warm is not None
     return warm
 
@@ -68,7 +69,7 @@ def test_label_merged_after_the_training_is_suggested_once_under_its_new_name(pl
     ambient, drone, _ = planted.labels
     Label.objects.filter(pk=ambient.pk).update(merged_into=drone, is_active=False)
     assert ambient.uid.hex in models.champion_of(planted.library).label_uids
-    suggested = predicting.suggestions_for(
+    suggested = predictions.suggestions_for(
         planted.library, [track.pk for track in planted.tracks]
     )
     names = [[one["label"] for one in rows] for rows in suggested.values()]
@@ -84,6 +85,6 @@ def test_reasons_of_a_new_round_name_the_merged_label_by_its_new_name(planted):
     Label.objects.filter(pk=ambient.pk).update(merged_into=drone, is_active=False)
     ann = make_annotator(planted.library, "ann")
     say(ann, planted.tracks[30], [drone], offered=planted.labels, at="2025-01-01")
-    reasons = [one.reason for one in acquiring.rank(planted.library)]
+    reasons = [one.reason for one in rounds.rank(planted.library)]
     assert reasons
     assert not [reason for reason in reasons if "Ambient" in reason]

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from django.core.management import CommandError
 
-from labeling.loop import predicting, turning
+from labeling.loop import predictions, retraining
 from labeling.loop.consistency import criteria_changes
 from labeling.loop.registry import evaluation_records, models
 from labeling.models import (
@@ -107,11 +107,11 @@ class TestFolded:
     def test_nobody_is_shown_the_label_it_made(self, folded):
         run("predict", folded.library, "--model", "1", "--inline")
         tracks = [track.pk for track in folded.tracks]
-        assert predicting.suggestions_for(folded.library, tracks) == {}  # not in use
+        assert predictions.suggestions_for(folded.library, tracks) == {}  # not in use
         # Even put in use by hand it suggests what there is, and ranks the queue by that.
-        turning.roll_back(ModelVersion.objects.get())
+        retraining.roll_back(ModelVersion.objects.get())
         assert run("predict", folded.library, "--inline")["tracks"] == 60
-        said = predicting.suggestions_for(folded.library, tracks)
+        said = predictions.suggestions_for(folded.library, tracks)
         names = {one["label"] for track in said.values() for one in track}
         assert names == {"Ambient"}
         assert round_of(folded.library)["queue"]["acquire"] > 0
@@ -125,8 +125,8 @@ class TestFolded:
         assert version.state == "candidate"
 
     def test_it_does_not_count_as_having_learnt_the_answers(self, folded):
-        assert turning.looked_last_at(folded.library) is None
-        assert turning.open_training(folded.library) is None  # but asks for nothing either
+        assert retraining.looked_last_at(folded.library) is None
+        assert retraining.open_training(folded.library) is None  # but asks for nothing either
         assert round_of(folded.library)["promoted"]
 
 
@@ -208,7 +208,7 @@ class TestCriteria:
         run("train", changed.library, "--criteria", "each", "--inline")
         assert models.champion_of(changed.library) is None
         assert set(PromotionEvent.objects.values_list("kind", flat=True)) == {"refused"}
-        assert turning.looked_last_at(changed.library) is None
+        assert retraining.looked_last_at(changed.library) is None
 
     def test_no_audit_track_is_learnt_from_in_any_arm(self, changed):
         run("train", changed.library, "--criteria", "each", "--recipe", "quick", "--inline")

@@ -11,7 +11,7 @@ from django.conf import settings
 from django.core.management import CommandError, call_command
 
 from labeling import jobs
-from labeling.loop import turning
+from labeling.loop import retraining
 from labeling.loop.registry import models
 from labeling.loop.serving import serve
 from labeling.models import (
@@ -112,7 +112,7 @@ def test_steps_follow_each_other_and_none_is_asked_for_twice(planted):
     assert rows == [("train", "done"), ("predict", "done"), ("rank", "done")]
     predicted = Job.objects.get(kind="predict")
     assert predicted.result["next_job"] == Job.objects.get(kind="rank").pk
-    same = turning.follow_up(predicted, {})
+    same = retraining.follow_up(predicted, {})
     assert same == Job.objects.get(kind="rank")
 
 
@@ -134,7 +134,7 @@ def test_plainly_worse_model_is_refused_and_nothing_else_changes(planted):
 def test_rolling_back_switches_and_asks_for_what_follows(planted):
     test_new_answers_make_another_model_and_another_round(planted)
     first = ModelVersion.objects.get(number=1)
-    job = turning.roll_back(first)
+    job = retraining.roll_back(first)
     assert models.champion_of(planted.library) == first
     assert PromotionEvent.objects.first().kind == "rolled_back"
     assert job.kind == JobKind.RANK
@@ -145,10 +145,10 @@ def test_rolling_back_switches_and_asks_for_what_follows(planted):
 def test_new_tracks_are_predicted_by_the_old_model(planted):
     round_of(planted.library)
     track = make_track(planted.library, "new.mp3", audio=planted.tracks[0].audio, state="ready")
-    assert turning.next_missing(planted.library) == JobKind.PREDICT
+    assert retraining.next_missing(planted.library) == JobKind.PREDICT
     answer = run("predict", planted.library, "--inline")
     assert (answer["model_version"], answer["tracks"]) == (1, 61)
-    assert turning.next_missing(planted.library) is None
+    assert retraining.next_missing(planted.library) is None
     assert track.pk
 
 
@@ -193,11 +193,11 @@ def test_folds_measure_and_register_nothing(planted):
     assert answer["metrics"]["macro_ap"] > 0.9 > answer["baseline"]["macro_ap"]
     assert ModelVersion.objects.count() == 0
     assert Job.objects.get().kind == JobKind.EVALUATE
-    assert turning.looked_last_at(planted.library) is None
+    assert retraining.looked_last_at(planted.library) is None
 
 
 def test_folds_need_not_wait_for_a_training(planted):
-    waiting = turning.request_training(planted.library, "by hand")
+    waiting = retraining.request_training(planted.library, "by hand")
     answer = run("train", planted.library, "--folds", "3", "--inline")
     assert answer["metrics"]["n"] == 60
     waiting.refresh_from_db()
@@ -215,7 +215,7 @@ def test_folds_need_not_wait_for_a_training(planted):
 def test_options_that_an_open_training_would_ignore_are_refused(
     planted, command, arguments, named
 ):
-    waiting = turning.request_training(planted.library, "by hand")
+    waiting = retraining.request_training(planted.library, "by hand")
     how = [] if "--no-wait" in arguments else ["--inline"]
     with pytest.raises(CommandError, match=rf"job {waiting.pk} .* without {named}") as refused:
         run(command, planted.library, *how, *arguments)
@@ -224,7 +224,7 @@ def test_options_that_an_open_training_would_ignore_are_refused(
 
 
 def test_without_options_the_open_training_is_seen_through(planted):
-    waiting = turning.request_training(planted.library, "by hand")
+    waiting = retraining.request_training(planted.library, "by hand")
     assert run("train", planted.library, "--inline")["model_version"] == 1
     waiting.refresh_from_db()
     assert waiting.state == Job.State.DONE
@@ -331,7 +331,7 @@ def test_queue_shows_what_would_be_served(planted):
 
 
 def test_suggestions_come_with_the_model(planted):
-    from labeling.loop.predicting import suggestions_for
+    from labeling.loop.predictions import suggestions_for
 
     round_of(planted.library)
     by_track = suggestions_for(planted.library, [planted.tracks[17].pk, 10_000_000])
@@ -357,13 +357,13 @@ def test_features_computed_anew_are_learnt_and_scored_again(planted):
     round_of(planted.library)
     before = PredictionSet.objects.get().features_hash
     add_features(planted.tracks[:5], planted.truth[:5], np.random.default_rng(9))
-    assert turning.next_missing(planted.library) == JobKind.PREDICT
+    assert retraining.next_missing(planted.library) == JobKind.PREDICT
     answer = round_of(planted.library)
     assert (answer["snapshot"], answer["model_version"]) == (1, 2)
     champion = models.champion_of(planted.library)
     scored = PredictionSet.objects.get(model_version=champion)
     assert scored.features_hash != before
-    assert turning.next_missing(planted.library) is None
+    assert retraining.next_missing(planted.library) is None
 
 
 def test_answers_that_came_during_a_training_ask_for_the_next(planted, monkeypatch):
@@ -377,11 +377,11 @@ def test_answers_that_came_during_a_training_ask_for_the_next(planted, monkeypat
 
     def meanwhile(*arguments):
         catalogue(planted, range(20, 40), annotator=ann, kind="judgement", at="2025-01-01")
-        turning.after_annotation(library)
+        retraining.after_annotation(library)
         return decide(*arguments)
 
     monkeypatch.setattr(training, "decide", meanwhile)
-    job = run_inline(turning.ask(library, ["train"], is_announced=False))
+    job = run_inline(retraining.ask(library, ["train"], is_announced=False))
     assert job.state == Job.State.DONE
     following = Job.objects.get(kind=JobKind.TRAIN, state=Job.State.QUEUED)
     assert following.arguments["reason"] == "20 new or changed answers"
@@ -392,8 +392,8 @@ def test_queue_in_which_a_person_judged_everything_is_up_to_date(planted):
     catalogue(planted, range(60), annotator=ann, kind="judgement", at="2025-01-01")
     round_of(planted.library)
     assert Round.objects.get(state="live").model_version is None
-    assert turning.next_missing(planted.library) is None
-    assert turning.request_nightly(planted.library) is None
+    assert retraining.next_missing(planted.library) is None
+    assert retraining.request_nightly(planted.library) is None
 
 
 def test_round_in_this_process_leaves_no_job_of_the_import_behind(planted):

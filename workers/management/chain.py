@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from labeling.errors import BadInput
-from labeling.loop import turning
+from labeling.loop import retraining
 from labeling.management.following import follow
 from labeling.models import Job, Library
 from labeling.models.jobs import JobKind
@@ -33,12 +33,12 @@ class ChainCommand(BackgroundCommand):
         if is_inline:
             told["is_announced"] = False
         if JobKind.TRAIN in steps:
-            _refuse_other(turning.open_training(library), told)
+            _refuse_other(retraining.open_training(library), told)
         chain = self._adopted(library, steps, options) if is_inline else []
         steps = _left(steps, [job.kind for job in chain])
         if not steps:
             return chain
-        job = turning.ask(library, steps, arguments=told, is_announced=not is_inline)
+        job = retraining.ask(library, steps, arguments=told, is_announced=not is_inline)
         while True:
             if job.kind == JobKind.TRAIN:  # another may have been asked for meanwhile
                 _refuse_other(job, told)
@@ -52,8 +52,10 @@ class ChainCommand(BackgroundCommand):
         self, library: Library, steps: Sequence[str], options: dict[str, Any]
     ) -> list[Job]:
         """Do the waiting jobs whose work these steps would do, lest they stay for good."""
-        waiting = turning.waiting_for(library, steps)
-        return [self._seen_through(job, options) for job in waiting if turning.take_over(job)]
+        waiting = retraining.waiting_for(library, steps)
+        return [
+            self._seen_through(job, options) for job in waiting if retraining.take_over(job)
+        ]
 
     def _seen_through(self, job: Job, options: dict[str, Any]) -> Job:
         if options["inline"]:

@@ -7,8 +7,8 @@ import resource
 import numpy as np
 import numpy.typing as npt
 
-from labeling.loop import featuring
-from labeling.loop.featuring import Located
+from labeling.loop import features
+from labeling.loop.features import Located
 from labeling.models import FeatureSet
 from ml.networks import load_network
 from ml.track_features import ArrayFeatures, ShardedFeatures, TrackFeatures
@@ -21,8 +21,8 @@ _SPARE_FILES = 256
 def features_for(network: str, feature_set: FeatureSet, found: Located) -> TrackFeatures:
     """Return what the network reads of these tracks: summaries, or windows by memory map."""
     if load_network(network).needs == "summary":
-        return ArrayFeatures(summary=featuring.summaries_of(feature_set, found.rows))
-    store = featuring.store_of(feature_set)
+        return ArrayFeatures(summary=features.summaries_of(feature_set, found.rows))
+    store = features.store_of(feature_set)
     names = sorted({row.shard for row in found.rows})
     _allow_open_files(len(names) + _SPARE_FILES)
     place = {name: number for number, name in enumerate(names)}

@@ -11,8 +11,8 @@ from typing import TypeVar
 
 from celery import current_task
 
-from labeling.loop import featuring
-from labeling.loop.featuring import Failure
+from labeling.loop import features
+from labeling.loop.features import Failure
 from ml.audio import AudioReader
 from ml.errors import AudioError, CancelledError, ParameterError
 from workers.chunks import Lease
@@ -34,7 +34,7 @@ def decode_each(
 
     Raises CancelledError when the lease is asked to stop; nothing is kept then.
     """
-    paths = featuring.paths_of(audio_ids)
+    paths = features.paths_of(audio_ids)
     results: list[Result] = []
     failures: list[Failure] = []
     for number, outcome in enumerate(_outcomes(lease, audio_ids, paths, work), start=1):

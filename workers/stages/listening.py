@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from labeling.loop import featuring
-from labeling.loop.featuring import Failure, Probed
+from labeling.loop import features
+from labeling.loop.features import Failure, Probed
 from labeling.models import FeatureSet
 from ml.audio import AudioReader
 from ml.extraction import compute_windows, summarise_windows
@@ -25,7 +25,7 @@ def probe_files(lease: Lease, audio_ids: list[int]) -> tuple[list[Probed], list[
 
     def probe(reader: AudioReader, audio_id: int, path: Path) -> Probed:
         found = reader.probe(path)
-        return Probed(audio_id, found, featuring.write_peaks(audio_id, found))
+        return Probed(audio_id, found, features.write_peaks(audio_id, found))
 
     return decode_each(lease, audio_ids, probe)
 
@@ -35,7 +35,7 @@ def features_of_files(
 ) -> tuple[list[ShardRow], list[Failure]]:
     """Compute the features of each file and write them as one shard, named by the attempt."""
     config = FeatureConfig.from_dict(feature_set.parameters)
-    known = featuring.known_failures(audio_ids)
+    known = features.known_failures(audio_ids)
     lost = {failure.audio_id for failure in known}
 
     def extract(reader: AudioReader, audio_id: int, path: Path) -> StoreItem:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from labeling.errors import BadInput
-from labeling.loop import featuring
+from labeling.loop import features as loop_features
 from labeling.loop.datasets import aggregate, snapshots
 from labeling.loop.datasets.selection import Selection
 from labeling.loop.datasets.snapshots import Frozen
@@ -147,8 +147,8 @@ def prepare(library: Library, asked: dict[str, Any]) -> Prepared:
     snapshot = _snapshot(library, asked)
     frozen, became_audit = _audit_wins(library, snapshots.load(snapshot))
     frozen, uids = _only_facets(library, frozen, asked.get("facets") or [])
-    feature_set = featuring.feature_set_of(config.features)
-    found = featuring.located(library, feature_set, frozen.track_ids)
+    feature_set = loop_features.feature_set_of(config.features)
+    found = loop_features.located(library, feature_set, frozen.track_ids)
     if not len(found.track_ids):
         raise BadInput(
             f"none of the {snapshot.tracks} tracks of {snapshot} has the features "

@@ -13,10 +13,10 @@ import numpy.typing as npt
 from django.conf import settings
 
 from labeling.errors import BadInput
-from labeling.loop import featuring
+from labeling.loop import features as loop_features
 from labeling.loop.datasets import snapshots
 from labeling.loop.datasets.selection import Selection
-from labeling.loop.featuring import Located
+from labeling.loop.features import Located
 from labeling.loop.registry import evaluation_records, models, promotion, recipes
 from labeling.loop.registry.models import EpochLog, Trained
 from labeling.loop.registry.promotion import Decision
@@ -159,7 +159,7 @@ def _decide_among_usable(
     learnt_from = its_snapshot.track_ids[~its_snapshot.is_audit]
     rows = prepared.audit
     rows = rows[~np.isin(prepared.frozen.track_ids[rows], learnt_from)]
-    found = featuring.located(
+    found = loop_features.located(
         prepared.library, champion.run.feature_set, prepared.frozen.track_ids[rows]
     )
     rows = rows[np.isin(prepared.frozen.track_ids[rows], found.track_ids)]
@@ -217,7 +217,7 @@ def score_all(
     """Return (model version, tracks, probabilities) of all tracks that have features."""
     version = models.version_of(library, number)
     model = TrainedModel.load(models.folder_of(version), version.sha256)
-    found = featuring.located(library, version.run.feature_set)
+    found = loop_features.located(library, version.run.feature_set)
     features = features_for(model.config.network, version.run.feature_set, found)
     probabilities = predict_pool(model, features, run.progress, run.should_stop)
     return version, found, probabilities

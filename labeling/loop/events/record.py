@@ -134,9 +134,9 @@ def _close_open(shown: Presentation | None, now: datetime) -> bool:
 
 
 def _after(submission: Submission) -> None:
-    from labeling.loop import turning
+    from labeling.loop import retraining
 
-    turning.after_annotation(submission.annotator.library)
+    retraining.after_annotation(submission.annotator.library)
 
 
 def _check_offer(submission: Submission) -> None:
@@ -388,9 +388,9 @@ def undo(annotation: Annotation, *, recorded_by_id: int | None = None) -> Annota
 
 
 def _after_undo(annotation: Annotation) -> None:
-    from labeling.loop import turning
+    from labeling.loop import retraining
 
-    turning.after_annotation(annotation.library)
+    retraining.after_annotation(annotation.library)
 
 
 def _live_retraction(annotation: Annotation) -> Annotation | None:

@@ -251,11 +251,11 @@ def _with_suggestions(presentation: Presentation, library: Library) -> Presentat
 
     What is stored is what is shown: the interface answers with the stored suggestions only.
     """
-    from labeling.loop import predicting
+    from labeling.loop import predictions
 
     if presentation.stratum in MEASURING or not library.shows_suggestions:
         return presentation
-    suggestions = predicting.suggestions_for(library, [presentation.track_id])
+    suggestions = predictions.suggestions_for(library, [presentation.track_id])
     presentation.suggestions = suggestions.get(presentation.track_id, [])
     if presentation.suggestions:
         presentation.save(update_fields=["suggestions"])

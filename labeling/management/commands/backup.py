@@ -6,7 +6,7 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
-from labeling.loop import backing_up
+from labeling.loop.upkeep import backup
 from labeling.management.base import AudiotagCommand
 
 
@@ -19,4 +19,4 @@ class Command(AudiotagCommand):
         parser.add_argument("file", type=Path, metavar="FILE")
 
     def answer(self, **options: Any) -> dict[str, Any]:
-        return backing_up.backup(options["file"])
+        return backup.backup(options["file"])

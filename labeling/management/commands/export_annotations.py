@@ -6,7 +6,7 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
-from labeling.loop import exporting
+from labeling.loop.exporting import export
 from labeling.management.base import AudiotagCommand
 
 
@@ -15,13 +15,13 @@ class Command(AudiotagCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         super().add_arguments(parser)
-        parser.add_argument("--format", choices=exporting.FORMATS, required=True, dest="form")
+        parser.add_argument("--format", choices=export.FORMATS, required=True, dest="form")
         parser.add_argument("--out", type=Path, required=True, metavar="FILE")
         parser.add_argument("--history", action="store_true", help="long: all events ever")
         parser.add_argument("--raw", action="store_true", help="do not guard formulas")
 
     def answer(self, **options: Any) -> dict[str, Any]:
-        return exporting.export_annotations(
+        return export.export_annotations(
             self.library(options["library"]),
             options["form"],
             options["out"],

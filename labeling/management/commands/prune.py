@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from typing import Any
 
-from labeling.loop import pruning
+from labeling.loop.upkeep import prune
 from labeling.management.base import AudiotagCommand
 
 
@@ -22,5 +22,5 @@ class Command(AudiotagCommand):
 
     def answer(self, **options: Any) -> dict[str, Any]:
         library = self.library(options["library"]) if options["library"] else None
-        found = pruning.prune(library, is_dry_run=options["dry_run"])
+        found = prune.prune(library, is_dry_run=options["dry_run"])
         return {"is_dry_run": options["dry_run"], **found.as_json()}

@@ -6,7 +6,7 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
-from labeling.loop import backing_up
+from labeling.loop.upkeep import backup
 from labeling.management.base import AudiotagCommand
 
 
@@ -21,7 +21,7 @@ class Command(AudiotagCommand):
         parser.add_argument("--yes", action="store_true", help="replace what is there")
 
     def answer(self, **options: Any) -> dict[str, Any]:
-        answer = backing_up.restore(options["file"], is_sure=options["yes"])
+        answer = backup.restore(options["file"], is_sure=options["yes"])
         if answer["migrations_missing"]:
             self.say("the backup is of an older version: run `manage.py migrate`")
         return answer

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from labeling.errors import BadInput
-from labeling.loop import featuring
+from labeling.loop import features
 from labeling.models import Job, Library
 from labeling.models.jobs import JobKind
 from ml.network_comparison import as_markdown
@@ -62,9 +62,9 @@ class Command(ChainCommand):
         """Extract what is missing of any network's features; return the job that waits."""
         for name in sorted({features_for(network, library.features) for network in networks}):
             steps: list[str] = []
-            if featuring.has_pending_probe(library):
+            if features.has_pending_probe(library):
                 steps.append(JobKind.PROBE)
-            if steps or featuring.has_missing_features(library, featuring.feature_set_of(name)):
+            if steps or features.has_missing_features(library, features.feature_set_of(name)):
                 steps.append(JobKind.FEATURES)
                 chain = self.do_chain(library, options, steps, {"features": name})
                 if chain and chain[-1].state in Job.OPEN:
@@ -86,7 +86,7 @@ def checked(library: Library, options: dict[str, Any]) -> dict[str, Any]:
     number = options["snapshot"]
     if number is not None and not library.snapshots.filter(number=number).exists():
         raise BadInput(f"{library.slug} has no snapshot {number}")
-    if not featuring.has_audio(library):
+    if not features.has_audio(library):
         raise BadInput(f"no track of {library.slug} has audio to learn from")
     if options["out"] is not None and not options["out"].parent.is_dir():
         raise BadInput(f"there is no folder {options['out'].parent}")

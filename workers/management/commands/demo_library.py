@@ -13,7 +13,7 @@ from django.conf import settings
 from django.core.management import call_command, get_commands
 
 from labeling.errors import BadInput
-from labeling.loop import demo
+from labeling.loop.demo import library as demo_data
 from labeling.loop.importing.catalogue import probe_if_pending
 from labeling.management.base import AudiotagCommand
 from labeling.models import Library, ModelVersion
@@ -32,9 +32,9 @@ class Command(AudiotagCommand):
         parser.add_argument(
             "--tracks",
             type=int,
-            default=demo.N_TRACKS,
+            default=demo_data.N_TRACKS,
             metavar="N",
-            help=f"tracks in all; the first {demo.N_AUDIO} get audio (default %(default)s)",
+            help=f"tracks in all; the first {demo_data.N_AUDIO} get audio (default %(default)s)",
         )
         parser.add_argument(
             "--train",
@@ -71,16 +71,16 @@ class Command(AudiotagCommand):
 
     def _build(self, folder: Path, n_tracks: int) -> Library:
         """Make what is missing; a library that was begun keeps its number of tracks."""
-        library = demo.begin()
+        library = demo_data.begin()
         kept = folder / "tracks"
         planned = int(kept.read_text()) if kept.exists() else library.tracks.count()
-        plan = demo.plan(planned or n_tracks)
+        plan = demo_data.plan(planned or n_tracks)
         kept.write_text(str(plan.n_tracks))
         audio = private_folder(folder / "audio")
         make_audio(
             plan.audible, plan.lengths_s, audio, settings.AUDIO_PROCESSES, self._progress
         )
-        return demo.build(plan, folder, audio, library.created_at)
+        return demo_data.build(plan, folder, audio, library.created_at)
 
     def _progress(self, done: int, total: int) -> None:
         if done in (1, total) or done % 20 == 0:
@@ -89,10 +89,10 @@ class Command(AudiotagCommand):
     def _users(self, library: Library, kept: Path) -> list[dict[str, str | None]]:
         """Make the users; their passwords are kept first, lest a cut loses them for good."""
         known = json.loads(kept.read_text()) if kept.exists() else {}
-        passwords = demo.passwords_for_new_users(known)
+        passwords = demo_data.passwords_for_new_users(known)
         if passwords != known:
             _write_private(kept, json.dumps(passwords, indent=1))
-        return demo.make_users(library, passwords)
+        return demo_data.make_users(library, passwords)
 
     def _train(self, library: Library) -> None:
         """Run a round unless there is a model; needs no broker and no worker."""

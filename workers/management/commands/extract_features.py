@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from typing import Any
 
-from labeling.loop import featuring
+from labeling.loop import features
 from labeling.models.jobs import JobKind
 from workers.management.chain import ChainCommand
 
@@ -22,9 +22,9 @@ class Command(ChainCommand):
     def answer(self, **options: Any) -> dict[str, Any]:
         library = self.library(options["library"])
         name = options["features"] or library.features
-        featuring.config_of(name)
+        features.config_of(name)
         steps = [JobKind.FEATURES]
-        if featuring.pending_probe(library):
+        if features.pending_probe(library):
             steps.insert(0, JobKind.PROBE)
         chain = self.do_chain(library, options, steps, {"features": name})
         result = self.results(chain).get(JobKind.FEATURES, {})

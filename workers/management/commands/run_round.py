@@ -6,7 +6,9 @@ from argparse import ArgumentParser
 from typing import Any
 
 from labeling.errors import BadInput
-from labeling.loop import acquiring, featuring, turning
+from labeling.loop import features as loop_features
+from labeling.loop import retraining
+from labeling.loop.acquisition import rounds
 from labeling.loop.datasets import criteria, snapshots
 from labeling.loop.datasets.selection import Selection
 from labeling.loop.registry import recipes
@@ -29,7 +31,7 @@ class Command(ChainCommand):
     def answer(self, **options: Any) -> dict[str, Any]:
         library = self.library(options["library"])
         check_network(options["network"])
-        if not featuring.has_audio(library):
+        if not loop_features.has_audio(library):
             raise BadInput(f"no track of {library.slug} has audio to learn from")
         wanted = selection_of(options)
         criteria.check(library, wanted)
@@ -40,7 +42,7 @@ class Command(ChainCommand):
                 f"with {given.min_support} are learnt as well"
             )
         features = recipes.features_of(library, options["network"])
-        steps = turning.steps_from(library, featuring.feature_set_of(features))
+        steps = retraining.steps_from(library, loop_features.feature_set_of(features))
         arguments = {"network": options["network"], "reason": "run_round"}
         if features != library.features:
             arguments["features"] = features
@@ -48,5 +50,5 @@ class Command(ChainCommand):
             arguments["selection"] = given.canonical()
         chain = self.do_chain(library, options, steps, arguments)
         result = self.results(chain).get(JobKind.TRAIN, {})
-        queue = acquiring.counts(library, lays_out=not self.pending(chain))
+        queue = rounds.counts(library, lays_out=not self.pending(chain))
         return {key: result.get(key) for key in _KEYS} | {"queue": queue} | self.pending(chain)

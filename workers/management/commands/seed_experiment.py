@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from labeling.errors import BadInput
-from labeling.loop import featuring
+from labeling.loop import features
 from labeling.loop.registry import recipes
 from labeling.models import Library
 from labeling.models.jobs import JobKind
@@ -65,8 +65,8 @@ class Command(ChainCommand):
     ) -> None:
         """Extract what is missing of the features that the recipes read."""
         for name in sorted({recipe.training.features for recipe in chosen}):
-            steps = [JobKind.PROBE] if featuring.has_pending_probe(library) else []
-            missing = featuring.has_missing_features(library, featuring.feature_set_of(name))
+            steps = [JobKind.PROBE] if features.has_pending_probe(library) else []
+            missing = features.has_missing_features(library, features.feature_set_of(name))
             if steps or missing:
                 self.do_chain(library, options, [*steps, JobKind.FEATURES], {"features": name})
 
@@ -88,7 +88,7 @@ def checked(library: Library, options: dict[str, Any]) -> list[Recipe]:
         raise BadInput("--seeds must be at least 1")
     if options["out"].exists() and not options["out"].is_dir():
         raise BadInput(f"{options['out']} is a file; --out names a folder")
-    if not featuring.has_audio(library):
+    if not features.has_audio(library):
         raise BadInput(f"no track of {library.slug} has audio to learn from")
     return chosen
 

@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from labeling.errors import BadInput
-from labeling.loop import featuring, turning
+from labeling.loop import features as loop_features
+from labeling.loop import retraining
 from labeling.loop.datasets import criteria
 from labeling.loop.datasets.selection import Selection
 from labeling.loop.registry import recipes
@@ -45,7 +46,7 @@ class Command(ChainCommand):
         arguments = checked(library, options)
         kind = kind_of(options)
         features = arguments.get("features") or library.features
-        steps = turning.steps_from(library, featuring.feature_set_of(features))
+        steps = retraining.steps_from(library, loop_features.feature_set_of(features))
         if kind != JobKind.TRAIN:
             # Kinds of their own: nothing comes into use, so nothing need wait for them.
             steps = [*steps[: steps.index(JobKind.TRAIN)], kind]
@@ -69,7 +70,7 @@ def checked(library: Library, options: dict[str, Any]) -> dict[str, Any]:
     """Return the arguments of the job, or refuse before anything is written."""
     recipe = recipes.find(options["recipe"]) if options["recipe"] else None
     check_network(options["network"])
-    if not featuring.has_audio(library):
+    if not loop_features.has_audio(library):
         raise BadInput(f"no track of {library.slug} has audio to learn from")
     _check_numbers(library, options)
     base = recipes.selection_of(recipe) if recipe else Selection()

@@ -17,7 +17,7 @@ from typing import Any, TextIO
 from django.db.models import Q
 
 from labeling.errors import BadInput
-from labeling.loop.exporting_tables import cell_of, consensus_rows, wide_rows
+from labeling.loop.exporting.tables import cell_of, consensus_rows, wide_rows
 from labeling.loop.importing.csv.cells import guarded
 from labeling.loop.library import taxonomy
 from labeling.models import Annotation, CurrentAnswer, Label, Library

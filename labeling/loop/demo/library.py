@@ -18,8 +18,8 @@ import numpy as np
 from django.contrib.auth.models import User
 
 from labeling.errors import BadInput
-from labeling.loop.demo_answers import AnswerWriter
-from labeling.loop.demo_words import COMPOSERS, FACETS, GENRES, GUIDELINES, HOTKEYS
+from labeling.loop.demo.answers import AnswerWriter
+from labeling.loop.demo.words import COMPOSERS, FACETS, GENRES, GUIDELINES, HOTKEYS
 from labeling.loop.importing.catalogue import ImportOptions, import_catalogue
 from labeling.loop.library import libraries, taxonomy
 from labeling.models import (

@@ -16,7 +16,8 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from labeling import jobs
-from labeling.loop import featuring, predicting
+from labeling.loop import features as loop_features
+from labeling.loop import predictions
 from labeling.loop.datasets import criteria
 from labeling.loop.registry import evaluation_records, models, recipes
 from labeling.models import (
@@ -42,15 +43,15 @@ _LOOKED_AT = 20
 def next_missing(library: Library, feature_set: FeatureSet | None = None) -> str | None:
     """Return the first step whose work is not done, or None where the queue is up to date."""
     own = recipes.features_of(library)
-    feature_set = feature_set or featuring.feature_set_of(own)
-    if featuring.has_pending_probe(library):
+    feature_set = feature_set or loop_features.feature_set_of(own)
+    if loop_features.has_pending_probe(library):
         return JobKind.PROBE
-    if featuring.has_missing_features(library, feature_set):
+    if loop_features.has_missing_features(library, feature_set):
         return JobKind.FEATURES
     champion = models.champion_of(library)
     if champion is None or new_annotations(library):
         return JobKind.TRAIN
-    if predicting.is_stale(library):
+    if predictions.is_stale(library):
         return JobKind.PREDICT
     return None if _is_ranked_by(champion) else JobKind.RANK
 
@@ -75,9 +76,9 @@ def _is_ranked_by(champion: ModelVersion) -> bool:
 def steps_from(library: Library, feature_set: FeatureSet) -> list[str]:
     """Return the steps of a round: probe and features where they are missing, and the rest."""
     steps: list[str] = []
-    if featuring.has_pending_probe(library):
+    if loop_features.has_pending_probe(library):
         steps.append(JobKind.PROBE)
-    if steps or featuring.has_missing_features(library, feature_set):
+    if steps or loop_features.has_missing_features(library, feature_set):
         steps.append(JobKind.FEATURES)
     return [*steps, JobKind.TRAIN, JobKind.PREDICT, JobKind.RANK]
 
@@ -287,7 +288,7 @@ def request_training(
     if under_way is not None:
         return under_way
     features = recipes.features_of(library, network)
-    if not featuring.has_audio(library):
+    if not loop_features.has_audio(library):
         return None
     last = Job.objects.filter(library=library, kind=JobKind.TRAIN).order_by("-id").first()
     arguments: Arguments = {"reason": reason}
@@ -297,7 +298,7 @@ def request_training(
         arguments["features"] = features
     # Two answers that arrive together ask for one turn.
     key = f"turn:{library.slug}:{last.pk if last else 0}:{_minute()}"
-    steps = steps_from(library, featuring.feature_set_of(features))
+    steps = steps_from(library, loop_features.feature_set_of(features))
     job = ask(library, steps, arguments=arguments, key=key, by_id=by_id)
     if job.state not in Job.OPEN:  # one of this minute was cancelled or has failed
         job = ask(library, steps, arguments=arguments, by_id=by_id)
@@ -316,7 +317,7 @@ def request_recipe(library: Library, name: str, *, by_id: int | None = None) -> 
     under_way = open_training(library)
     if under_way is not None:
         return under_way
-    if not featuring.has_audio(library):
+    if not loop_features.has_audio(library):
         return None
     arguments: Arguments = {
         "recipe": found.name,
@@ -324,7 +325,7 @@ def request_recipe(library: Library, name: str, *, by_id: int | None = None) -> 
         "features": found.training.features,
         "reason": f"recipe {found.name}, asked for on the Models page",
     }
-    steps = steps_from(library, featuring.feature_set_of(found.training.features))
+    steps = steps_from(library, loop_features.feature_set_of(found.training.features))
     return ask(library, steps, arguments=arguments, by_id=by_id)
 
 
@@ -348,7 +349,7 @@ def roll_back(version: ModelVersion, *, by_id: int | None = None, why: str = "")
     with transaction.atomic():
         models.put_in_use(version, by_id=by_id, why=why, figures=figures)
         steps: list[str] = [JobKind.RANK]
-        if predicting.is_stale(version.library):
+        if predictions.is_stale(version.library):
             steps.insert(0, JobKind.PREDICT)
         reason = {"reason": f"model {version.number} was put in use by hand"}
         return ask(version.library, steps, arguments=reason, by_id=by_id)

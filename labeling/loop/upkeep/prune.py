@@ -28,7 +28,7 @@ from django.db import transaction
 from django.db.models import ForeignObjectRel, Q, QuerySet
 from django.utils import timezone
 
-from labeling.loop import turning
+from labeling.loop import retraining
 from labeling.loop.importing import catalogue
 from labeling.loop.registry import evaluation_records
 from labeling.loop.registry import models as registry_models
@@ -314,7 +314,7 @@ def _old_jobs(library: Library | None, before: datetime) -> QuerySet[Job]:
         Q(finished_at__lt=before) | Q(finished_at__isnull=True, queued_at__lt=before)
     )
     if library is not None:
-        counted_from = (turning.last_learnt(library), turning.last_tried(library))
+        counted_from = (retraining.last_learnt(library), retraining.last_tried(library))
         old = old.exclude(pk__in=[job.pk for job in counted_from if job is not None])
     for relation in Job._meta.get_fields(include_hidden=True):
         if isinstance(relation, ForeignObjectRel) and relation.related_model not in _LET_GO:

@@ -16,9 +16,9 @@ from django.db import transaction
 from django.db.models import Count, Exists, F, Max, OuterRef, Q, QuerySet
 from django.utils import timezone
 
-from labeling.loop import reasons
+from labeling.loop.acquisition import explanations
+from labeling.loop.acquisition.pool import Warm, candidates, warm_pool
 from labeling.loop.library import libraries
-from labeling.loop.pooling import Warm, candidates, warm_pool
 from labeling.loop.registry import models
 from labeling.loop.serving import random_order
 from labeling.loop.serving.claimable import ASKED_AGAIN
@@ -73,7 +73,7 @@ def rank(library: Library, *, strategy: str = "default", seed: int = 0) -> list[
     ranked: list[Ranked] = []
     if warm is not None:
         choices = acquisition.choose(warm.pool, most, strategy=strategy, seed=seed)
-        names = reasons.label_names(library, warm.predictions.label_uids)
+        names = explanations.label_names(library, warm.predictions.label_uids)
         ranked = [_ranked(warm, choice, names) for choice in choices]
     if not ranked:
         ranked = _at_random(rest, most, seed)
@@ -125,7 +125,7 @@ def _ranked(warm: Warm, choice: Choice, names: Sequence[str]) -> Ranked:
         score=choice.score,
         probability=choice.probability,
         strategy=str(choice.reason["strategy"]),
-        reason=reasons.in_words(choice.reason, names, warm.pool, choice.index),
+        reason=explanations.in_words(choice.reason, names, warm.pool, choice.index),
     )
 
 
@@ -133,7 +133,7 @@ def _at_random(fresh: npt.NDArray[np.int64], most: int, seed: int) -> list[Ranke
     pool = Pool(labelled_mask=np.zeros(len(fresh), dtype=bool))
     choices = acquisition.choose(pool, most, strategy="random", seed=seed)
     return [
-        Ranked(int(fresh[one.index]), None, one.probability, "random", reasons.AT_RANDOM)
+        Ranked(int(fresh[one.index]), None, one.probability, "random", explanations.AT_RANDOM)
         for one in choices
     ]
 

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from labeling.loop import featuring, predicting
+from labeling.loop import features
+from labeling.loop import predictions as loop_predictions
 from labeling.loop.datasets import snapshots
 from labeling.loop.library import libraries
-from labeling.loop.predicting import Predictions
+from labeling.loop.predictions import Predictions
 from labeling.loop.serving import random_order
 from labeling.models import Annotator, CurrentAnswer, Library, Presentation, Snapshot
 from ml import acquisition
@@ -100,7 +101,7 @@ class Warm:
 
 def warm_pool(library: Library, fresh: npt.NDArray[np.int64], seed: int) -> Warm | None:
     """Return the pool with probabilities and features, or None while there is no model."""
-    predictions = predicting.current(library)
+    predictions = loop_predictions.current(library)
     if predictions is None:
         return None
     rng = np.random.default_rng(seed)
@@ -118,7 +119,7 @@ def warm_pool(library: Library, fresh: npt.NDArray[np.int64], seed: int) -> Warm
     labels, known = labels.rows(np.searchsorted(known, some)), some
     wanted = np.concatenate([fresh, known])
     feature_set = predictions.version.run.feature_set
-    found = featuring.located(library, feature_set, np.unique(wanted))
+    found = features.located(library, feature_set, np.unique(wanted))
     scored = found.track_ids[predictions.rows(found.track_ids) >= 0]
     if not np.isin(known, scored).any() or not np.isin(fresh, scored).any():
         return None
@@ -126,7 +127,7 @@ def warm_pool(library: Library, fresh: npt.NDArray[np.int64], seed: int) -> Warm
 
 
 def _assembled(
-    found: featuring.Located,
+    found: features.Located,
     scored: npt.NDArray[np.int64],
     known: npt.NDArray[np.int64],
     labels: LabelMatrix,
@@ -134,7 +135,7 @@ def _assembled(
     predictions: Predictions,
 ) -> Warm:
     place = np.searchsorted(found.track_ids, scored)
-    summaries = featuring.summaries_of(
+    summaries = features.summaries_of(
         predictions.version.run.feature_set, [found.rows[n] for n in place.tolist()]
     )
     is_known = np.isin(scored, known)

@@ -22,8 +22,8 @@ import numpy.typing as npt
 from django.conf import settings
 
 from labeling.files import put
-from labeling.loop import featuring
-from labeling.loop.featuring import Located
+from labeling.loop import features
+from labeling.loop.features import Located
 from labeling.loop.library.taxonomy import resolutions
 from labeling.loop.registry import models
 from labeling.models import Label, Library, ModelVersion, PredictionSet
@@ -124,12 +124,12 @@ def is_stale(library: Library) -> bool:
         return False
     row = PredictionSet.objects.filter(model_version=champion).first()
     feature_set = champion.run.feature_set
-    if row is None or row.tracks != featuring.tracks_done(library, feature_set):
+    if row is None or row.tracks != features.tracks_done(library, feature_set):
         return True
     root = Path(settings.PREDICTION_ROOT)
     if not all((root / name).is_file() for name in (row.file, row.index_file)):
         return True
-    return row.features_hash != featuring.located(library, feature_set).digest()
+    return row.features_hash != features.located(library, feature_set).digest()
 
 
 # --- reading --------------------------------------------------------------------------------
