@@ -25,9 +25,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ml.calibration import sigmoid
+from ml.constants import OTHERS
 from ml.errors import MlError, ParameterError
 from ml.ranking import Floats
-from ml.study import OTHERS
 from ml.types import LabelMatrix
 from ml.weights import sync_folder, write_durably
 

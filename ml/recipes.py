@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
+from ml.constants import N_TOP_GENRES
 from ml.errors import ParameterError
 from ml.networks import DEFAULT_NETWORK
 from ml.selection_rules import SelectionRules
-from ml.study import N_TOP_GENRES
 from ml.types import Hashed, TrainingConfig
 
 

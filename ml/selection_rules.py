@@ -14,8 +14,8 @@ from typing import Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
+from ml.constants import OTHERS
 from ml.errors import ParameterError
-from ml.study import OTHERS
 from ml.types import Hashed, LabelMatrix, require_choice
 
 IndexArray = npt.NDArray[np.intp]

@@ -22,10 +22,10 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from ml.constants import study_labels
 from ml.errors import ParameterError
 from ml.metrics import evaluate
 from ml.ranking import Bools
-from ml.study import study_labels
 from ml.types import Hashed, LabelMatrix
 
 _ALBUM_DEVIATION = 0.5

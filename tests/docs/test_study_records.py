@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score
 
-from ml.experiment_store import read_runs
-from ml.study import GENRE_COUNTS, N_TOP_GENRES
-from ml.study_design import StudyDesign
-from ml.study_report import study_story
+from ml.constants import GENRE_COUNTS, N_TOP_GENRES
+from ml.study.design import StudyDesign
+from ml.study.store import read_runs
+from ml.study.study_report import study_story
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 SEEDS = (0, 1, 2)

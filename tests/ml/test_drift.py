@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import chi2_contingency, false_discovery_control
 
+from ml.constants import study_labels
 from ml.drift import (
     benjamini_hochberg,
     detection_power,
@@ -17,7 +18,6 @@ from ml.drift import (
     tracks_needed,
 )
 from ml.errors import ParameterError
-from ml.study import study_labels
 
 
 @pytest.mark.parametrize(

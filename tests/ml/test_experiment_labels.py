@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from ml.experiment_labels import under_all_labels, under_common_labels
-from ml.experiment_store import StoredRun
-from ml.experiment_story import common_story, tell
+from ml.study.labels import under_all_labels, under_common_labels
+from ml.study.store import StoredRun
+from ml.study.story import common_story, tell
 from tests.ml.records import make_record
 
 WHOLE = make_record(n=60, n_labels=4)

@@ -10,7 +10,7 @@ from sklearn.metrics import average_precision_score
 
 from ml.diagnosis import NO_BETTER, USEFUL
 from ml.evaluation_record import EvaluationRecord, LabelName, RecordFileError
-from ml.experiment_store import (
+from ml.study.store import (
     ExperimentFileError,
     StoredRun,
     folder_of,
@@ -18,7 +18,7 @@ from ml.experiment_store import (
     read_runs,
     write_run,
 )
-from ml.experiment_story import tell
+from ml.study.story import tell
 from ml.types import LabelMatrix
 
 N_TRACKS, N_LABELS = 120, 30

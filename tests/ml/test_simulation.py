@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
+from ml.constants import GENRE_COUNTS, N_TRACKS, study_labels
 from ml.errors import ParameterError
 from ml.metrics import evaluate
 from ml.simulation import (
@@ -21,7 +22,6 @@ from ml.simulation import (
     oracle_probabilities,
     simulate_tracks,
 )
-from ml.study import GENRE_COUNTS, N_TRACKS, study_labels
 from ml.types import LabelMatrix
 
 SHARED = pathlib.Path(__file__).resolve().parents[2].parent / "shared" / "data"

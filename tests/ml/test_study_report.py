@@ -9,19 +9,19 @@ import numpy as np
 import pytest
 
 from ml.errors import CancelledError
-from ml.experiment_figures import COURSE, draw_fits
-from ml.experiment_files import write_report
-from ml.experiment_runner import RecipeTrial, Watcher, run_trials
-from ml.experiment_store import StoredRun
-from ml.experiment_text import gap, signature_blocks, verdicts
-from ml.experiments import Material
 from ml.figures import new_figure
 from ml.networks.base import EpochReport
 from ml.pages import Heading, Picture, Table, Text, markdown, page
 from ml.recipes import AUDIOTAG
 from ml.selection_rules import SelectionRules
-from ml.study_design import StudyDesign
-from ml.study_report import causes, imbalance, study_blocks, study_story, turning_text
+from ml.study.charts import COURSE, draw_fits
+from ml.study.design import StudyDesign
+from ml.study.experiments import Material
+from ml.study.files import write_report
+from ml.study.runner import RecipeTrial, Watcher, run_trials
+from ml.study.store import StoredRun
+from ml.study.study_report import causes, imbalance, study_blocks, study_story, turning_text
+from ml.study.text import gap, signature_blocks, verdicts
 from ml.track_features import ArrayFeatures
 from ml.types import LabelMatrix, TrainingConfig
 from tests.ml.test_experiment_story import record

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from python_speech_features import mfcc
 
+from ml.constants import GENRE_COUNTS
 from ml.errors import ParameterError
 from ml.instruments import Loop, decay, envelope, harmonics, kick, midi_hz, tone, wavetable
-from ml.study import GENRE_COUNTS
 from ml.synthesis import SYNTHESISED_GENRES, synthesise, write_mp3
 
 RATE = 22_050

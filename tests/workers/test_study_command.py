@@ -9,8 +9,8 @@ from dataclasses import replace
 import pytest
 from django.core.management import CommandError, call_command
 
-from ml import study_in_small
-from ml.experiment_store import write_run
+from ml.study import trials
+from ml.study.store import write_run
 from ml.types import TrainingConfig
 from tests.ml.test_study_report import stored
 
@@ -34,12 +34,12 @@ def test_bad_options_write_nothing(tmp_path, arguments, message):
 
 def test_runs_that_were_not_asked_for_are_in_no_report(tmp_path, monkeypatch):
     fast = TrainingConfig(network="pooled-numpy", epochs=2)
-    quick = replace(study_in_small.AUDIOTAG, training=fast)
+    quick = replace(trials.AUDIOTAG, training=fast)
     for name in ("SEED_2019", "SEED_NEXT", "SEED_NEXT_BOTH", "AUDIOTAG"):
-        recipe = replace(quick, name=getattr(study_in_small, name).name)
+        recipe = replace(quick, name=getattr(trials, name).name)
         if name == "SEED_NEXT":
             recipe = replace(recipe, training=replace(fast, loss="keras-class-weight"))
-        monkeypatch.setattr(study_in_small, name, recipe)
+        monkeypatch.setattr(trials, name, recipe)
     write_run(tmp_path, stored("recipes", "seed-2019", 1, 0.0))
     write_run(tmp_path, stored("turning", "both-25", 0, 0.0))
     call_command(

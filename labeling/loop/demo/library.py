@@ -33,6 +33,7 @@ from labeling.models import (
 )
 from labeling.names import name_key
 from labeling.writing import short_write
+from ml.constants import GENRE_COUNTS
 from ml.scripting import ScriptedAnswer, scripted_answers
 from ml.simulation import (
     Criteria,
@@ -42,7 +43,6 @@ from ml.simulation import (
     demo_curators,
     simulate_tracks,
 )
-from ml.study import GENRE_COUNTS
 
 SLUG = "demo"
 N_AUDIO, N_TRACKS = 120, 1_620

@@ -10,13 +10,13 @@ from typing import Any
 
 from labeling.errors import BadInput
 from labeling.management.base import AudiotagCommand
-from ml.experiment_files import write_report
-from ml.experiment_runner import Watcher, run_trials
-from ml.experiment_store import StoredRun
-from ml.experiment_text import choices_section
-from ml.study_design import StudyDesign
-from ml.study_in_small import PARTS, USUAL_PARTS, trials
-from ml.study_report import study_blocks, study_story
+from ml.study.design import StudyDesign
+from ml.study.files import write_report
+from ml.study.runner import Watcher, run_trials
+from ml.study.store import StoredRun
+from ml.study.study_report import study_blocks, study_story
+from ml.study.text import choices_section
+from ml.study.trials import PARTS, USUAL_PARTS, trials
 
 
 class Command(AudiotagCommand):

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from ml.comparison import common
-from ml.experiment_store import StoredRun
+from ml.study.store import StoredRun
 from ml.types import LabelMatrix
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ml.constants import OTHERS
 from ml.errors import NothingToLearnError, ParameterError
 from ml.evaluation_record import EvaluationRecord, LabelName
 from ml.networks.base import OnEpoch, ShouldStop
@@ -29,7 +30,6 @@ from ml.selection_rules import (
     has_beyond,
     select,
 )
-from ml.study import OTHERS
 from ml.track_features import SelectedTracks, TrackFeatures
 from ml.trained_model import TrainedModel
 from ml.training import train

@@ -7,10 +7,12 @@ from itertools import takewhile
 from typing import Any
 
 from ml.comparison import BETTER, NOT_COMPARABLE, UNDECIDED, WORSE
-from ml.experiment_labels import under_all_labels
-from ml.experiment_store import StoredRun
-from ml.experiment_story import common_story, differences, tell
-from ml.experiment_text import (
+from ml.pages import Block, Heading, Items, Table, Text
+from ml.study.design import StudyDesign
+from ml.study.labels import under_all_labels
+from ml.study.store import StoredRun
+from ml.study.story import common_story, differences, tell
+from ml.study.text import (
     common_blocks,
     differences_table,
     gap,
@@ -19,9 +21,7 @@ from ml.experiment_text import (
     recipes_table,
     signature_blocks,
 )
-from ml.pages import Block, Heading, Items, Table, Text
-from ml.study_design import StudyDesign
-from ml.study_in_small import N_LEGACY, PARTS, PROPOSED_SIZES, TURNING_SIZES
+from ml.study.trials import N_LEGACY, PARTS, PROPOSED_SIZES, TURNING_SIZES
 
 Story = dict[str, Any]
 
@@ -126,7 +126,7 @@ def _head(story: Story) -> list[Block]:
         f"A simulated library of {design['n_tracks']} tracks, the 55 genres of the study at "
         f"its prevalences, {design['labels_per_track']:g} labels and {n_windows} windows a "
         f"track. Of the tracks learnt from, {share:.0f} % were labelled by the curator of "
-        "today, the others by the one before, whose criteria differed (ml/study_design.py: "
+        "today, the others by the one before, whose criteria differed (ml/study/design.py: "
         "fixed before any recipe was run). The recipes are judged on the same held-out "
         "tracks, whole albums, by the answers of the curator of today; the other parts have "
         "libraries of their own, made alike. Figures are means over the seeds, with 95 % "

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ml.experiment_store import StoredRun
-from ml.experiment_story import common_story, tell
-from ml.experiment_text import (
+from ml.pages import Block, Heading, Items, Table, Text
+from ml.study.store import StoredRun
+from ml.study.story import common_story, tell
+from ml.study.text import (
     choices_section,
     common_blocks,
     differences_table,
@@ -15,7 +16,6 @@ from ml.experiment_text import (
     recipes_table,
     signature_blocks,
 )
-from ml.pages import Block, Heading, Items, Table, Text
 
 Story = dict[str, Any]
 

@@ -1,4 +1,4 @@
-"""The study in the small: what is run on the simulated libraries of `ml.study_design`.
+"""The study in the small: what is run on the simulated libraries of `ml.study.design`.
 
 Stage: experiments. Four parts, each a list of named runs on one material, as data:
 
@@ -20,13 +20,13 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from ml.experiment_runner import RecipeTrial
-from ml.experiments import Material
+from ml.constants import N_TOP_GENRES, study_labels
 from ml.recipes import AUDIOTAG, SEED_2019, SEED_NEXT, Recipe
 from ml.selection_rules import SelectionRules
 from ml.simulation import SimulationConfig
-from ml.study import N_TOP_GENRES, study_labels
-from ml.study_design import SimulatedStudy, StudyDesign, simulate_study
+from ml.study.design import SimulatedStudy, StudyDesign, simulate_study
+from ml.study.experiments import Material
+from ml.study.runner import RecipeTrial
 from ml.summaries import summarise
 from ml.track_features import ArrayFeatures
 from ml.types import LabelMatrix, TrainingConfig

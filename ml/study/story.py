@@ -18,11 +18,11 @@ from ml.choices import what_it_does
 from ml.comparison import Drawn, Side, common, draw, told_apart
 from ml.diagnosis import NO_BETTER, SAME_ACCURACY
 from ml.evaluation_record import EvaluationRecord
-from ml.experiment_labels import under_common_labels
-from ml.experiment_store import StoredRun
 from ml.metrics import centred_bounds, centred_interval
 from ml.ranking import Floats
 from ml.report import build_report
+from ml.study.labels import under_common_labels
+from ml.study.store import StoredRun
 from ml.types import LabelMatrix
 
 Story = dict[str, Any]

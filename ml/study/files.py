@@ -1,6 +1,6 @@
 """The files of an experiment's report: JSON, Markdown, one HTML page, PNG charts.
 
-Heavy (matplotlib, through `ml.experiment_figures`): for workers and commands.
+Heavy (matplotlib, through `ml.study.charts`): for workers and commands.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ml.experiment_figures import figures_of
-from ml.experiment_store import StoredRun
 from ml.pages import Block, markdown, page
+from ml.study.charts import figures_of
+from ml.study.store import StoredRun
 from ml.weights import write_durably
 
 

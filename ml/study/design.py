@@ -17,6 +17,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import numpy.typing as npt
 
+from ml.constants import GENRE_COUNTS, N_TOP_GENRES
 from ml.errors import ParameterError
 from ml.metrics import evaluate
 from ml.ranking import Bools
@@ -34,7 +35,6 @@ from ml.simulation import (
     oracle_probabilities,
     simulate_tracks,
 )
-from ml.study import GENRE_COUNTS, N_TOP_GENRES
 from ml.track_features import ArrayFeatures
 from ml.types import Hashed, LabelMatrix
 

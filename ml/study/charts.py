@@ -9,8 +9,8 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from ml.evaluation_record import EvaluationRecord
-from ml.experiment_store import StoredRun
 from ml.figures import new_figure, plain, png
+from ml.study.store import StoredRun
 
 Story = dict[str, Any]
 

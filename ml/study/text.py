@@ -154,7 +154,7 @@ def choices_section(*parts: Story | None) -> list[Block]:
 
 
 def pictures_of(part: str) -> list[Block]:
-    """Return where the charts of a part stand (`ml.experiment_figures` draws them)."""
+    """Return where the charts of a part stand (`ml.study.charts` draws them)."""
     return [
         Picture(f"{part}-course.png", "Loss and binary accuracy by epoch, the first seed"),
         Picture(f"{part}-outputs.png", "How large the outputs are on the held-out tracks"),

@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ml.errors import NetworkDivergedError, NothingToLearnError
-from ml.experiment_store import StoredRun, read_run, write_run
-from ml.experiments import Material, Run, run_recipe
 from ml.networks.base import OnEpoch, ShouldStop
 from ml.recipes import Recipe
+from ml.study.experiments import Material, Run, run_recipe
+from ml.study.store import StoredRun, read_run, write_run
 from ml.trained_model import versions
 
 
