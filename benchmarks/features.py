@@ -152,10 +152,10 @@ def decode_only() -> Callable[[Path], object]:
 
 def ours_in_process() -> Callable[[Path], object]:
     """Our decoding, windows and summary without the child."""
-    from ml.audio_types import DecodeLimits
-    from ml.decoding import decode_excerpt
-    from ml.features import mfcc_windows
-    from ml.summaries import summarise
+    from ml.audio.decoding import decode_excerpt
+    from ml.audio.types import DecodeLimits
+    from ml.features.mfcc import mfcc_windows
+    from ml.features.summaries import summarise
     from ml.types import FEATURE_CONFIGS
 
     config, limits = FEATURE_CONFIGS["audiotag"], DecodeLimits()
@@ -173,9 +173,9 @@ def ours_like_the_study() -> Callable[[Path], object]:
 
 
 def ours_through_the_child(features: str = "audiotag") -> Callable[[Path], object]:
-    """What the product does: `ml.extraction.extract`."""
-    from ml.audio import AudioReader
-    from ml.extraction import extract
+    """What the product does: `ml.features.extraction.extract`."""
+    from ml.audio.reader import AudioReader
+    from ml.features.extraction import extract
     from ml.types import FEATURE_CONFIGS
 
     reader = AudioReader()
@@ -189,7 +189,7 @@ def ours_through_the_child(features: str = "audiotag") -> Callable[[Path], objec
 
 def ours_probe() -> Callable[[Path], object]:
     """The other pass: decode all of it once for length, peaks, loudness and hash."""
-    from ml.audio import AudioReader
+    from ml.audio.reader import AudioReader
 
     reader = AudioReader()
 

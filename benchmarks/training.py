@@ -14,11 +14,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from ml.features.track_features import ArrayFeatures
 from ml.networks import load_network
 from ml.networks.base import plan_of
 from ml.networks.inputs import Scaler, scaled_inputs
 from ml.prediction import predict_pool
-from ml.track_features import ArrayFeatures
 from ml.trained_model import TrainedModel
 from ml.training import train
 from ml.types import LabelMatrix, TrainingConfig

@@ -15,12 +15,12 @@ import numpy as np
 import numpy.typing as npt
 
 from ml.errors import ParameterError
+from ml.features.track_features import SelectedTracks, TrackFeatures
 from ml.fold_figures import Figures, mean_figures
 from ml.judged_groups import can_be_resampled
 from ml.metrics import STATISTICS, baseline, centred_interval, evaluate, resampling_weights
 from ml.networks.base import EpochReport, ShouldStop
 from ml.splits import grouped_folds
-from ml.track_features import SelectedTracks, TrackFeatures
 from ml.trained_model import TrainedModel
 from ml.training import train
 from ml.types import LabelMatrix, TrainingConfig

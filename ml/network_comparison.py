@@ -19,10 +19,10 @@ import numpy.typing as npt
 
 from ml.errors import ParameterError
 from ml.evaluation import CrossValidation, FoldProgress, cross_validate
+from ml.features.track_features import TrackFeatures
 from ml.judged_groups import can_be_resampled
 from ml.metrics import STATISTICS, centred_bounds, resampling_weights
 from ml.networks.base import ShouldStop
-from ml.track_features import TrackFeatures
 from ml.types import LabelMatrix, TrainingConfig
 
 N_RESAMPLES = 1_000

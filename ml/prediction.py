@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ml.features.track_features import SelectedTracks, TrackFeatures
 from ml.networks.base import ShouldStop
-from ml.track_features import SelectedTracks, TrackFeatures
 from ml.trained_model import OnItems, TrainedModel
 
 #: Tracks whose items are listed at once; progress and cancelling are finer than this.

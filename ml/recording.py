@@ -14,8 +14,8 @@ import numpy.typing as npt
 from ml.errors import ParameterError
 from ml.evaluation import CrossValidation, scores
 from ml.evaluation_record import AUDIT, FOLDS, EvaluationRecord, LabelName
+from ml.features.track_features import TrackFeatures
 from ml.networks.base import ShouldStop
-from ml.track_features import TrackFeatures
 from ml.trained_model import TrainedModel
 from ml.types import LabelMatrix
 

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ml.errors import ParameterError
+from ml.features.track_features import TrackFeatures
 from ml.networks.base import Network
-from ml.track_features import TrackFeatures
 from ml.types import LabelMatrix, TrainingConfig
 
 #: With fewer tracks by the present criteria telling them apart costs more than it gives: on

@@ -54,7 +54,7 @@ class FeatureConfig(Hashed):
 
     Attributes
     ----------
-    kind : "mfcc" (`ml.features`), or "timbral" and "log-mel" (`ml.spectra`): what a frame
+    kind : "mfcc" (`ml.features.mfcc`), or "timbral" and "log-mel" (`ml.features.spectra`): what a frame
         holds. The last two have Hann frames without pre-emphasis or lifter.
     sample_rate_hz : rate that audio is brought to before anything else, in Hz.
     excerpt_s : seconds taken from the exact middle; a shorter track is taken whole.

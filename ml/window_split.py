@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from ml.features.track_features import TrackFeatures
 from ml.networks.inputs import evenly_spaced
-from ml.track_features import TrackFeatures
 
 FloatArray = npt.NDArray[np.float32]
 IndexArray = npt.NDArray[np.intp]

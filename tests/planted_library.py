@@ -21,8 +21,8 @@ from labeling.models import (
     Library,
     Track,
 )
-from ml.feature_store import write_shard
-from ml.summaries import summarise
+from ml.features.store import write_shard
+from ml.features.summaries import summarise
 from ml.types import FEATURE_CONFIGS
 from tests.answers import day, offer
 from tests.factories import make_annotator, make_labels, make_library

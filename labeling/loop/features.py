@@ -24,8 +24,8 @@ from labeling.errors import BadInput
 from labeling.files import put
 from labeling.loop.serving import random_order
 from labeling.models import AudioFile, FeatureRow, FeatureSet, Library, Track
-from ml.audio_types import Probe
-from ml.feature_store import FeatureStore, ShardRow
+from ml.audio.types import Probe
+from ml.features.store import FeatureStore, ShardRow
 from ml.types import FEATURE_CONFIGS, FeatureConfig
 
 State = Track.State

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ml.errors import NothingToLearnError, ParameterError
+from ml.features.track_features import TrackFeatures
 from ml.networks.base import FloatArray, IndexArray, Needs, Plan, batches
-from ml.track_features import TrackFeatures
 
 SCALINGS = ("standardise", "min-max", "none")
 

@@ -1,6 +1,6 @@
 """What the classical methods share: which statistics they read, and a fit of one pass.
 
-They read the summary of a track (`ml.summaries`): of its parts the means and the deviations
+They read the summary of a track (`ml.features.summaries`): of its parts the means and the deviations
 of the frames' values, as Tzanetakis & Cook did, or more of them. Numpy only.
 """
 
@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ml.errors import ParameterError
+from ml.features.summaries import summary_size
 from ml.networks.base import EpochReport, FitData, Fitted, FloatArray, Plan, Predictor, Watch
 from ml.networks.inputs import DrawnByLabel
 from ml.networks.loop import validate
-from ml.summaries import summary_size
 
 #: One value for `log(0)`: e^-30 is below any share that tracks can show.
 LARGEST_LOGIT = 30.0
@@ -26,7 +26,7 @@ def statistics_read(n_values: int, parts: int) -> int:
     """Return how many leading values of a summary of `n_values` are read.
 
     `parts` counts the statistics (1 mean, 2 deviation, 3 movement) of the c values of a frame;
-    0, and a vector that is no summary of `ml.summaries`, mean all of it.
+    0, and a vector that is no summary of `ml.features.summaries`, mean all of it.
 
     Examples
     --------

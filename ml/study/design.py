@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from ml.constants import GENRE_COUNTS, N_TOP_GENRES
 from ml.errors import ParameterError
+from ml.features.track_features import ArrayFeatures
 from ml.metrics import evaluate
 from ml.ranking import Bools
 from ml.simulated_windows import (
@@ -35,7 +36,6 @@ from ml.simulation import (
     oracle_probabilities,
     simulate_tracks,
 )
-from ml.track_features import ArrayFeatures
 from ml.types import Hashed, LabelMatrix
 
 #: The day on which one curator left and the next began.

@@ -19,6 +19,7 @@ import numpy.typing as npt
 from ml.constants import OTHERS
 from ml.errors import NothingToLearnError, ParameterError
 from ml.evaluation_record import EvaluationRecord, LabelName
+from ml.features.track_features import SelectedTracks, TrackFeatures
 from ml.networks.base import OnEpoch, ShouldStop
 from ml.recipes import Recipe
 from ml.recording import HeldOut, epochs_of, record_of_model
@@ -30,7 +31,6 @@ from ml.selection_rules import (
     has_beyond,
     select,
 )
-from ml.track_features import SelectedTracks, TrackFeatures
 from ml.trained_model import TrainedModel
 from ml.training import train
 from ml.types import LabelMatrix

@@ -21,7 +21,7 @@ from labeling.models import (
     TrainingRun,
 )
 from ml.evaluation_record import FILE_NAME, read_record
-from ml.feature_store import FeatureStore, ShardRow, config_folder
+from ml.features.store import FeatureStore, ShardRow, config_folder
 from ml.prediction_store import PredictionArray
 from ml.types import FeatureConfig
 from ml.weights import MODEL_FILE, WEIGHTS_FILE, read_model

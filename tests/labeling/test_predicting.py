@@ -15,7 +15,7 @@ from labeling.loop.features import Located
 from labeling.loop.predictions import suggestions_for
 from labeling.loop.registry import models
 from labeling.models import AudioFile, AudioRoot, PredictionSet, Snapshot
-from ml.feature_store import ShardRow
+from ml.features.store import ShardRow
 from ml.types import TrainingConfig
 from tests.factories import make_labels, make_library, make_track
 

@@ -35,7 +35,7 @@ from labeling.models import (
     TrainingRun,
 )
 from labeling.models.jobs import JobKind
-from ml.feature_store import ShardRow
+from ml.features.store import ShardRow
 from ml.types import TrainingConfig
 from tests.factories import make_library, make_user
 

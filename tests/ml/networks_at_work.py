@@ -9,10 +9,10 @@ import pytest
 
 from ml.errors import CancelledError, ParameterError
 from ml.evaluation import evaluate_model
+from ml.features.track_features import ArrayFeatures, SelectedTracks
 from ml.networks import load_network
 from ml.networks.base import FitData, plan_of
 from ml.networks.inputs import SummaryInputs
-from ml.track_features import ArrayFeatures, SelectedTracks
 from ml.trained_model import TrainedModel
 from ml.training import train
 from ml.types import LabelMatrix, TrainingConfig

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ml.track_features import ArrayFeatures
+from ml.features.track_features import ArrayFeatures
 from ml.types import LabelMatrix
 
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from ml.audio import AudioReader
+from ml.audio.reader import AudioReader
 from ml.errors import AudioError
-from ml.extraction import extract
+from ml.features.extraction import extract
 from ml.types import FEATURE_CONFIGS, FeatureConfig
 from tests.ml import odd
 

@@ -17,8 +17,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ml.audio import AudioReader
-from ml.audio_types import DecodeLimits
+from ml.audio.reader import AudioReader
+from ml.audio.types import DecodeLimits
 from ml.errors import AudioError
 from ml.types import FEATURE_CONFIGS
 from tests.ml import odd
@@ -231,7 +231,7 @@ def test_closing_ends_the_child_and_a_reader_may_be_used_again(folder, mp3):
 def test_no_orphan_when_the_parent_is_killed(folder, mp3):
     script = (
         "import sys, time\n"
-        "from ml.audio import AudioReader\n"
+        "from ml.audio.reader import AudioReader\n"
         "reader = AudioReader()\n"
         f"reader.probe({str(folder / 'good.mp3')!r})\n"
         "print(reader.child_pid, flush=True)\n"
@@ -265,7 +265,9 @@ def test_decoders_do_not_print(folder, mp3, rng, capfd):
 
 
 def test_the_parent_loads_no_decoder():
-    script = "import sys, ml.audio; print({'soundfile', 'soxr', 'scipy'} & set(sys.modules))"
+    script = (
+        "import sys, ml.audio.reader; print({'soundfile', 'soxr', 'scipy'} & set(sys.modules))"
+    )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.stdout.strip() == "set()"
 

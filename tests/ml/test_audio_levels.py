@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ml.levels import LoudnessMeter, PeakMeter
+from ml.audio.levels import LoudnessMeter, PeakMeter
 
 RATE_HZ = 44_100
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from ml import mp3_frames
+from ml.audio import mp3_frames
 from tests.ml import odd
 
 

@@ -7,7 +7,7 @@ import hashlib
 import numpy as np
 import pytest
 
-from ml.audio import AudioReader
+from ml.audio.reader import AudioReader
 from ml.errors import AudioError
 from ml.types import FEATURE_CONFIGS
 from tests.ml import odd

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from ml.audio.sniffing import sniff
 from ml.errors import AudioError
-from ml.sniffing import sniff
 from tests.ml import odd
 
 

@@ -10,9 +10,9 @@ import time
 import numpy as np
 import pytest
 
-from ml import feature_store
 from ml.errors import FeatureStoreError, ParameterError
-from ml.feature_store import FeatureStore, ShardRow, config_folder, write_shard
+from ml.features import store as feature_store
+from ml.features.store import FeatureStore, ShardRow, config_folder, write_shard
 from ml.types import FEATURE_CONFIGS
 
 CONFIG = FEATURE_CONFIGS["seed-025s"]
@@ -163,6 +163,6 @@ def test_more_shards_than_are_kept_open(tmp_path, monkeypatch):
 
 
 def test_the_store_needs_no_scipy():
-    script = "import sys, ml.feature_store; print('scipy' in sys.modules)"
+    script = "import sys, ml.features.store; print('scipy' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.stdout.strip() == "False"

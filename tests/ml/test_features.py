@@ -9,7 +9,7 @@ import pytest
 import python_speech_features as psf
 
 from ml.errors import ParameterError
-from ml.features import mel_filters, mfcc_windows
+from ml.features.mfcc import mel_filters, mfcc_windows
 from ml.types import FEATURE_CONFIGS
 
 RATE_HZ = 44_100

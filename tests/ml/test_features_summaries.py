@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ml.errors import ParameterError
-from ml.summaries import summarise, summary_size
+from ml.features.summaries import summarise, summary_size
 
 C = 13
 MEAN, DEVIATION, MOVEMENT = slice(0, 13), slice(13, 26), slice(26, 39)

@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 
 from ml.errors import NothingToLearnError, ParameterError
-from ml.feature_store import FeatureStore, write_shard
+from ml.features.store import FeatureStore, write_shard
+from ml.features.track_features import (
+    ArrayFeatures,
+    SelectedTracks,
+    ShardedFeatures,
+    stored_features,
+)
 from ml.networks import load_network, names
 from ml.networks.base import plan_of
 from ml.networks.inputs import (
@@ -16,12 +22,6 @@ from ml.networks.inputs import (
     evenly_spaced,
     fit_scaler,
     scaled_inputs,
-)
-from ml.track_features import (
-    ArrayFeatures,
-    SelectedTracks,
-    ShardedFeatures,
-    stored_features,
 )
 from ml.types import FEATURE_CONFIGS, TrainingConfig
 

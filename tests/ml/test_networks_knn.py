@@ -7,11 +7,11 @@ import pytest
 from sklearn.neighbors import KNeighborsRegressor
 
 from ml.errors import ParameterError
+from ml.features.summaries import summary_size
 from ml.networks import load_network
 from ml.networks.base import Watch, plan_of
 from ml.networks.knn import NearestNeighbours
 from ml.networks.one_pass import statistics_read
-from ml.summaries import summary_size
 from ml.types import TrainingConfig
 from tests.ml.networks_at_work import check_network, summary_data
 
@@ -78,7 +78,7 @@ def test_it_reads_means_and_deviations():
     assert statistics_read(summary_size(24), 2) == 48
     assert statistics_read(summary_size(13), 3) == 39
     assert statistics_read(summary_size(13), 0) == summary_size(13)
-    assert statistics_read(160, 2) == 160  # no summary of `ml.summaries`
+    assert statistics_read(160, 2) == 160  # no summary of `ml.features.summaries`
 
 
 def test_no_neighbours_are_refused():

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from ml.errors import CancelledError, ParameterError
+from ml.features.track_features import SelectedTracks
 from ml.networks import load_network
 from ml.networks.base import Watch, plan_of
 from ml.networks.members import Members, network_of
-from ml.track_features import SelectedTracks
 from ml.trained_model import TrainedModel
 from ml.training import train
 from ml.types import TrainingConfig

@@ -8,13 +8,13 @@ import pytest
 from ml import networks, prediction
 from ml.errors import CancelledError, ParameterError
 from ml.evaluation import scores
+from ml.features.track_features import ArrayFeatures
 from ml.prediction import predict_pool
 from ml.prediction_store import (
     PredictionArray,
     PredictionFileError,
     write_predictions,
 )
-from ml.track_features import ArrayFeatures
 from ml.training import train
 from ml.types import TrainingConfig
 from tests.ml import tiny_windows

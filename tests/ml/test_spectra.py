@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from ml.errors import ParameterError
-from ml.extraction import compute_windows, summarise_windows
-from ml.features import mfcc_windows
-from ml.spectra import smooth_mel_filters, spectral_windows
-from ml.summaries import summary_size
+from ml.features.extraction import compute_windows, summarise_windows
+from ml.features.mfcc import mfcc_windows
+from ml.features.spectra import smooth_mel_filters, spectral_windows
+from ml.features.summaries import summary_size
 from ml.types import FEATURE_CONFIGS
 
 RATE_HZ = 44_100

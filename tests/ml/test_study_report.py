@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from ml.errors import CancelledError
+from ml.features.track_features import ArrayFeatures
 from ml.figures import new_figure
 from ml.networks.base import EpochReport
 from ml.pages import Heading, Picture, Table, Text, markdown, page
@@ -22,7 +23,6 @@ from ml.study.runner import RecipeTrial, Watcher, run_trials
 from ml.study.store import StoredRun
 from ml.study.study_report import causes, imbalance, study_blocks, study_story, turning_text
 from ml.study.text import gap, signature_blocks, verdicts
-from ml.track_features import ArrayFeatures
 from ml.types import LabelMatrix, TrainingConfig
 from tests.ml.test_experiment_story import record
 

@@ -8,8 +8,8 @@ import pytest
 from ml import training
 from ml.errors import CancelledError, NothingToLearnError, ParameterError
 from ml.evaluation import cross_validate, evaluate_model
+from ml.features.track_features import ArrayFeatures, SelectedTracks
 from ml.metrics import evaluate
-from ml.track_features import ArrayFeatures, SelectedTracks
 from ml.training import train
 from ml.types import LabelMatrix, TrainingConfig
 from tests.ml.planted import planted_tracks

@@ -9,11 +9,11 @@ import pytest
 
 from ml import networks
 from ml.errors import ParameterError
+from ml.features.track_features import ArrayFeatures
 from ml.losses import log_odds
 from ml.networks.base import EpochReport, plan_of
 from ml.networks.inputs import DrawnByLabel, SummaryInputs, WindowInputs, fit_scaler
 from ml.networks.loop import score_tracks
-from ml.track_features import ArrayFeatures
 from ml.trained_model import TrainedModel
 from ml.training import train
 from ml.types import LabelMatrix, TrainingConfig

@@ -9,9 +9,9 @@ import pytest
 import soundfile
 
 from ml.evaluation import cross_validate
-from ml.features import mfcc_windows
-from ml.summaries import summarise
-from ml.track_features import ArrayFeatures
+from ml.features.mfcc import mfcc_windows
+from ml.features.summaries import summarise
+from ml.features.track_features import ArrayFeatures
 from ml.types import FEATURE_CONFIGS, LabelMatrix, TrainingConfig
 
 pytestmark = pytest.mark.shared_data

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from ml import weights as weights_module
-from ml.track_features import ArrayFeatures
+from ml.features.track_features import ArrayFeatures
 from ml.trained_model import TrainedModel
 from ml.training import train
 from ml.types import TrainingConfig

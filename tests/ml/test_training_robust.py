@@ -10,11 +10,11 @@ import pytest
 from ml import networks
 from ml.errors import NetworkDivergedError, NothingToLearnError
 from ml.evaluation import evaluate_model
+from ml.features.track_features import ArrayFeatures, SelectedTracks
 from ml.networks.base import FitData, Watch, plan_of
 from ml.networks.inputs import SummaryInputs
 from ml.networks.loop import Step, run_epochs
 from ml.recipes import recipe
-from ml.track_features import ArrayFeatures, SelectedTracks
 from ml.training import train
 from ml.types import LabelMatrix, TrainingConfig
 from tests.ml import tiny_windows

@@ -10,8 +10,8 @@ import numpy.typing as npt
 from labeling.loop import features
 from labeling.loop.features import Located
 from labeling.models import FeatureSet
+from ml.features.track_features import ArrayFeatures, ShardedFeatures, TrackFeatures
 from ml.networks import load_network
-from ml.track_features import ArrayFeatures, ShardedFeatures, TrackFeatures
 
 Indices = npt.NDArray[np.intp]
 #: Descriptors for everything else than the maps of shards.

@@ -13,7 +13,7 @@ from celery import current_task
 
 from labeling.loop import features
 from labeling.loop.features import Failure
-from ml.audio import AudioReader
+from ml.audio.reader import AudioReader
 from ml.errors import AudioError, CancelledError, ParameterError
 from workers.chunks import Lease
 

@@ -12,11 +12,11 @@ from labeling.loop.datasets.selection import Selection
 from labeling.loop.registry import recipes
 from labeling.models import Library
 from ml.errors import NothingToLearnError
+from ml.features.track_features import SelectedTracks
 from ml.recipes import Recipe
 from ml.recording import record_of_model
 from ml.study.experiments import Run, validation_record
 from ml.study.runner import Watcher
-from ml.track_features import SelectedTracks
 from ml.trained_model import versions
 from ml.training import train
 from workers.stages import preparing

@@ -10,9 +10,9 @@ import numpy.typing as npt
 from labeling.loop import features
 from labeling.loop.features import Failure, Probed
 from labeling.models import FeatureSet
-from ml.audio import AudioReader
-from ml.extraction import compute_windows, summarise_windows
-from ml.feature_store import ShardRow, StoreItem, write_shard
+from ml.audio.reader import AudioReader
+from ml.features.extraction import compute_windows, summarise_windows
+from ml.features.store import ShardRow, StoreItem, write_shard
 from ml.types import FeatureConfig
 from workers.chunks import Lease
 from workers.stages.decoding import decode_each

@@ -12,9 +12,9 @@ import numpy as np
 
 from labeling.errors import BadInput
 from ml.evaluation import FoldProgress
+from ml.features.track_features import SelectedTracks
 from ml.network_comparison import Contender, compare_networks
 from ml.networks import features_for
-from ml.track_features import SelectedTracks
 from workers.progress import Run
 from workers.stages import preparing
 from workers.stages.preparing import Prepared

@@ -29,9 +29,9 @@ from labeling.models import (
 )
 from ml.comparison import paired_differences, side_of
 from ml.errors import CancelledError, MlError
+from ml.features.track_features import SelectedTracks
 from ml.networks.base import EpochReport
 from ml.prediction import predict_pool
-from ml.track_features import SelectedTracks
 from ml.trained_model import TrainedModel, versions
 from ml.training import train
 from ml.types import LabelMatrix

@@ -69,7 +69,7 @@ class Probe:
     Attributes
     ----------
     length_s : counted from the samples that came out, not from a header.
-    loudness_db : gated RMS level in dB re full scale, see `ml.levels.LoudnessMeter`; None
+    loudness_db : gated RMS level in dB re full scale, see `ml.audio.levels.LoudnessMeter`; None
         for silence.
     peaks : int8, shape (800, 2): lowest and highest sample of any channel in each of 800
         equal parts, -127 .. 127 for -1 .. 1.

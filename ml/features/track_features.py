@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ml.errors import ParameterError
-from ml.feature_store import FeatureStore, ShardRow
+from ml.features.store import FeatureStore, ShardRow
 
 FloatArray = npt.NDArray[np.float32]
 IndexArray = npt.NDArray[np.intp]

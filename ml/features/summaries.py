@@ -57,7 +57,7 @@ def summarise(
 
     Parameters
     ----------
-    windows : shape (n, frames, c), n >= 1, as `ml.features.mfcc_windows` returns them.
+    windows : shape (n, frames, c), n >= 1, as `ml.features.mfcc.mfcc_windows` returns them.
     step_s : seconds from frame to frame.
 
     Raises

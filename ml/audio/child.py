@@ -1,6 +1,6 @@
 """The process that decodes: it may crash, hang or run out of memory, and nothing else does.
 
-Started by `ml.audio.AudioReader` as `python -m ml.audio_child LIMITS PARENT ROOM`. It takes its
+Started by `ml.audio.reader.AudioReader` as `python -m ml.audio.child LIMITS PARENT ROOM`. It takes its
 limits first, then answers requests on its standard input until that ends or its parent dies.
 What libraries print goes to standard error, which never waits for a reader.
 """
@@ -18,9 +18,9 @@ from contextlib import suppress
 from dataclasses import asdict
 from typing import Any, BinaryIO
 
-from ml.audio_room import Room
-from ml.audio_types import DecodeLimits, Probe, excerpt_frames
-from ml.audio_wire import read_message, write_message
+from ml.audio.shared_memory import Room
+from ml.audio.types import DecodeLimits, Probe, excerpt_frames
+from ml.audio.wire import read_message, write_message
 from ml.errors import AudioError
 from ml.types import FeatureConfig
 
@@ -34,7 +34,7 @@ def main() -> None:
     room = Room(int(sys.argv[3]))
     answers = _take_standard_output()
     _limit_resources(limits)
-    from ml import decoding  # under the limits: loads libsndfile
+    from ml.audio import decoding  # under the limits: loads libsndfile
 
     def answer(request: dict[str, Any]) -> tuple[dict[str, Any], Any]:
         _limit_cpu(limits.cpu_s)

@@ -1,7 +1,7 @@
 """Windows of Hann-weighted spectra: log-mel spectrograms, and timbral descriptions of frames.
 
 What the networks `parallel-cnn` (log-mel) and `gmm`, `knn` (timbral) read; MFCC windows are
-in `ml.features`. Windows are independent of each other: frames lie whole within one, and
+in `ml.features.mfcc`. Windows are independent of each other: frames lie whole within one, and
 nothing is carried over.
 
 Conventions

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ml.audio import AudioPath, AudioReader
-from ml.features import mfcc_windows
-from ml.spectra import spectral_windows
-from ml.summaries import summarise
+from ml.audio.reader import AudioPath, AudioReader
+from ml.features.mfcc import mfcc_windows
+from ml.features.spectra import spectral_windows
+from ml.features.summaries import summarise
 from ml.types import FeatureConfig
 
 
@@ -50,7 +50,7 @@ def compute_windows(
 def summarise_windows(
     windows: npt.NDArray[np.floating], config: FeatureConfig
 ) -> npt.NDArray[np.float32]:
-    """Return the summary of a track, float32 (d,): see `ml.summaries`.
+    """Return the summary of a track, float32 (d,): see `ml.features.summaries`.
 
     Of a spectrogram it is the mean and the deviation of each band: the correlations of 80
     bands would be thousands of numbers.

@@ -1,6 +1,6 @@
 """Read audio through a child process that can fail without consequences.
 
-`AudioReader` keeps one child (`ml.audio_child`) and asks it for excerpts and probes. Whatever
+`AudioReader` keeps one child (`ml.audio.child`) and asks it for excerpts and probes. Whatever
 a file does to the child (crash, endless loop, memory) becomes an `AudioError` with a reason,
 and the next file meets a fresh child. This module imports no decoder.
 """
@@ -22,9 +22,9 @@ from typing import Any, Self
 
 import numpy as np
 
-from ml import audio_wire
-from ml.audio_room import Room
-from ml.audio_types import PEAK_COLUMNS, DecodeLimits, Excerpt, Probe, excerpt_frames
+from ml.audio import wire
+from ml.audio.shared_memory import Room
+from ml.audio.types import PEAK_COLUMNS, DecodeLimits, Excerpt, Probe, excerpt_frames
 from ml.errors import AudioError
 from ml.types import FeatureConfig
 
@@ -127,7 +127,7 @@ class AudioReader:
         child = self._ready_child()
         deadline = time.monotonic() + self.limits.wall_s
         try:
-            _write(child, audio_wire.pack(request))
+            _write(child, wire.pack(request))
             reply, payload = self._receive(child, deadline)
         except TimeoutError:
             self._abandon(child)
@@ -174,7 +174,7 @@ class AudioReader:
         root = str(Path(__file__).resolve().parent.parent)
         paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
         child = subprocess.Popen(
-            [sys.executable, "-m", "ml.audio_child", limits, str(os.getpid()), str(room.fd)],
+            [sys.executable, "-m", "ml.audio.child", limits, str(os.getpid()), str(room.fd)],
             pass_fds=[room.fd],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -200,8 +200,8 @@ class AudioReader:
         self, child: subprocess.Popen[bytes], deadline: float
     ) -> tuple[dict[str, Any], np.ndarray[Any, Any]]:
         """Read one message; the payload as uint8, in an array of its own."""
-        head = _read(child, audio_wire.HEAD_BYTES, deadline).tobytes()
-        text = _read(child, audio_wire.json_bytes(head), deadline).tobytes()
+        head = _read(child, wire.HEAD_BYTES, deadline).tobytes()
+        text = _read(child, wire.json_bytes(head), deadline).tobytes()
         reply: dict[str, Any] = json.loads(text)
         payload = _read(child, reply["payload_bytes"], deadline)
         self._drain_noise(child)

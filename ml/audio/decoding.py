@@ -1,6 +1,6 @@
 """Decode a file: its middle for features, or all of it for the probe.
 
-Runs in the decoding child (`ml.audio_child`), which `ml.audio` starts and watches.
+Runs in the decoding child (`ml.audio.child`), which `ml.audio.reader` starts and watches.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ import os
 import numpy as np
 import numpy.typing as npt
 
-from ml.audio_types import PEAK_COLUMNS, DecodeLimits, Excerpt, Probe, excerpt_frames
+from ml.audio.levels import LoudnessMeter, PeakMeter
+from ml.audio.sound_file import Sound
+from ml.audio.types import PEAK_COLUMNS, DecodeLimits, Excerpt, Probe, excerpt_frames
 from ml.errors import AudioError
-from ml.levels import LoudnessMeter, PeakMeter
-from ml.sound_file import Sound
 from ml.types import FeatureConfig
 
 Floats = npt.NDArray[np.float32]

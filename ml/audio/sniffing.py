@@ -12,8 +12,8 @@ import re
 import struct
 from dataclasses import dataclass
 
+from ml.audio.mp3_frames import FileBytes, Mp3Start, find_start, skip_id3
 from ml.errors import AudioError
-from ml.mp3_frames import FileBytes, Mp3Start, find_start, skip_id3
 
 #: (pattern at the very start, what it is). Order matters where one is a prefix of another.
 _FOREIGN = (

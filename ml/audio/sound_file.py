@@ -3,7 +3,7 @@
 Only the decoding child imports this module: libsndfile and what it calls can crash on a
 hostile file. Lengths stated by headers are never believed without a look at what came back:
 an MP3 without a tag, with a tag that lies, cut short, or with junk between its frames is
-mended first (`ml.mp3_frames`); of any other damaged file, what comes before the damage is
+mended first (`ml.audio.mp3_frames`); of any other damaged file, what comes before the damage is
 used.
 
 Conventions
@@ -26,10 +26,10 @@ import numpy as np
 import numpy.typing as npt
 import soundfile as sf
 
-from ml import mp3_frames
-from ml.audio_types import DecodeLimits
+from ml.audio import mp3_frames
+from ml.audio.sniffing import sniff
+from ml.audio.types import DecodeLimits
 from ml.errors import AudioError
-from ml.sniffing import sniff
 
 Floats = npt.NDArray[np.float32]
 
