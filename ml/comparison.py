@@ -22,14 +22,14 @@ import numpy.typing as npt
 from ml.curves import curve_of
 from ml.errors import ParameterError
 from ml.evaluation_record import EvaluationRecord, LabelName
-from ml.judged_groups import can_be_resampled, judged_groups, said_too_few
-from ml.metrics import (
+from ml.metrics.judged_groups import can_be_resampled, judged_groups, said_too_few
+from ml.metrics.ranking import Bools, Floats
+from ml.metrics.scores import (
     MINIMUM_TRACKS_TO_COMPARE,
     centred_bounds,
     resampling_weights,
     scorable_labels,
 )
-from ml.ranking import Bools, Floats
 from ml.resampling import HEADLINES, headline_figures, label_average_precision
 from ml.types import LabelMatrix
 

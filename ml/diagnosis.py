@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from ml.evaluation_record import EvaluationRecord
-from ml.judged_groups import MINIMUM_GROUPS_TO_COMPARE, said_too_few
-from ml.metrics import MINIMUM_TRACKS_TO_COMPARE, scorable_labels
-from ml.ranking import Floats
+from ml.metrics.judged_groups import MINIMUM_GROUPS_TO_COMPARE, said_too_few
+from ml.metrics.ranking import Floats
+from ml.metrics.scores import MINIMUM_TRACKS_TO_COMPARE, scorable_labels
 
 #: At most this skill is none: two hundredths of the constant's uncertainty.
 NO_SKILL = 0.02

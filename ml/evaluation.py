@@ -16,11 +16,17 @@ import numpy.typing as npt
 
 from ml.errors import ParameterError
 from ml.features.track_features import SelectedTracks, TrackFeatures
-from ml.fold_figures import Figures, mean_figures
-from ml.judged_groups import can_be_resampled
-from ml.metrics import STATISTICS, baseline, centred_interval, evaluate, resampling_weights
+from ml.metrics.fold_means import Figures, mean_figures
+from ml.metrics.judged_groups import can_be_resampled
+from ml.metrics.scores import (
+    STATISTICS,
+    baseline,
+    centred_interval,
+    evaluate,
+    resampling_weights,
+)
+from ml.metrics.splits import grouped_folds
 from ml.networks.base import EpochReport, ShouldStop
-from ml.splits import grouped_folds
 from ml.trained_model import TrainedModel
 from ml.training import train
 from ml.types import LabelMatrix, TrainingConfig
@@ -46,7 +52,7 @@ class CrossValidation:
     metrics, baseline : of the model and of the constant; each figure is the mean over the
         folds that have it, `n` the tracks of all folds, `labels_scored` the labels scored in
         any fold; `metrics["interval"]` is a bootstrap over split groups within each fold.
-    folds : `{"metrics", "baseline"}` of each fold, as `ml.metrics.evaluate` gives them.
+    folds : `{"metrics", "baseline"}` of each fold, as `ml.metrics.scores.evaluate` gives them.
     logits, probabilities : float32 (n_tracks, n_labels), before and after calibration, of the
         model that did not see the track.
     fold_of : int (n_tracks,). models : the model of each fold.

@@ -24,10 +24,10 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from ml.calibration import sigmoid
 from ml.constants import OTHERS
 from ml.errors import MlError, ParameterError
-from ml.ranking import Floats
+from ml.metrics.calibration import sigmoid
+from ml.metrics.ranking import Floats
 from ml.types import LabelMatrix
 from ml.weights import sync_folder, write_durably
 

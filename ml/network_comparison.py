@@ -20,8 +20,8 @@ import numpy.typing as npt
 from ml.errors import ParameterError
 from ml.evaluation import CrossValidation, FoldProgress, cross_validate
 from ml.features.track_features import TrackFeatures
-from ml.judged_groups import can_be_resampled
-from ml.metrics import STATISTICS, centred_bounds, resampling_weights
+from ml.metrics.judged_groups import can_be_resampled
+from ml.metrics.scores import STATISTICS, centred_bounds, resampling_weights
 from ml.networks.base import ShouldStop
 from ml.types import LabelMatrix, TrainingConfig
 
@@ -48,7 +48,7 @@ class NetworkRow:
     ratio : macro_ap over the constant's.
     differences : by the name of a reference, `difference` (macro_ap less the reference's) and
         its 95 % `interval`; both None for the reference itself, and where nothing can be said.
-    bce_skill, macro_f1 : as in `ml.metrics.evaluate`.
+    bce_skill, macro_f1 : as in `ml.metrics.scores.evaluate`.
     seconds_per_epoch : median over all epochs of all folds. epochs : how many those were.
     seconds : of the whole cross-validation. parameters : numbers that a trained network holds.
     n, labels_scored : judged tracks of all folds, and labels scored in any fold.
@@ -181,7 +181,7 @@ def paired_within_folds(
 ) -> dict[str, Any]:
     """Difference of the mean over folds of macro AP, with its 95 % interval.
 
-    `ml.metrics.paired_bootstrap` for cross-validation: in each resample the split groups of
+    `ml.metrics.scores.paired_bootstrap` for cross-validation: in each resample the split groups of
     every fold are drawn anew, both models are measured on the same draw, and the differences
     are averaged over the folds, the interval set around the difference (`centred_bounds`). A
     fold without a scorable label takes no part.

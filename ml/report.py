@@ -14,10 +14,10 @@ import numpy as np
 
 from ml import curves, diagnosis
 from ml.evaluation_record import EvaluationRecord
-from ml.fold_figures import mean_figures
-from ml.judged_groups import judged_groups
-from ml.metrics import baseline, centred_interval, evaluate, scorable_labels
-from ml.ranking import Floats
+from ml.metrics.fold_means import mean_figures
+from ml.metrics.judged_groups import judged_groups
+from ml.metrics.ranking import Floats
+from ml.metrics.scores import baseline, centred_interval, evaluate, scorable_labels
 from ml.resampling import (
     HEADLINES,
     headline_figures,
@@ -47,7 +47,7 @@ def build_report(
 
     Returns
     -------
-    dict of format, side, judged_by, message, figures, baseline (as `ml.metrics.evaluate`; of
+    dict of format, side, judged_by, message, figures, baseline (as `ml.metrics.scores.evaluate`; of
     folds their mean), intervals {name: [low, high] or None}, verdict {text, reasons},
     diagnosis, labels, calibration {before, after}, precision_recall {uid: curve},
     confusions, mistakes, course, about.
@@ -116,7 +116,7 @@ def _without_nan(record: EvaluationRecord) -> EvaluationRecord:
 
 
 def _figures(record: EvaluationRecord) -> tuple[Report, Report]:
-    """Return (figures, baseline) over the parts, as `ml.metrics.evaluate` names them."""
+    """Return (figures, baseline) over the parts, as `ml.metrics.scores.evaluate` names them."""
     ours, its = [], []
     for part in record.parts():
         labels = record.reference.rows(part.rows)

@@ -1,7 +1,7 @@
 """The headline figures under many weightings of the tracks at once: what a bootstrap needs.
 
 Used by `ml.report` and `ml.comparison`. Numpy only. With weights of one the figures are those
-of `ml.metrics.evaluate`; a test compares them.
+of `ml.metrics.scores.evaluate`; a test compares them.
 """
 
 from __future__ import annotations
@@ -12,9 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ml.evaluation_record import EvaluationRecord
-from ml.judged_groups import can_be_resampled
-from ml.metrics import resampling_weights, scorable_labels
-from ml.ranking import (
+from ml.metrics.judged_groups import can_be_resampled
+from ml.metrics.ranking import (
     CELLS_A_BLOCK,
     Bools,
     Floats,
@@ -22,6 +21,7 @@ from ml.ranking import (
     label_ranking_precision,
     weighted_average_precision,
 )
+from ml.metrics.scores import resampling_weights, scorable_labels
 from ml.types import LabelMatrix
 
 #: The figures that a report leads with and runs are compared by.

@@ -11,11 +11,11 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from ml.calibration import PlattScaling
 from ml.errors import ParameterError
 from ml.features.track_features import TrackFeatures
 from ml.label_counts import LabelCounts
 from ml.losses import log_odds
+from ml.metrics.calibration import PlattScaling
 from ml.networks.base import EpochReport, Network, Plan, Predictor, ShouldStop, plan_of
 from ml.networks.inputs import Scaler, scaled_inputs
 from ml.networks.loop import polled, score_tracks

@@ -23,12 +23,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ml.calibration import PlattScaling, fit_platt, tune_thresholds
 from ml.errors import NothingToLearnError
 from ml.features.track_features import TrackFeatures
 from ml.label_counts import LabelCounts, fit_label_counts
 from ml.losses import element_weights, log_odds, prevalence
-from ml.metrics import scorable_labels
+from ml.metrics.calibration import PlattScaling, fit_platt, tune_thresholds
+from ml.metrics.scores import scorable_labels
+from ml.metrics.splits import grouped_folds
 from ml.networks.base import (
     ByEpoch,
     EpochReport,
@@ -46,7 +47,6 @@ from ml.networks.base import (
 from ml.networks.inputs import DrawnByLabel, Scaler, fit_scaler, scaled_inputs
 from ml.networks.loop import score_tracks
 from ml.networks.members import network_of
-from ml.splits import grouped_folds
 from ml.trained_model import HeldBack, TrainedModel
 from ml.training_checks import (
     MINIMUM_TO_TELL_APART,

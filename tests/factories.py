@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 from labeling.loop.library import libraries
 from labeling.models import Annotator, Facet, Label, Library, Membership, Track
 from labeling.names import name_key
-from ml.splits import track_random_key
+from ml.metrics.splits import track_random_key
 
 _number = itertools.count(1)
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
-from ml.simulation import SimulatedTracks
-from ml.synthesis import synthesise, write_mp3
+from ml.simulation.library import SimulatedTracks
+from ml.simulation.synthesis import synthesise, write_mp3
 
 
 def make_audio(

@@ -35,7 +35,7 @@ from labeling.models.jobs import JobKind
 from labeling.models.queue import Stratum
 from labeling.permissions import Role, library_page
 from labeling.views.fields import text_in, whole_number
-from ml.agreement import MINIMUM_JOINT_POSITIVES
+from ml.consistency.agreement import MINIMUM_JOINT_POSITIVES
 
 #: In a library of more looks the counting is left to a worker, not to whoever opens the page.
 COUNT_HERE = 2_000

@@ -14,9 +14,9 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from ml.calibration import logit, sigmoid
 from ml.errors import NetworkDivergedError
-from ml.metrics import average_precision
+from ml.metrics.calibration import logit, sigmoid
+from ml.metrics.scores import average_precision
 from ml.networks.base import (
     EpochReport,
     FitData,

@@ -20,15 +20,9 @@ import numpy.typing as npt
 from ml.constants import GENRE_COUNTS, N_TOP_GENRES
 from ml.errors import ParameterError
 from ml.features.track_features import ArrayFeatures
-from ml.metrics import evaluate
-from ml.ranking import Bools
-from ml.simulated_windows import (
-    N_FEATURES,
-    WindowModel,
-    quarter_windows,
-    simulate_windows,
-)
-from ml.simulation import (
+from ml.metrics.ranking import Bools
+from ml.metrics.scores import evaluate
+from ml.simulation.library import (
     Criteria,
     SimulatedCurator,
     SimulatedTracks,
@@ -36,6 +30,7 @@ from ml.simulation import (
     oracle_probabilities,
     simulate_tracks,
 )
+from ml.simulation.windows import N_FEATURES, WindowModel, quarter_windows, simulate_windows
 from ml.types import Hashed, LabelMatrix
 
 #: The day on which one curator left and the next began.

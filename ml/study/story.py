@@ -18,8 +18,8 @@ from ml.choices import what_it_does
 from ml.comparison import Drawn, Side, common, draw, told_apart
 from ml.diagnosis import NO_BETTER, SAME_ACCURACY
 from ml.evaluation_record import EvaluationRecord
-from ml.metrics import centred_bounds, centred_interval
-from ml.ranking import Floats
+from ml.metrics.ranking import Floats
+from ml.metrics.scores import centred_bounds, centred_interval
 from ml.report import build_report
 from ml.study.labels import under_common_labels
 from ml.study.store import StoredRun

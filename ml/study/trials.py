@@ -25,7 +25,7 @@ from ml.features.summaries import summarise
 from ml.features.track_features import ArrayFeatures
 from ml.recipes import AUDIOTAG, SEED_2019, SEED_NEXT, Recipe
 from ml.selection_rules import SelectionRules
-from ml.simulation import SimulationConfig
+from ml.simulation.library import SimulationConfig
 from ml.study.design import SimulatedStudy, StudyDesign, simulate_study
 from ml.study.experiments import Material
 from ml.study.runner import RecipeTrial

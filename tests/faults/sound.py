@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from ml.synthesis import synthesise, write_mp3
+from ml.simulation.synthesis import synthesise, write_mp3
 
 GENRES = ("Drone", "Techno", "Piano", "Percussion")
 LENGTH_S = 4.0

@@ -21,7 +21,7 @@ from labeling.models import (
     QueueItem,
     Round,
 )
-from ml.acquisition import Pool
+from ml.acquisition.strategies import Pool
 from ml.types import LabelMatrix
 from tests.answers import day, say
 from tests.factories import make_annotator, make_labels, make_library, make_track

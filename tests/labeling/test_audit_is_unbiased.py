@@ -12,7 +12,7 @@ from labeling.loop.events.answers import FacetAnswer
 from labeling.loop.serving import serve
 from labeling.models import Annotation, Judgement, QueueItem, Track
 from labeling.models.queue import Stratum
-from ml import splits
+from ml.metrics import splits
 from tests import factories
 
 pytestmark = pytest.mark.django_db

@@ -8,7 +8,7 @@ import pytest
 from labeling.loop.consistency import agreement, drift
 from labeling.loop.consistency.drift import Period, periods
 from labeling.models import EraCut, GuidelineVersion
-from ml.drift import label_rate_change
+from ml.consistency.drift import label_rate_change
 from tests.factories import make_annotator, make_labels, make_library, make_track
 from tests.labeling.histories import at, offer, say
 

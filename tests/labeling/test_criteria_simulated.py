@@ -10,7 +10,7 @@ import pytest
 from labeling.loop.consistency import criteria_changes
 from labeling.loop.datasets.arrays import freeze
 from labeling.loop.datasets.selection import Selection
-from ml.simulation import SimulationConfig, demo_curators, simulate_tracks
+from ml.simulation.library import SimulationConfig, demo_curators, simulate_tracks
 from tests.answers import say
 from tests.factories import make_annotator, make_labels, make_library, make_track
 

@@ -15,7 +15,7 @@ from labeling.loop.events.answers import FacetAnswer
 from labeling.loop.serving import serve
 from labeling.models import Annotation, Judgement, Presentation, Track
 from labeling.models.queue import Stratum
-from ml.splits import track_random_key
+from ml.metrics.splits import track_random_key
 from tests import factories
 
 pytestmark = pytest.mark.django_db

@@ -7,7 +7,7 @@ import pytest
 
 from labeling.loop.acquisition import explanations
 from labeling.loop.acquisition.explanations import LabelName, in_words, label_names
-from ml.acquisition import Pool
+from ml.acquisition.strategies import Pool
 from ml.types import LabelMatrix
 from tests.factories import make_labels, make_library
 

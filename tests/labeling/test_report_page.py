@@ -236,7 +236,7 @@ class TestCompare:
         assert "Decisions" in text
 
     def test_a_difference_without_an_interval(self, two, curator, monkeypatch):
-        monkeypatch.setattr("ml.judged_groups.MINIMUM_GROUPS_TO_COMPARE", 100)
+        monkeypatch.setattr("ml.metrics.judged_groups.MINIMUM_GROUPS_TO_COMPARE", 100)
         text = page(curator, f"/models/{two.library.slug}/compare/?model=1&model=2")
         found = evaluation_records.compared(
             [evaluation_records.find(two.library, model=number) for number in (1, 2)]

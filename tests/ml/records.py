@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ml.calibration import logit
 from ml.evaluation_record import EvaluationRecord, LabelName
+from ml.metrics.calibration import logit
 from ml.types import LabelMatrix
 
 

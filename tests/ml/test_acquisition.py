@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ml.acquisition import (
+from ml.acquisition.distances import farthest_traversal, nearest_labelled, standardised
+from ml.acquisition.strategies import (
     STRATEGIES,
     Pool,
     binary_entropy,
@@ -21,7 +22,6 @@ from ml.acquisition import (
     shares,
 )
 from ml.errors import ParameterError
-from ml.geometry import farthest_traversal, nearest_labelled, standardised
 from ml.types import LabelMatrix
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ml.aggregation import majority, one_coin
+from ml.consistency.aggregation import majority, one_coin
 from ml.errors import ParameterError
 from ml.types import LabelMatrix
 

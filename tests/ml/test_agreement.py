@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import cohen_kappa_score
 
-from ml.agreement import (
+from ml.consistency.agreement import (
     PairTable,
     cohen_kappa,
     consecutive_pairs,
@@ -184,7 +184,7 @@ def test_set_alpha_of_very_many_sets_is_estimated_close_to_the_whole(monkeypatch
     sets = rng.random((600, 12)) < 0.3
     tracks = np.repeat(np.arange(300), 2)
     exact = set_alpha(sets, tracks)
-    monkeypatch.setattr("ml.agreement._MAX_SETS", 300)
+    monkeypatch.setattr("ml.consistency.agreement._MAX_SETS", 300)
     assert set_alpha(sets, tracks) == pytest.approx(exact, abs=0.03)
 
 

@@ -9,7 +9,8 @@ import pytest
 from scipy.optimize import minimize
 from sklearn.metrics import f1_score
 
-from ml.calibration import (
+from ml.errors import ParameterError
+from ml.metrics.calibration import (
     INTERCEPT_RIDGE,
     SLOPE_RIDGE,
     PlattScaling,
@@ -18,8 +19,7 @@ from ml.calibration import (
     sigmoid,
     tune_thresholds,
 )
-from ml.errors import ParameterError
-from ml.metrics import expected_calibration_error
+from ml.metrics.scores import expected_calibration_error
 from ml.types import LabelMatrix
 
 

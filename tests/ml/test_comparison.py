@@ -21,7 +21,7 @@ from ml.comparison import (
 )
 from ml.errors import ParameterError
 from ml.evaluation_record import LabelName
-from ml.metrics import evaluate, is_plainly_worse, paired_bootstrap
+from ml.metrics.scores import evaluate, is_plainly_worse, paired_bootstrap
 from ml.resampling import rows_of
 from ml.types import LabelMatrix
 from tests.ml.records import make_record

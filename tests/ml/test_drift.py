@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import chi2_contingency, false_discovery_control
 
-from ml.constants import study_labels
-from ml.drift import (
+from ml.consistency.drift import (
     benjamini_hochberg,
     detection_power,
     drift_verdict,
@@ -17,6 +16,7 @@ from ml.drift import (
     smallest_visible_change,
     tracks_needed,
 )
+from ml.constants import study_labels
 from ml.errors import ParameterError
 
 

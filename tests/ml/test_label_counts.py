@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from ml import label_counts
-from ml.calibration import logit
 from ml.errors import ParameterError
 from ml.features.track_features import ArrayFeatures
 from ml.label_counts import MINIMUM_FOR_COUNTS, FacetCounts, LabelCounts, fit_label_counts
-from ml.metrics import evaluate
+from ml.metrics.calibration import logit
+from ml.metrics.scores import evaluate
 from ml.trained_model import TrainedModel
 from ml.training import train
 from ml.types import LabelMatrix, TrainingConfig

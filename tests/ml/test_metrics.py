@@ -15,8 +15,8 @@ from sklearn.metrics import (
 )
 
 from ml.errors import ParameterError
-from ml.judged_groups import can_be_resampled
-from ml.metrics import (
+from ml.metrics.judged_groups import can_be_resampled
+from ml.metrics.scores import (
     average_precision,
     baseline,
     evaluate,

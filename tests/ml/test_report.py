@@ -19,7 +19,7 @@ from ml.evaluation_record import (
     read_record,
     write_record,
 )
-from ml.metrics import evaluate
+from ml.metrics.scores import evaluate
 from ml.report import build_report
 from ml.resampling import HEADLINES, headline_figures, label_average_precision
 from ml.types import LabelMatrix

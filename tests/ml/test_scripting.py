@@ -8,11 +8,11 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
-from ml.agreement import consecutive_pairs
-from ml.drift import benjamini_hochberg, label_rate_change
+from ml.consistency.agreement import consecutive_pairs
+from ml.consistency.drift import benjamini_hochberg, label_rate_change
 from ml.errors import ParameterError
-from ml.scripting import scripted_answers
-from ml.simulation import SimulationConfig, demo_curators, simulate_tracks
+from ml.simulation.answers import scripted_answers
+from ml.simulation.library import SimulationConfig, demo_curators, simulate_tracks
 
 START, CHANGED, END = (datetime(year, 3, 1, tzinfo=UTC) for year in (2022, 2023, 2024))
 

@@ -12,8 +12,8 @@ import pytest
 
 from ml.constants import GENRE_COUNTS, N_TRACKS, study_labels
 from ml.errors import ParameterError
-from ml.metrics import evaluate
-from ml.simulation import (
+from ml.metrics.scores import evaluate
+from ml.simulation.library import (
     Criteria,
     SimulatedCurator,
     SimulationConfig,

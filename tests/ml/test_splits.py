@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ml.errors import ParameterError
-from ml.splits import audit_groups, grouped_folds, split_groups, track_random_key
+from ml.metrics.splits import audit_groups, grouped_folds, split_groups, track_random_key
 from ml.types import LabelMatrix
 
 

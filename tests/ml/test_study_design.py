@@ -7,8 +7,8 @@ import pytest
 
 from ml.constants import GENRE_COUNTS
 from ml.errors import ParameterError
-from ml.simulated_windows import WindowModel, quarter_windows, simulate_windows
-from ml.simulation import SimulationConfig, simulate_tracks
+from ml.simulation.library import SimulationConfig, simulate_tracks
+from ml.simulation.windows import WindowModel, quarter_windows, simulate_windows
 from ml.study.design import StudyDesign, oracle_on_study_labels, simulate_study, study_columns
 
 SMALL = StudyDesign(n_tracks=400)

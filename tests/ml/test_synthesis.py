@@ -11,8 +11,17 @@ from python_speech_features import mfcc
 
 from ml.constants import GENRE_COUNTS
 from ml.errors import ParameterError
-from ml.instruments import Loop, decay, envelope, harmonics, kick, midi_hz, tone, wavetable
-from ml.synthesis import SYNTHESISED_GENRES, synthesise, write_mp3
+from ml.simulation.instruments import (
+    Loop,
+    decay,
+    envelope,
+    harmonics,
+    kick,
+    midi_hz,
+    tone,
+    wavetable,
+)
+from ml.simulation.synthesis import SYNTHESISED_GENRES, synthesise, write_mp3
 
 RATE = 22_050
 
@@ -117,8 +126,8 @@ def test_a_failed_write_leaves_nothing_and_keeps_the_old_file(tmp_path):
 
 def test_the_simulation_and_the_synthesis_load_no_audio_library():
     code = (
-        "import sys, ml.simulation, ml.scripting, ml.synthesis, ml.acquisition, ml.agreement,"
-        " ml.aggregation, ml.metrics, ml.calibration, ml.splits;"
+        "import sys, ml.simulation.library, ml.simulation.answers, ml.simulation.synthesis, ml.acquisition.strategies, ml.consistency.agreement,"
+        " ml.consistency.aggregation, ml.metrics.scores, ml.metrics.calibration, ml.metrics.splits;"
         "print(sorted({name.split('.')[0] for name in sys.modules}"
         " & {'soundfile', 'scipy', 'pandas', 'sklearn', 'librosa', 'tensorflow', 'django'}))"
     )

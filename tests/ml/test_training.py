@@ -9,7 +9,7 @@ from ml import training
 from ml.errors import CancelledError, NothingToLearnError, ParameterError
 from ml.evaluation import cross_validate, evaluate_model
 from ml.features.track_features import ArrayFeatures, SelectedTracks
-from ml.metrics import evaluate
+from ml.metrics.scores import evaluate
 from ml.training import train
 from ml.types import LabelMatrix, TrainingConfig
 from tests.ml.planted import planted_tracks

@@ -13,7 +13,7 @@ from ml.losses import (
     element_weights,
 )
 from ml.networks.loop import weighted_bce
-from ml.simulation import SimulationConfig, simulate_tracks
+from ml.simulation.library import SimulationConfig, simulate_tracks
 from ml.types import LabelMatrix
 
 

@@ -25,7 +25,7 @@ from labeling.models import (
     Library,
     Track,
 )
-from ml.simulation import SimulationConfig, simulate_tracks
+from ml.simulation.library import SimulationConfig, simulate_tracks
 from workers import starting
 from workers.demo_audio import make_audio
 from workers.management.commands import demo_library

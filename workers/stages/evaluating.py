@@ -18,8 +18,8 @@ from labeling.models import TrainingRun
 from ml.evaluation import CrossValidation, FoldProgress, cross_validate
 from ml.evaluation_record import EvaluationRecord
 from ml.features.track_features import SelectedTracks
-from ml.metrics import baseline as constant_figures
-from ml.metrics import evaluate
+from ml.metrics.scores import baseline as constant_figures
+from ml.metrics.scores import evaluate
 from ml.recording import HeldOut, record_of_folds, record_of_model
 from ml.trained_model import TrainedModel, versions
 from ml.types import LabelMatrix

@@ -8,7 +8,7 @@ from typing import Any
 
 from labeling.loop.library.taxonomy import resolutions
 from labeling.models import Label, Library
-from ml.acquisition import Pool
+from ml.acquisition.strategies import Pool
 
 AT_RANDOM = "drawn at random: there is no model to choose by yet"
 SPREAD = "chosen to spread over the catalogue"

@@ -18,8 +18,8 @@ from labeling.loop.library import libraries
 from labeling.loop.predictions import Predictions
 from labeling.loop.serving import random_order
 from labeling.models import Annotator, CurrentAnswer, Library, Presentation, Snapshot
-from ml import acquisition
-from ml.acquisition import Pool
+from ml.acquisition import strategies
+from ml.acquisition.strategies import Pool
 from ml.types import LabelMatrix
 
 #: With fewer tracks judged by persons, half of what the catalogue says stands in as known.
@@ -114,8 +114,8 @@ def warm_pool(library: Library, fresh: npt.NDArray[np.int64], seed: int) -> Warm
     known, labels, uids = _known(predictions.version.run.snapshot, persons, seed)
     if not len(known):
         return None
-    fresh = _sampled(np.setdiff1d(fresh, known), acquisition.MAX_CANDIDATES, rng)
-    some = _sampled(known, acquisition.MAX_LABELLED, rng)
+    fresh = _sampled(np.setdiff1d(fresh, known), strategies.MAX_CANDIDATES, rng)
+    some = _sampled(known, strategies.MAX_LABELLED, rng)
     labels, known = labels.rows(np.searchsorted(known, some)), some
     wanted = np.concatenate([fresh, known])
     feature_set = predictions.version.run.feature_set

@@ -31,8 +31,8 @@ from labeling.models import (
     Round,
 )
 from labeling.models.queue import Stratum
-from ml import acquisition
-from ml.acquisition import Choice, Pool
+from ml.acquisition import strategies
+from ml.acquisition.strategies import Choice, Pool
 
 #: A round ranks this many tracks at most; below them the walk in random order goes on.
 MOST_ITEMS = 2_000
@@ -72,7 +72,7 @@ def rank(library: Library, *, strategy: str = "default", seed: int = 0) -> list[
     warm = warm_pool(library, rest, seed)
     ranked: list[Ranked] = []
     if warm is not None:
-        choices = acquisition.choose(warm.pool, most, strategy=strategy, seed=seed)
+        choices = strategies.choose(warm.pool, most, strategy=strategy, seed=seed)
         names = explanations.label_names(library, warm.predictions.label_uids)
         ranked = [_ranked(warm, choice, names) for choice in choices]
     if not ranked:
@@ -131,7 +131,7 @@ def _ranked(warm: Warm, choice: Choice, names: Sequence[str]) -> Ranked:
 
 def _at_random(fresh: npt.NDArray[np.int64], most: int, seed: int) -> list[Ranked]:
     pool = Pool(labelled_mask=np.zeros(len(fresh), dtype=bool))
-    choices = acquisition.choose(pool, most, strategy="random", seed=seed)
+    choices = strategies.choose(pool, most, strategy="random", seed=seed)
     return [
         Ranked(int(fresh[one.index]), None, one.probability, "random", explanations.AT_RANDOM)
         for one in choices

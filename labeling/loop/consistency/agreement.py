@@ -1,6 +1,6 @@
 """How consistent the annotators are: with each other, with themselves, and over time.
 
-The figures are those of `ml.agreement` and `ml.drift`; what they count is in
+The figures are those of `ml.consistency.agreement` and `ml.consistency.drift`; what they count is in
 docs/decisions/0009-what-consistency-counts.md. A figure that cannot be computed is None.
 """
 
@@ -26,8 +26,8 @@ from labeling.loop.consistency.label_rates import Filters, labels_in
 from labeling.loop.events.replay import Event, live_ids
 from labeling.loop.library.taxonomy import resolutions
 from labeling.models import Annotation, Annotator, Facet, Library, PairCell
-from ml.aggregation import one_coin
-from ml.agreement import PairTable, pair_tables, self_agreement, set_figures
+from ml.consistency.aggregation import one_coin
+from ml.consistency.agreement import PairTable, pair_tables, self_agreement, set_figures
 from ml.types import LabelMatrix
 
 #: The figures of a pair, in the order in which they are shown.

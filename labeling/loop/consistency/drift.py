@@ -20,7 +20,7 @@ from labeling.loop.consistency.label_rates import Counted, Filters, labels_in, r
 from labeling.models import Annotator, AnswerDay, EraCut, Label, Library
 from labeling.models.queue import Stratum
 from labeling.models.rollups import UNKNOWN_DAY
-from ml.drift import (
+from ml.consistency.drift import (
     benjamini_hochberg,
     drift_verdict,
     label_rate_change,

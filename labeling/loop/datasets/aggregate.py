@@ -12,7 +12,7 @@ from labeling.loop.datasets.selected import Column
 from labeling.loop.datasets.selection import CATCH_ALL, Selection
 from labeling.models import Annotator, Facet, Library
 from labeling.names import name_key
-from ml.aggregation import majority, one_coin
+from ml.consistency.aggregation import majority, one_coin
 from ml.types import LabelMatrix
 
 #: With fewer audit tracks judged by persons, the answers of all who were selected are the

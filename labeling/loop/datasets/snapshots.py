@@ -29,7 +29,7 @@ from labeling.loop.datasets.arrays import Frozen, freeze, track_facts, united_by
 from labeling.loop.datasets.selection import Selection, check
 from labeling.models import Library, Snapshot
 from ml.errors import ParameterError
-from ml.splits import grouped_folds
+from ml.metrics.splits import grouped_folds
 from ml.types import TrainingConfig
 
 __all__ = ["Frozen", "freeze", "label_uids", "load", "lowest_support", "take_snapshot"]

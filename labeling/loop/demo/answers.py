@@ -26,7 +26,7 @@ from labeling.models import (
 )
 from labeling.names import name_key
 from labeling.writing import short_write
-from ml.scripting import ScriptedAnswer
+from ml.simulation.answers import ScriptedAnswer
 
 _ROWS = 500
 _KEY = "demo:"

@@ -1,6 +1,6 @@
 """The demo library: a simulated office of three curators and a catalogue that they inherited.
 
-Everything comes from `ml.simulation` under fixed seeds, so the demo is the same wherever it is
+Everything comes from `ml.simulation.library` under fixed seeds, so the demo is the same wherever it is
 made. The catalogue and its old labels come in through the import, as anybody's would; the
 curators' two years of answers are written as the judgements they would have been.
 """
@@ -34,8 +34,8 @@ from labeling.models import (
 from labeling.names import name_key
 from labeling.writing import short_write
 from ml.constants import GENRE_COUNTS
-from ml.scripting import ScriptedAnswer, scripted_answers
-from ml.simulation import (
+from ml.simulation.answers import ScriptedAnswer, scripted_answers
+from ml.simulation.library import (
     Criteria,
     SimulatedCurator,
     SimulatedTracks,
@@ -47,7 +47,7 @@ from ml.simulation import (
 SLUG = "demo"
 N_AUDIO, N_TRACKS = 120, 1_620
 LEGACY = "Catalogue 2009-2019"
-#: Genres that have a sound of their own (`ml.synthesis` makes them).
+#: Genres that have a sound of their own (`ml.simulation.synthesis` makes them).
 AUDIBLE = (
     "Drone", "Techno", "Piano", "Percussion", "Ambient, Chill", "Orchestral", "Rock", "Jazz",
     "Pizzicato", "A Cappella", "Big Band",

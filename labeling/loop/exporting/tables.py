@@ -23,7 +23,7 @@ from labeling.models import (
     Track,
 )
 from labeling.names import name_key
-from ml.aggregation import majority
+from ml.consistency.aggregation import majority
 from ml.types import LabelMatrix
 
 CHUNK = 500

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from labeling.models import Library, Track
 from labeling.names import name_key
 from labeling.writing import short_write
-from ml.splits import audit_groups, split_groups
+from ml.metrics.splits import audit_groups, split_groups
 
 #: Groups the audit side should have before a figure measured on it means anything.
 AT_LEAST = 8

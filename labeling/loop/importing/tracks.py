@@ -14,7 +14,7 @@ from labeling.loop.importing.csv.staging import StagedTrack
 from labeling.loop.importing.split_groups import Place
 from labeling.models import AudioRoot, Library, Track
 from labeling.names import track_key
-from ml.splits import track_random_key
+from ml.metrics.splits import track_random_key
 
 State = Track.State
 

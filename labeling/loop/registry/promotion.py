@@ -15,9 +15,9 @@ import numpy.typing as npt
 
 from labeling.loop.datasets.selection import Selection
 from labeling.models import ModelVersion
-from ml import metrics as figures_of
 from ml.diagnosis import MISLEADING
-from ml.judged_groups import MINIMUM_GROUPS_TO_COMPARE, judged_groups
+from ml.metrics import scores as figures_of
+from ml.metrics.judged_groups import MINIMUM_GROUPS_TO_COMPARE, judged_groups
 from ml.recipes import FOR_COMPARISON
 from ml.types import LabelMatrix
 

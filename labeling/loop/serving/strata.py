@@ -6,7 +6,7 @@ from functools import lru_cache
 
 from labeling.models import Library
 from labeling.models.queue import Stratum
-from ml import acquisition
+from ml.acquisition import strategies
 
 #: Strata that measure: no suggestion is shown there, it would anchor the answer.
 MEASURING = (Stratum.AUDIT, Stratum.OVERLAP, Stratum.REPEAT)
@@ -28,7 +28,7 @@ def pattern_of(library: Library) -> tuple[str, ...]:
 @lru_cache(maxsize=64)
 def _pattern(audit: float, overlap: float, repeat: float, explore: float) -> tuple[str, ...]:
     """Return the strata of the turns in their shares, evenly spread; it repeats."""
-    turns = acquisition.shares(
+    turns = strategies.shares(
         PATTERN_TURNS, audit=audit, overlap=overlap, repeat=repeat, explore=explore
     )
     return tuple(turns)

@@ -16,7 +16,7 @@ from typing import Any, Self
 import numpy as np
 
 from ml.errors import ParameterError
-from ml.ranking import Bools, Floats
+from ml.metrics.ranking import Bools, Floats
 from ml.types import LabelMatrix
 
 #: With fewer positives (or negatives) the slope stays 1 and only the intercept moves.

@@ -33,8 +33,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ml.errors import ParameterError
-from ml.judged_groups import can_be_resampled
-from ml.ranking import (
+from ml.metrics.judged_groups import can_be_resampled
+from ml.metrics.ranking import (
     CELLS_A_BLOCK,
     Bools,
     Floats,

@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ml.errors import ParameterError
-from ml.ranking import Floats
+from ml.metrics.ranking import Floats
 
 #: Each period needs this many judged tracks before a verdict other than "not enough data".
 MINIMUM_PERIOD = 50

@@ -1,7 +1,7 @@
 """A library that was never recorded: tracks, and curators whose criteria are known.
 
 The demo library, the tests and the experiments are three sizes of this one simulator. Numpy
-only; the sound of its tracks is in `ml.synthesis`.
+only; the sound of its tracks is in `ml.simulation.synthesis`.
 
 Model
 -----
@@ -24,8 +24,8 @@ import numpy.typing as npt
 
 from ml.constants import study_labels
 from ml.errors import ParameterError
-from ml.metrics import evaluate
-from ml.ranking import Bools
+from ml.metrics.ranking import Bools
+from ml.metrics.scores import evaluate
 from ml.types import Hashed, LabelMatrix
 
 _ALBUM_DEVIATION = 0.5

@@ -1,4 +1,4 @@
-"""One recipe a genre: what a loop of it holds. Numpy only; see `ml.synthesis`."""
+"""One recipe a genre: what a loop of it holds. Numpy only; see `ml.simulation.synthesis`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ml.instruments import (
+from ml.simulation.instruments import (
     Loop,
     Sound,
     band,

@@ -28,12 +28,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ml.drift import VisibleChange as VisibleChange
-from ml.drift import benjamini_hochberg as benjamini_hochberg
-from ml.drift import label_rate_change as label_rate_change
-from ml.drift import smallest_visible_change as smallest_visible_change
+from ml.consistency.drift import VisibleChange as VisibleChange
+from ml.consistency.drift import benjamini_hochberg as benjamini_hochberg
+from ml.consistency.drift import label_rate_change as label_rate_change
+from ml.consistency.drift import smallest_visible_change as smallest_visible_change
 from ml.errors import ParameterError
-from ml.ranking import Bools, Floats
+from ml.metrics.ranking import Bools, Floats
 from ml.types import LabelMatrix
 
 Indices = npt.NDArray[np.intp]

@@ -1,6 +1,6 @@
 """MFCC windows of simulated tracks, without the detour over sound.
 
-Stage: none; the experiments. Numpy only. `ml.simulation` gives each track a point in feature
+Stage: none; the experiments. Numpy only. `ml.simulation.library` gives each track a point in feature
 space; here that point becomes frames that look like those of recorded music: the constants
 below are the moments of the `seed-1s` coefficients over 38 recordings of many genres, so that
 scaling by the global minimum and maximum, say, meets the ranges that it meets in practice.
@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ml.errors import ParameterError
-from ml.simulation import SimulatedTracks
+from ml.simulation.library import SimulatedTracks
 from ml.types import Hashed
 
 FloatArray = npt.NDArray[np.float32]
@@ -50,7 +50,7 @@ class WindowModel(Hashed):
     ----------
     windows_per_track : >= 1.
     window_deviation : of a window's point around its track's, in the unit of the noise of
-        `ml.simulation`; recordings have about 0.8.
+        `ml.simulation.library`; recordings have about 0.8.
     wave_share : amplitude of both waves at the middle of feature space, as a share of the
         deviation within a window.
     wave_response : how much the log of an amplitude moves with its number.

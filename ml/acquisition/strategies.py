@@ -26,9 +26,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ml.acquisition.distances import Indices, farthest_traversal, nearest_labelled, standardised
 from ml.errors import ParameterError
-from ml.geometry import Indices, farthest_traversal, nearest_labelled, standardised
-from ml.ranking import Bools, Floats
+from ml.metrics.ranking import Bools, Floats
 from ml.types import LabelMatrix
 
 #: A larger pool is ranked on a random part of it, another one every round.

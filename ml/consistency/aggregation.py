@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ml.errors import ParameterError
-from ml.ranking import Bools, Floats
+from ml.metrics.ranking import Bools, Floats
 from ml.types import LabelMatrix
 
 Indices = npt.NDArray[np.intp]

@@ -18,8 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ml.errors import ParameterError
-from ml.genre_loops import RECIPES
-from ml.instruments import Loop
+from ml.simulation.genre_loops import RECIPES
+from ml.simulation.instruments import Loop
 
 #: Genres that can be heard, named as in the study.
 SYNTHESISED_GENRES: tuple[str, ...] = tuple(RECIPES)
