@@ -18,9 +18,9 @@ from ml.features.track_features import ArrayFeatures
 from ml.networks import load_network
 from ml.networks.base import plan_of
 from ml.networks.inputs import Scaler, scaled_inputs
-from ml.prediction import predict_pool
-from ml.trained_model import TrainedModel
-from ml.training import train
+from ml.training.fit import train
+from ml.training.prediction import predict_pool
+from ml.training.trained_model import TrainedModel
 from ml.types import LabelMatrix, TrainingConfig
 
 N_LABELS = 30

@@ -169,7 +169,7 @@ Bias = Literal["prior", "zero"]
 #: or told apart from them (`ml.networks.inputs.told_apart`).
 CriteriaRule = Literal["same", "apart"]
 #: Whether the labels of a track are answered each by itself, or weighed by how many labels of a
-#: facet tracks carry (`ml.label_counts`).
+#: facet tracks carry (`ml.training.cardinality`).
 CountsRule = Literal["free", "learnt"]
 
 
@@ -182,7 +182,7 @@ class TrainingConfig(Hashed):
 
     Attributes
     ----------
-    loss : a name in `ml.losses.LOSSES`, or "keras-class-weight".
+    loss : a name in `ml.training.losses.LOSSES`, or "keras-class-weight".
     validation_share : part of the groups, tracks or windows held out, above 0, at most 0.5.
     split, sampling : see `Split` and `Sampling`.
     calibration : "platt", or "none": the outputs of the network are the probabilities.

@@ -4,7 +4,7 @@ A task of the loop is a function of a `Run`, registered with `@job_task(kind)`:
 
     @job_task(JobKind.TRAIN)
     def train_model(run: Run) -> None:
-        trained = ml.training.train(..., on_epoch=run.progress, should_stop=run.should_stop)
+        trained = ml.training.fit.train(..., on_epoch=run.progress, should_stop=run.should_stop)
         with run.committing({"model_version": ...}):
             registering.register(trained)
 

@@ -29,7 +29,7 @@ from labeling.loop.registry import recipes
 from labeling.models import Membership, Snapshot
 from labeling.models.jobs import JobKind
 from labeling.permissions import MOST_ID
-from ml.recipes import Recipe
+from ml.training.recipes import Recipe
 
 _REFUSALS = {400: ErrorBody, 403: ErrorBody, 404: ErrorBody}
 _NUMBER = {"type": "integer", "minimum": 0, "maximum": MOST_ID}

@@ -28,7 +28,7 @@ from labeling.loop.library.taxonomy import resolutions
 from labeling.loop.registry import models
 from labeling.models import Label, Library, ModelVersion, PredictionSet
 from ml.errors import MlError
-from ml.prediction_store import PredictionArray, StoredPredictions, write_predictions
+from ml.training.prediction_store import PredictionArray, StoredPredictions, write_predictions
 
 logger = logging.getLogger(__name__)
 

@@ -21,7 +21,7 @@ from labeling.loop.registry import recipes
 from labeling.models import Library, Membership, ModelVersion, RunGroup, TrainingRun
 from labeling.models.jobs import JobKind
 from labeling.permissions import has_role, library_page
-from ml.recipes import FOR_COMPARISON, Recipe
+from ml.training.recipes import FOR_COMPARISON, Recipe
 
 Role = Membership.Role
 _GROUPS_SHOWN = 5

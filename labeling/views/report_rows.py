@@ -11,8 +11,8 @@ from urllib.parse import urlencode
 from labeling.loop.registry import evaluation_records
 from labeling.models import Library, Track
 from labeling.templatetags.report_charts import HEADLINE_NAMES, has_values
-from ml import diagnosis
-from ml.choices import what_it_does
+from ml.evaluation import diagnosis
+from ml.training.choice_effects import what_it_does
 
 Report = dict[str, Any]
 Row = dict[str, Any]

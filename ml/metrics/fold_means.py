@@ -1,6 +1,6 @@
 """The figures of several models as one: the mean over folds of what each fold can tell.
 
-Numpy only; used by `ml.evaluation` and `ml.report`.
+Numpy only; used by `ml.evaluation.cross_validation` and `ml.evaluation.report`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What every network offers and what it is given. Numpy only.
 
 A network learns from *items*: the summary vector of a track, or one of its windows. It never
-sees files, masks or calibration: `ml.training` turns masks and class weights into one array of
+sees files, masks or calibration: `ml.training.fit` turns masks and class weights into one array of
 element weights, scales the inputs, and calibrates what comes out.
 """
 
@@ -68,7 +68,7 @@ class Plan:
         return int(self.options[name])
 
 
-#: Options that every network understands, because `ml.training` reads them.
+#: Options that every network understands, because `ml.training.fit` reads them.
 COMMON_OPTIONS: dict[str, Option] = {
     # "standardise" per coefficient, "min-max" over all (the study's), or "none".
     "scaling": "standardise",

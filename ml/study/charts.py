@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from ml.evaluation_record import EvaluationRecord
-from ml.figures import new_figure, plain, png
+from ml.evaluation.charts import new_figure, plain, png
+from ml.evaluation.record import EvaluationRecord
 from ml.study.store import StoredRun
 
 Story = dict[str, Any]

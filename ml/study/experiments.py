@@ -18,12 +18,13 @@ import numpy.typing as npt
 
 from ml.constants import OTHERS
 from ml.errors import NothingToLearnError, ParameterError
-from ml.evaluation_record import EvaluationRecord, LabelName
+from ml.evaluation.measurement import HeldOut, epochs_of, record_of_model
+from ml.evaluation.record import EvaluationRecord, LabelName
 from ml.features.track_features import SelectedTracks, TrackFeatures
 from ml.networks.base import OnEpoch, ShouldStop
-from ml.recipes import Recipe
-from ml.recording import HeldOut, epochs_of, record_of_model
-from ml.selection_rules import (
+from ml.training.fit import train
+from ml.training.recipes import Recipe
+from ml.training.selection_rules import (
     Annotators,
     Selected,
     SelectionRules,
@@ -31,8 +32,7 @@ from ml.selection_rules import (
     has_beyond,
     select,
 )
-from ml.trained_model import TrainedModel
-from ml.training import train
+from ml.training.trained_model import TrainedModel
 from ml.types import LabelMatrix
 
 IndexArray = npt.NDArray[np.intp]
@@ -134,7 +134,7 @@ def under_names(
 
     Others, where `rules` folded labels into it or the library has none of its own, applies
     where any label applies that the recipe does not name, or the library's own Others; it is
-    judged as `ml.selection_rules.fold_others` has it. Where nothing was folded, or without
+    judged as `ml.training.selection_rules.fold_others` has it. Where nothing was folded, or without
     `rules`, a label Others of the library is a label like the rest.
     """
     folds = rules is not None and rules.others == "fold" and has_beyond(names, rules.top_labels)
@@ -164,7 +164,7 @@ def run_recipe(
     Raises
     ------
     ParameterError : the material lacks the recipe's features.
-    NothingToLearnError, NetworkDivergedError, CancelledError : as `ml.training.train`.
+    NothingToLearnError, NetworkDivergedError, CancelledError : as `ml.training.fit.train`.
     """
     features = material.features.get(recipe.training.features)
     if features is None:

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ml.pages import Block, markdown, page
+from ml.evaluation.pages import Block, markdown, page
 from ml.study.charts import figures_of
 from ml.study.store import StoredRun
-from ml.weights import write_durably
+from ml.training.weights import write_durably
 
 
 def write_report(

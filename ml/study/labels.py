@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from ml.comparison import common
+from ml.evaluation.comparison import common
 from ml.study.store import StoredRun
 from ml.types import LabelMatrix
 

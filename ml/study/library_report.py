@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ml.pages import Block, Heading, Items, Table, Text
+from ml.evaluation.pages import Block, Heading, Items, Table, Text
 from ml.study.store import StoredRun
 from ml.study.story import common_story, tell
 from ml.study.text import (

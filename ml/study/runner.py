@@ -14,10 +14,10 @@ import numpy.typing as npt
 
 from ml.errors import NetworkDivergedError, NothingToLearnError
 from ml.networks.base import OnEpoch, ShouldStop
-from ml.recipes import Recipe
 from ml.study.experiments import Material, Run, run_recipe
 from ml.study.store import StoredRun, read_run, write_run
-from ml.trained_model import versions
+from ml.training.recipes import Recipe
+from ml.training.trained_model import versions
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Watcher:
     """Who looks on.
 
     `on_run` : told after each run, and whether it was there already. `on_epoch`, `should_stop`:
-    as `ml.training.train`.
+    as `ml.training.fit.train`.
     """
 
     on_run: Callable[[StoredRun, bool], None] | None = None
@@ -52,7 +52,7 @@ class Trial(Protocol):
         """Return a digest of all that decides the outcome: another key is another run."""
 
     def run(self, seed: int, watcher: Watcher) -> Run:
-        """Train once; raises as `ml.training.train`."""
+        """Train once; raises as `ml.training.fit.train`."""
 
 
 @dataclass(frozen=True)

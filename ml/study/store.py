@@ -1,6 +1,6 @@
 """The runs of an experiment on disk: what was done is not done again.
 
-One folder a run: its records (`ml.evaluation_record`) and `run.json`, written last, with their
+One folder a run: its records (`ml.evaluation.record`) and `run.json`, written last, with their
 checksums. A folder without it is what a killed process left, and is done anew. Numpy only.
 """
 
@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from ml.errors import MlError
-from ml.evaluation_record import EvaluationRecord, read_record, write_record
-from ml.weights import sync_folder, write_durably
+from ml.evaluation.record import EvaluationRecord, read_record, write_record
+from ml.training.weights import sync_folder, write_durably
 
 RUN_FILE = "run.json"
 _HELD_OUT, _VALIDATION = "held_out.npz", "validation.npz"

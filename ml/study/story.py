@@ -14,15 +14,15 @@ from typing import Any
 
 import numpy as np
 
-from ml.choices import what_it_does
-from ml.comparison import Drawn, Side, common, draw, told_apart
-from ml.diagnosis import NO_BETTER, SAME_ACCURACY
-from ml.evaluation_record import EvaluationRecord
+from ml.evaluation.comparison import Drawn, Side, common, draw, told_apart
+from ml.evaluation.diagnosis import NO_BETTER, SAME_ACCURACY
+from ml.evaluation.record import EvaluationRecord
+from ml.evaluation.report import build_report
 from ml.metrics.ranking import Floats
 from ml.metrics.scores import centred_bounds, centred_interval
-from ml.report import build_report
 from ml.study.labels import under_common_labels
 from ml.study.store import StoredRun
+from ml.training.choice_effects import what_it_does
 from ml.types import LabelMatrix
 
 Story = dict[str, Any]
@@ -180,7 +180,7 @@ def signature(report: Story) -> Story:
 def differences(first: Sequence[StoredRun], other: Sequence[StoredRun]) -> Story:
     """Compare two names over the seeds that both have: {"differences", "verdicts", "verdict"}.
 
-    Each figure is other - first; a verdict (`ml.comparison.told_apart`) is by one figure, the
+    Each figure is other - first; a verdict (`ml.evaluation.comparison.told_apart`) is by one figure, the
     last one by macro AP.
     """
     pairs = _pairs(first, other)

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from itertools import takewhile
 from typing import Any
 
-from ml.comparison import BETTER, NOT_COMPARABLE, UNDECIDED, WORSE
-from ml.pages import Block, Heading, Items, Table, Text
+from ml.evaluation.comparison import BETTER, NOT_COMPARABLE, UNDECIDED, WORSE
+from ml.evaluation.pages import Block, Heading, Items, Table, Text
 from ml.study.design import StudyDesign
 from ml.study.labels import under_all_labels
 from ml.study.store import StoredRun

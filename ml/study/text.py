@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ml.pages import Block, Heading, Items, Picture, Table, Text
+from ml.evaluation.pages import Block, Heading, Items, Picture, Table, Text
 
 Story = dict[str, Any]
 

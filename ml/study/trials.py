@@ -23,12 +23,12 @@ import numpy.typing as npt
 from ml.constants import N_TOP_GENRES, study_labels
 from ml.features.summaries import summarise
 from ml.features.track_features import ArrayFeatures
-from ml.recipes import AUDIOTAG, SEED_2019, SEED_NEXT, Recipe
-from ml.selection_rules import SelectionRules
 from ml.simulation.library import SimulationConfig
 from ml.study.design import SimulatedStudy, StudyDesign, simulate_study
 from ml.study.experiments import Material
 from ml.study.runner import RecipeTrial
+from ml.training.recipes import AUDIOTAG, SEED_2019, SEED_NEXT, Recipe
+from ml.training.selection_rules import SelectionRules
 from ml.types import LabelMatrix, TrainingConfig
 
 JUDGED_BY = "the curator of today"

@@ -6,7 +6,7 @@ import re
 from dataclasses import asdict
 from pathlib import Path
 
-from ml.recipes import RECIPES
+from ml.training.recipes import RECIPES
 
 ROOT = Path(__file__).resolve().parents[2]
 OF_NETWORK = {"epochs", "batch_size", "learning_rate"}

@@ -20,11 +20,11 @@ from labeling.models import (
     Snapshot,
     TrainingRun,
 )
-from ml.evaluation_record import FILE_NAME, read_record
+from ml.evaluation.record import FILE_NAME, read_record
 from ml.features.store import FeatureStore, ShardRow, config_folder
-from ml.prediction_store import PredictionArray
+from ml.training.prediction_store import PredictionArray
+from ml.training.weights import MODEL_FILE, WEIGHTS_FILE, read_model
 from ml.types import FeatureConfig
-from ml.weights import MODEL_FILE, WEIGHTS_FILE, read_model
 
 FOLDERS = ("features", "models", "snapshots", "predictions", "peaks")
 _LONG_AGO_S = 48 * 3600

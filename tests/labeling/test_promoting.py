@@ -9,7 +9,7 @@ from labeling.loop.datasets.selection import Selection
 from labeling.loop.registry import promotion
 from labeling.loop.registry.promotion import Decision
 from labeling.models import ModelVersion
-from ml.diagnosis import MISLEADING, NO_BETTER
+from ml.evaluation.diagnosis import MISLEADING, NO_BETTER
 from ml.types import LabelMatrix
 
 METRICS = {"macro_ap": 0.5, "n": 20, "interval": {"macro_ap": [0.4, 0.6]}}

@@ -6,7 +6,7 @@ import pytest
 from django.utils.html import escape
 
 from labeling.models import Annotator, GuidelineVersion, Job
-from ml import recipes
+from ml.training import recipes
 from tests.answers import day
 from tests.factories import make_annotator, make_user
 from tests.planted_library import catalogue, plant

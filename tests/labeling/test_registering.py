@@ -17,8 +17,8 @@ from labeling.loop.registry import models
 from labeling.loop.registry.models import Trained
 from labeling.loop.registry.promotion import Decision
 from labeling.models import ModelVersion, PromotionEvent, Snapshot, TrainingRun
+from ml.training.weights import WEIGHTS_FILE
 from ml.types import TrainingConfig
-from ml.weights import WEIGHTS_FILE
 from tests.factories import make_library
 
 pytestmark = pytest.mark.django_db

@@ -382,7 +382,7 @@ class TestCommand:
 
 class TestCharts:
     def report(self, **over):
-        from ml.report import build_report
+        from ml.evaluation.report import build_report
 
         record = make_record(history=history(), **over)
         return json.loads(json.dumps(build_report(record, n_resamples=10)))
@@ -439,7 +439,7 @@ class TestCharts:
     def test_a_label_without_figures_comes_last_in_every_order(self):
         record = make_record()
         record.reference.labels[:, 2] = False
-        from ml.report import build_report
+        from ml.evaluation.report import build_report
 
         report = build_report(record, n_resamples=5)
         for sort in ("ap", "-ap", "f1", "-f1"):

@@ -6,7 +6,7 @@ import pytest
 from rest_framework.test import APIClient
 
 from labeling.models import Job, Snapshot
-from ml.recipes import RECIPES
+from ml.training.recipes import RECIPES
 from tests.factories import make_user
 from tests.planted_library import plant
 from workers.progress import run_inline

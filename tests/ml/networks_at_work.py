@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from ml.errors import CancelledError, ParameterError
-from ml.evaluation import evaluate_model
+from ml.evaluation.cross_validation import evaluate_model
 from ml.features.track_features import ArrayFeatures, SelectedTracks
 from ml.networks import load_network
 from ml.networks.base import FitData, plan_of
 from ml.networks.inputs import SummaryInputs
-from ml.trained_model import TrainedModel
-from ml.training import train
+from ml.training.fit import train
+from ml.training.trained_model import TrainedModel
 from ml.types import LabelMatrix, TrainingConfig
 from tests.ml.planted import planted_tracks, planted_windows
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ml.evaluation_record import EvaluationRecord, LabelName
+from ml.evaluation.record import EvaluationRecord, LabelName
 from ml.metrics.calibration import logit
 from ml.types import LabelMatrix
 

@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ml.comparison import (
+from ml.errors import ParameterError
+from ml.evaluation.comparison import (
     BETTER,
     NOT_COMPARABLE,
     UNDECIDED,
@@ -19,10 +20,9 @@ from ml.comparison import (
     side_of,
     told_apart,
 )
-from ml.errors import ParameterError
-from ml.evaluation_record import LabelName
+from ml.evaluation.record import LabelName
+from ml.evaluation.resampling import rows_of
 from ml.metrics.scores import evaluate, is_plainly_worse, paired_bootstrap
-from ml.resampling import rows_of
 from ml.types import LabelMatrix
 from tests.ml.records import make_record
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score
 
-from ml.diagnosis import NO_BETTER, USEFUL
-from ml.evaluation_record import EvaluationRecord, LabelName, RecordFileError
+from ml.evaluation.diagnosis import NO_BETTER, USEFUL
+from ml.evaluation.record import EvaluationRecord, LabelName, RecordFileError
 from ml.study.store import (
     ExperimentFileError,
     StoredRun,

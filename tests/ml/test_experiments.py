@@ -9,12 +9,12 @@ import pytest
 
 from ml.errors import NothingToLearnError, ParameterError
 from ml.features.track_features import ArrayFeatures
-from ml.recipes import AUDIOTAG, SEED_NEXT
-from ml.selection_rules import SelectionRules, select
 from ml.simulation.windows import WindowModel
 from ml.study.design import StudyDesign, simulate_study
 from ml.study.experiments import Material, choose, run_recipe, under_names
 from ml.study.trials import ABLATION_DESIGN, SEED_NEXT_BOTH, TURNING_SIZES, material_of, trials
+from ml.training.recipes import AUDIOTAG, SEED_NEXT
+from ml.training.selection_rules import SelectionRules, select
 from ml.types import LabelMatrix, TrainingConfig
 
 FAST = replace(AUDIOTAG, training=TrainingConfig(network="pooled-numpy"))

@@ -9,14 +9,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ml import label_counts
 from ml.errors import ParameterError
 from ml.features.track_features import ArrayFeatures
-from ml.label_counts import MINIMUM_FOR_COUNTS, FacetCounts, LabelCounts, fit_label_counts
 from ml.metrics.calibration import logit
 from ml.metrics.scores import evaluate
-from ml.trained_model import TrainedModel
-from ml.training import train
+from ml.training import cardinality
+from ml.training.cardinality import (
+    MINIMUM_FOR_COUNTS,
+    FacetCounts,
+    LabelCounts,
+    fit_label_counts,
+)
+from ml.training.fit import train
+from ml.training.trained_model import TrainedModel
 from ml.types import LabelMatrix, TrainingConfig
 
 
@@ -76,7 +81,7 @@ def test_facets_do_not_know_of_each_other():
 def test_many_tracks_are_weighed_in_parts(monkeypatch):
     p = np.random.default_rng(3).random((50, 5))
     whole = of_one_facet(0.2, 1, 0.7).apply(p)
-    monkeypatch.setattr(label_counts, "_BATCH", 7)
+    monkeypatch.setattr(cardinality, "_BATCH", 7)
     assert np.array_equal(of_one_facet(0.2, 1, 0.7).apply(p), whole)
 
 
@@ -100,7 +105,7 @@ def test_the_numbers_that_are_expected_become_the_numbers_that_are_there():
     (facet,) = fitted(p, labels).facets
     assert facet.weights.shape == (4,)  # 0, 1, 2, 3 or more
     assert facet.weights.max() == 1
-    expected = label_counts._numbers(p, 3) * facet.weights
+    expected = cardinality._numbers(p, 3) * facet.weights
     expected /= expected.sum(axis=1, keepdims=True)
     seen = np.bincount(labels.labels.sum(axis=1), minlength=4)
     # Of 2,000 tracks the one of each number that is added is hardly to be seen.
@@ -182,7 +187,7 @@ def test_a_network_that_knows_it_already_is_left_alone():
     counts = fitted(p, labels)
     assert all(facet.strength <= 0.1 for facet in counts.facets)
     assert bce(counts.apply(other)) == pytest.approx(bce(other), rel=0.005)
-    weights = label_counts._weights(p, labels)
+    weights = cardinality._weights(p, labels)
     in_full = LabelCounts((FacetCounts(np.arange(6), weights),))
     assert bce(in_full.apply(other)) > 1.03 * bce(other)
 

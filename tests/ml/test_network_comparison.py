@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from ml.errors import CancelledError, ParameterError
-from ml.metrics.splits import grouped_folds
-from ml.network_comparison import (
+from ml.evaluation.network_comparison import (
     Contender,
     as_markdown,
     compare_networks,
     paired_within_folds,
 )
+from ml.metrics.splits import grouped_folds
 from ml.types import LabelMatrix, TrainingConfig
 from tests.ml.planted import planted_tracks
 

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 
 from ml.errors import CancelledError, NetworkDivergedError, ParameterError
-from ml.evaluation import evaluate_model
+from ml.evaluation.cross_validation import evaluate_model
 from ml.features.track_features import ArrayFeatures, SelectedTracks
 from ml.networks import load_network
 from ml.networks.base import FitData, Watch, plan_of
 from ml.networks.inputs import SummaryInputs
-from ml.trained_model import TrainedModel
-from ml.training import train
+from ml.training.fit import train
+from ml.training.trained_model import TrainedModel
+from ml.training.weights import ModelFileError
 from ml.types import LabelMatrix, TrainingConfig
-from ml.weights import ModelFileError
 from tests.ml.planted import planted_tracks, planted_windows
 
 SEED_CNN = TrainingConfig(network="seed-cnn", epochs=8, learning_rate=3e-3)

@@ -12,8 +12,8 @@ from ml.features.track_features import SelectedTracks
 from ml.networks import load_network
 from ml.networks.base import Watch, plan_of
 from ml.networks.members import Members, network_of
-from ml.trained_model import TrainedModel
-from ml.training import train
+from ml.training.fit import train
+from ml.training.trained_model import TrainedModel
 from ml.types import TrainingConfig
 from tests.ml.networks_at_work import summary_data
 from tests.ml.planted import planted_tracks

@@ -5,17 +5,14 @@ import hashlib
 import numpy as np
 import pytest
 
-from ml import networks, prediction
+from ml import networks
 from ml.errors import CancelledError, ParameterError
-from ml.evaluation import scores
+from ml.evaluation.cross_validation import scores
 from ml.features.track_features import ArrayFeatures
-from ml.prediction import predict_pool
-from ml.prediction_store import (
-    PredictionArray,
-    PredictionFileError,
-    write_predictions,
-)
-from ml.training import train
+from ml.training import prediction
+from ml.training.fit import train
+from ml.training.prediction import predict_pool
+from ml.training.prediction_store import PredictionArray, PredictionFileError, write_predictions
 from ml.types import TrainingConfig
 from tests.ml import tiny_windows
 from tests.ml.planted import planted_tracks, planted_windows

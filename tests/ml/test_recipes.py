@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from ml.errors import ParameterError
-from ml.losses import loss_names
 from ml.networks import load_network
 from ml.networks.base import plan_of
-from ml.recipes import RECIPES, Recipe, for_network, recipe
-from ml.selection_rules import (
+from ml.training.losses import loss_names
+from ml.training.recipes import RECIPES, Recipe, for_network, recipe
+from ml.training.selection_rules import (
     SelectionRules,
     drop_others,
     fold_others,

@@ -10,18 +10,13 @@ import pytest
 from sklearn import metrics as sk
 from sklearn.calibration import calibration_curve
 
-from ml import curves, diagnosis
-from ml.diagnosis import Evidence, verdict
 from ml.errors import ParameterError
-from ml.evaluation_record import (
-    EvaluationRecord,
-    RecordFileError,
-    read_record,
-    write_record,
-)
+from ml.evaluation import curves, diagnosis
+from ml.evaluation.diagnosis import Evidence, verdict
+from ml.evaluation.record import EvaluationRecord, RecordFileError, read_record, write_record
+from ml.evaluation.report import build_report
+from ml.evaluation.resampling import HEADLINES, headline_figures, label_average_precision
 from ml.metrics.scores import evaluate
-from ml.report import build_report
-from ml.resampling import HEADLINES, headline_figures, label_average_precision
 from ml.types import LabelMatrix
 from tests.ml.records import history, make_record
 
@@ -84,7 +79,7 @@ class TestRecord:
             make_record(**over)
 
     def test_a_label_of_a_recipe_needs_no_facet(self, tmp_path):
-        from ml.evaluation_record import LabelName
+        from ml.evaluation.record import LabelName
 
         names = (*(LabelName(f"uid{k}", f"Label {k}", "genre") for k in range(4)),)
         record = make_record(labels=(*names, LabelName("others", "Others")))
@@ -206,7 +201,7 @@ class TestResampling:
     def test_blocks_change_nothing(self, record, rng, monkeypatch):
         weights = rng.integers(0, 3, (record.n_tracks, 7)).astype(float)
         whole = label_average_precision(record.probabilities, record.reference, weights)
-        monkeypatch.setattr("ml.resampling.CELLS_A_BLOCK", 2 * record.n_tracks)
+        monkeypatch.setattr("ml.evaluation.resampling.CELLS_A_BLOCK", 2 * record.n_tracks)
         parts = label_average_precision(record.probabilities, record.reference, weights)
         np.testing.assert_array_equal(whole, parts)
 

@@ -9,12 +9,10 @@ import numpy as np
 import pytest
 
 from ml.errors import CancelledError
+from ml.evaluation.charts import new_figure
+from ml.evaluation.pages import Heading, Picture, Table, Text, markdown, page
 from ml.features.track_features import ArrayFeatures
-from ml.figures import new_figure
 from ml.networks.base import EpochReport
-from ml.pages import Heading, Picture, Table, Text, markdown, page
-from ml.recipes import AUDIOTAG
-from ml.selection_rules import SelectionRules
 from ml.study.charts import COURSE, draw_fits
 from ml.study.design import StudyDesign
 from ml.study.experiments import Material
@@ -23,6 +21,8 @@ from ml.study.runner import RecipeTrial, Watcher, run_trials
 from ml.study.store import StoredRun
 from ml.study.study_report import causes, imbalance, study_blocks, study_story, turning_text
 from ml.study.text import gap, signature_blocks, verdicts
+from ml.training.recipes import AUDIOTAG
+from ml.training.selection_rules import SelectionRules
 from ml.types import LabelMatrix, TrainingConfig
 from tests.ml.test_experiment_story import record
 

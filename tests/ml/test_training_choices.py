@@ -10,14 +10,14 @@ import pytest
 from ml import networks
 from ml.errors import ParameterError
 from ml.features.track_features import ArrayFeatures
-from ml.losses import log_odds
 from ml.networks.base import EpochReport, plan_of
 from ml.networks.inputs import DrawnByLabel, SummaryInputs, WindowInputs, fit_scaler
 from ml.networks.loop import score_tracks
-from ml.trained_model import TrainedModel
-from ml.training import train
+from ml.training.fit import train
+from ml.training.losses import log_odds
+from ml.training.trained_model import TrainedModel
+from ml.training.window_split import split_windows
 from ml.types import LabelMatrix, TrainingConfig
-from ml.window_split import split_windows
 from tests.ml import tiny_windows
 from tests.ml.planted import planted_tracks, planted_windows
 

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from sklearn.utils.class_weight import compute_class_weight
 
-from ml.losses import (
+from ml.networks.loop import weighted_bce
+from ml.simulation.library import SimulationConfig, simulate_tracks
+from ml.training.losses import (
     KERAS_CLASS_WEIGHT,
     balanced_class_weights,
     class_weight_of_tracks,
     element_weights,
 )
-from ml.networks.loop import weighted_bce
-from ml.simulation.library import SimulationConfig, simulate_tracks
 from ml.types import LabelMatrix
 
 

@@ -11,8 +11,8 @@ from ml.errors import ParameterError
 from ml.features.track_features import ArrayFeatures, SelectedTracks
 from ml.metrics.scores import average_precision
 from ml.networks.inputs import CRITERIA_OFFSET, CRITERIA_SHARE, SummaryInputs, told_apart
-from ml.trained_model import TrainedModel
-from ml.training import train
+from ml.training.fit import train
+from ml.training.trained_model import TrainedModel
 from ml.types import LabelMatrix, TrainingConfig
 from tests.ml.planted import planted_windows
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from ml.evaluation import cross_validate
+from ml.evaluation.cross_validation import cross_validate
 from ml.features.mfcc import mfcc_windows
 from ml.features.summaries import summarise
 from ml.features.track_features import ArrayFeatures

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ml.errors import ParameterError
-from ml.losses import element_weights, log_odds, prevalence
+from ml.training.losses import element_weights, log_odds, prevalence
 from ml.types import LabelMatrix
 
 

@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ml import weights as weights_module
 from ml.features.track_features import ArrayFeatures
-from ml.trained_model import TrainedModel
-from ml.training import train
+from ml.training import weights as weights_module
+from ml.training.fit import train
+from ml.training.trained_model import TrainedModel
+from ml.training.weights import ModelFileError, read_model, write_model
 from ml.types import TrainingConfig
-from ml.weights import ModelFileError, read_model, write_model
 from tests.ml.planted import planted_tracks
 
 FEATURES, LABELS, GROUPS = planted_tracks(60)

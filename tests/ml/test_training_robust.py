@@ -9,13 +9,13 @@ import pytest
 
 from ml import networks
 from ml.errors import NetworkDivergedError, NothingToLearnError
-from ml.evaluation import evaluate_model
+from ml.evaluation.cross_validation import evaluate_model
 from ml.features.track_features import ArrayFeatures, SelectedTracks
 from ml.networks.base import FitData, Watch, plan_of
 from ml.networks.inputs import SummaryInputs
 from ml.networks.loop import Step, run_epochs
-from ml.recipes import recipe
-from ml.training import train
+from ml.training.fit import train
+from ml.training.recipes import recipe
 from ml.types import LabelMatrix, TrainingConfig
 from tests.ml import tiny_windows
 from tests.ml.planted import planted_tracks, planted_windows

@@ -16,8 +16,8 @@ from labeling.errors import BadInput
 from labeling.loop.datasets import snapshots
 from labeling.loop.registry import evaluation_records, models
 from labeling.models import Evaluation, Job, ModelVersion, TrainingRun
-from ml.evaluation_record import FILE_NAME
-from ml.report import build_report
+from ml.evaluation.record import FILE_NAME
+from ml.evaluation.report import build_report
 from tests.planted_library import catalogue, plant
 
 pytestmark = pytest.mark.django_db

@@ -10,8 +10,8 @@ import pytest
 
 from labeling.loop.datasets import aggregate
 from labeling.loop.registry import models, recipes
-from ml.trained_model import TrainedModel
-from ml.weights import read_model
+from ml.training.trained_model import TrainedModel
+from ml.training.weights import read_model
 from tests.factories import make_labels
 from tests.planted_library import plant
 from tests.workers.test_round import run

@@ -19,8 +19,8 @@ from labeling.models import (
     Snapshot,
     TrainingRun,
 )
-from ml import recipes
-from ml.selection_rules import SelectionRules
+from ml.training import recipes
+from ml.training.selection_rules import SelectionRules
 from ml.types import TrainingConfig
 from tests.answers import day
 from tests.factories import make_annotator

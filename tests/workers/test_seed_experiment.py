@@ -10,8 +10,8 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from labeling.models import Job, ModelVersion, TrainingRun
-from ml.evaluation_record import EvaluationRecord
-from ml.recipes import AUDIOTAG, RECIPES
+from ml.evaluation.record import EvaluationRecord
+from ml.training.recipes import AUDIOTAG, RECIPES
 from ml.types import TrainingConfig
 from tests.factories import make_library
 from tests.planted_library import catalogue, plant

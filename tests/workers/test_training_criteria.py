@@ -8,8 +8,8 @@ import pytest
 
 from labeling.loop.registry import evaluation_records, models, recipes
 from labeling.models import Evaluation, TrainingRun
-from ml.recipes import AUDIOTAG
-from ml.trained_model import TrainedModel
+from ml.training.recipes import AUDIOTAG
+from ml.training.trained_model import TrainedModel
 from ml.types import TrainingConfig
 from tests.answers import say
 from tests.factories import make_annotator, make_labels

@@ -15,13 +15,13 @@ from labeling.errors import BadInput
 from labeling.loop.registry import evaluation_records, models
 from labeling.loop.registry.evaluation_records import Measured
 from labeling.models import TrainingRun
-from ml.evaluation import CrossValidation, FoldProgress, cross_validate
-from ml.evaluation_record import EvaluationRecord
+from ml.evaluation.cross_validation import CrossValidation, FoldProgress, cross_validate
+from ml.evaluation.measurement import HeldOut, record_of_folds, record_of_model
+from ml.evaluation.record import EvaluationRecord
 from ml.features.track_features import SelectedTracks
 from ml.metrics.scores import baseline as constant_figures
 from ml.metrics.scores import evaluate
-from ml.recording import HeldOut, record_of_folds, record_of_model
-from ml.trained_model import TrainedModel, versions
+from ml.training.trained_model import TrainedModel, versions
 from ml.types import LabelMatrix
 from workers.progress import Run
 from workers.stages.preparing import Prepared

@@ -12,13 +12,13 @@ from labeling.loop.datasets.selection import Selection
 from labeling.loop.registry import recipes
 from labeling.models import Library
 from ml.errors import NothingToLearnError
+from ml.evaluation.measurement import record_of_model
 from ml.features.track_features import SelectedTracks
-from ml.recipes import Recipe
-from ml.recording import record_of_model
 from ml.study.experiments import Run, validation_record
 from ml.study.runner import Watcher
-from ml.trained_model import versions
-from ml.training import train
+from ml.training.fit import train
+from ml.training.recipes import Recipe
+from ml.training.trained_model import versions
 from workers.stages import preparing
 from workers.stages.evaluating import held_out_of
 from workers.stages.preparing import Prepared

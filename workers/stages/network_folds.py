@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from labeling.errors import BadInput
-from ml.evaluation import FoldProgress
+from ml.evaluation.cross_validation import FoldProgress
+from ml.evaluation.network_comparison import Contender, compare_networks
 from ml.features.track_features import SelectedTracks
-from ml.network_comparison import Contender, compare_networks
 from ml.networks import features_for
 from workers.progress import Run
 from workers.stages import preparing

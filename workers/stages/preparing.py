@@ -17,7 +17,7 @@ from labeling.loop.datasets.snapshots import Frozen
 from labeling.loop.registry import evaluation_records, recipes
 from labeling.models import FeatureSet, Label, Library, Snapshot
 from ml.features.track_features import TrackFeatures
-from ml.trained_model import SEMANTICS
+from ml.training.trained_model import SEMANTICS
 from ml.types import TrainingConfig
 from workers.stages.dataset import features_for
 

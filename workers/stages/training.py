@@ -27,13 +27,13 @@ from labeling.models import (
     RunGroup,
     TrainingRun,
 )
-from ml.comparison import paired_differences, side_of
 from ml.errors import CancelledError, MlError
+from ml.evaluation.comparison import paired_differences, side_of
 from ml.features.track_features import SelectedTracks
 from ml.networks.base import EpochReport
-from ml.prediction import predict_pool
-from ml.trained_model import TrainedModel, versions
-from ml.training import train
+from ml.training.fit import train
+from ml.training.prediction import predict_pool
+from ml.training.trained_model import TrainedModel, versions
 from ml.types import LabelMatrix
 from workers.progress import Run
 from workers.stages import evaluating

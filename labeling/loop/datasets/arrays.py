@@ -21,7 +21,7 @@ from labeling.loop.datasets.read import AnswerTable
 from labeling.loop.datasets.selected import Column
 from labeling.loop.datasets.selection import Selection
 from labeling.models import Annotation, Library, Track
-from ml.selection_rules import thin_combinations
+from ml.training.selection_rules import thin_combinations
 from ml.types import LabelMatrix
 
 TEXT = "S36"

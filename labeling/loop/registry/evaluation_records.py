@@ -33,8 +33,8 @@ from labeling.models import (
     Track,
     TrainingRun,
 )
-from ml.comparison import compare
-from ml.evaluation_record import (
+from ml.evaluation.comparison import compare
+from ml.evaluation.record import (
     FILE_NAME,
     EvaluationRecord,
     LabelName,
@@ -42,7 +42,7 @@ from ml.evaluation_record import (
     read_record,
     write_record,
 )
-from ml.report import FORMAT, build_report
+from ml.evaluation.report import FORMAT, build_report
 
 Report = dict[str, Any]
 

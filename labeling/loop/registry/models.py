@@ -33,8 +33,8 @@ from labeling.models import (
     Snapshot,
     TrainingRun,
 )
+from ml.training.weights import WEIGHTS_FILE
 from ml.types import TrainingConfig
-from ml.weights import WEIGHTS_FILE
 
 Kind = PromotionEvent.Kind
 _FORGOTTEN_AFTER_S = 3_600.0

@@ -15,10 +15,10 @@ import numpy.typing as npt
 
 from labeling.loop.datasets.selection import Selection
 from labeling.models import ModelVersion
-from ml.diagnosis import MISLEADING
+from ml.evaluation.diagnosis import MISLEADING
 from ml.metrics import scores as figures_of
 from ml.metrics.judged_groups import MINIMUM_GROUPS_TO_COMPARE, judged_groups
-from ml.recipes import FOR_COMPARISON
+from ml.training.recipes import FOR_COMPARISON
 from ml.types import LabelMatrix
 
 UNMEASURED = (

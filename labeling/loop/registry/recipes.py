@@ -13,7 +13,7 @@ from labeling.models import Label, Library
 from labeling.names import name_key
 from ml.errors import ParameterError
 from ml.networks import features_for
-from ml.recipes import AUDIOTAG, RECIPES, Recipe, for_network, recipe
+from ml.training.recipes import AUDIOTAG, RECIPES, Recipe, for_network, recipe
 from ml.types import TrainingConfig
 
 

@@ -11,8 +11,8 @@ from django.conf import settings
 from labeling.loop.registry.evaluation_records import Measured
 from labeling.loop.registry.promotion import Decision
 from labeling.models import Job, Library, RunGroup
-from ml.comparison import compare
-from ml.evaluation_record import FILE_NAME, read_record
+from ml.evaluation.comparison import compare
+from ml.evaluation.record import FILE_NAME, read_record
 
 #: The arms in the order in which they are trained and shown; the first is compared with.
 ARMS = ("all", "legacy", "current")

@@ -45,8 +45,8 @@ from labeling.models import (
     Snapshot,
     TrainingRun,
 )
-from ml.evaluation_record import FILE_NAME
-from ml.weights import MODEL_FILE, WEIGHTS_FILE
+from ml.evaluation.record import FILE_NAME
+from ml.training.weights import MODEL_FILE, WEIGHTS_FILE
 
 logger = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from labeling.errors import BadInput
 from labeling.loop import features
 from labeling.models import Job, Library
 from labeling.models.jobs import JobKind
-from ml.network_comparison import as_markdown
+from ml.evaluation.network_comparison import as_markdown
 from ml.networks import features_for, names
 from workers.management.chain import ChainCommand
 from workers.management.commands.train import check_network

@@ -55,7 +55,7 @@ def _chosen(library: Library, options: dict[str, Any]) -> list[Evaluation]:
 
 
 def _write_report(library: Library, evaluation: Evaluation, out: Path) -> dict[str, Any]:
-    from ml.figures import report_figures  # heavy: only where figures are drawn
+    from ml.evaluation.charts import report_figures  # heavy: only where figures are drawn
 
     report = evaluation_records.report_of(evaluation)
     name = evaluation_records.name_of(evaluation)
@@ -71,7 +71,7 @@ def _write_report(library: Library, evaluation: Evaluation, out: Path) -> dict[s
 
 
 def _write_comparison(library: Library, chosen: list[Evaluation], out: Path) -> dict[str, Any]:
-    from ml.figures import comparison_figures
+    from ml.evaluation.charts import comparison_figures
 
     shown = reports.compared_context(library, chosen)
     found, names = shown["found"], [run["name"] for run in shown["runs"]]

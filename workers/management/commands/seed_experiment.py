@@ -12,11 +12,11 @@ from labeling.loop import features
 from labeling.loop.registry import recipes
 from labeling.models import Library
 from labeling.models.jobs import JobKind
-from ml.recipes import RECIPES, Recipe
 from ml.study.files import write_report
 from ml.study.library_report import library_blocks, library_story
 from ml.study.runner import Watcher, run_trials
 from ml.study.store import StoredRun, read_run
+from ml.training.recipes import RECIPES, Recipe
 from workers.management.chain import ChainCommand
 from workers.stages.experimenting import PART, LibraryTrial
 

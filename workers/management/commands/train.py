@@ -16,7 +16,7 @@ from labeling.management.selecting import add_selection, asked, selection_of
 from labeling.models import Library
 from labeling.models.jobs import JobKind
 from ml.networks import names
-from ml.recipes import RECIPES
+from ml.training.recipes import RECIPES
 from workers.management.chain import ChainCommand
 
 EACH = "each"

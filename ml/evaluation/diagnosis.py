@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ml.evaluation_record import EvaluationRecord
+from ml.evaluation.record import EvaluationRecord
 from ml.metrics.judged_groups import MINIMUM_GROUPS_TO_COMPARE, said_too_few
 from ml.metrics.ranking import Floats
 from ml.metrics.scores import MINIMUM_TRACKS_TO_COMPARE, scorable_labels

@@ -1,6 +1,6 @@
 """The headline figures under many weightings of the tracks at once: what a bootstrap needs.
 
-Used by `ml.report` and `ml.comparison`. Numpy only. With weights of one the figures are those
+Used by `ml.evaluation.report` and `ml.evaluation.comparison`. Numpy only. With weights of one the figures are those
 of `ml.metrics.scores.evaluate`; a test compares them.
 """
 
@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import numpy.typing as npt
 
-from ml.evaluation_record import EvaluationRecord
+from ml.evaluation.record import EvaluationRecord
 from ml.metrics.judged_groups import can_be_resampled
 from ml.metrics.ranking import (
     CELLS_A_BLOCK,

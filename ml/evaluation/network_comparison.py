@@ -1,7 +1,7 @@
 """Several networks cross-validated on the same folds, beside each other. Numpy only.
 
 Stage: choosing a network, before anything is registered. Folds are grouped as in
-`ml.evaluation.cross_validate` and depend on labels, groups and seed only, so every network is
+`ml.evaluation.cross_validation.cross_validate` and depend on labels, groups and seed only, so every network is
 tried on the same tracks; differences are resampled by split group within each fold, which is
 what the mean over folds of macro AP varies with.
 """
@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ml.errors import ParameterError
-from ml.evaluation import CrossValidation, FoldProgress, cross_validate
+from ml.evaluation.cross_validation import CrossValidation, FoldProgress, cross_validate
 from ml.features.track_features import TrackFeatures
 from ml.metrics.judged_groups import can_be_resampled
 from ml.metrics.scores import STATISTICS, centred_bounds, resampling_weights
@@ -90,7 +90,7 @@ def compare_networks(
     Parameters
     ----------
     contenders : by the name that their row shall have. references : some of these names.
-    labels, groups, n_folds, seed : as in `ml.evaluation.cross_validate`.
+    labels, groups, n_folds, seed : as in `ml.evaluation.cross_validation.cross_validate`.
 
     Raises
     ------

@@ -11,7 +11,7 @@ What was not judged has no part in any of it. Cheap networks are cross-fitted: u
 grouped folds give the number of epochs and the out-of-fold scores for step 3, then the network
 is fitted once more on every track. For the others one part of the groups is held out for both.
 The TrainingConfig can ask for less: a split of single tracks or windows, no calibration, a cut
-at one half (`ml.recipes` says who does, and why).
+at one half (`ml.training.recipes` says who does, and why).
 """
 
 from __future__ import annotations
@@ -25,8 +25,6 @@ import numpy.typing as npt
 
 from ml.errors import NothingToLearnError
 from ml.features.track_features import TrackFeatures
-from ml.label_counts import LabelCounts, fit_label_counts
-from ml.losses import element_weights, log_odds, prevalence
 from ml.metrics.calibration import PlattScaling, fit_platt, tune_thresholds
 from ml.metrics.scores import scorable_labels
 from ml.metrics.splits import grouped_folds
@@ -47,15 +45,12 @@ from ml.networks.base import (
 from ml.networks.inputs import DrawnByLabel, Scaler, fit_scaler, scaled_inputs
 from ml.networks.loop import score_tracks
 from ml.networks.members import network_of
-from ml.trained_model import HeldBack, TrainedModel
-from ml.training_checks import (
-    MINIMUM_TO_TELL_APART,
-    followed,
-    require_fitting,
-    require_windows,
-)
+from ml.training.cardinality import LabelCounts, fit_label_counts
+from ml.training.checks import MINIMUM_TO_TELL_APART, followed, require_fitting, require_windows
+from ml.training.losses import element_weights, log_odds, prevalence
+from ml.training.trained_model import HeldBack, TrainedModel
+from ml.training.window_split import split_windows
 from ml.types import LabelMatrix, TrainingConfig
-from ml.window_split import split_windows
 
 __all__ = ["EpochReport", "TrainedModel", "train"]
 

@@ -1,7 +1,7 @@
 """The evaluation report of a run: from its record to one JSON-able dict. Numpy only.
 
 Stage: evaluation. The same record gives the same report, byte for byte; pages, the command and
-the figures (`ml.figures`) only show what stands here. A figure that cannot be computed is None,
+the figures (`ml.evaluation.charts`) only show what stands here. A figure that cannot be computed is None,
 and `message` says why.
 """
 
@@ -12,19 +12,19 @@ from typing import Any
 
 import numpy as np
 
-from ml import curves, diagnosis
-from ml.evaluation_record import EvaluationRecord
-from ml.metrics.fold_means import mean_figures
-from ml.metrics.judged_groups import judged_groups
-from ml.metrics.ranking import Floats
-from ml.metrics.scores import baseline, centred_interval, evaluate, scorable_labels
-from ml.resampling import (
+from ml.evaluation import curves, diagnosis
+from ml.evaluation.record import EvaluationRecord
+from ml.evaluation.resampling import (
     HEADLINES,
     headline_figures,
     label_average_precision,
     mean_over_parts,
     record_weights,
 )
+from ml.metrics.fold_means import mean_figures
+from ml.metrics.judged_groups import judged_groups
+from ml.metrics.ranking import Floats
+from ml.metrics.scores import baseline, centred_interval, evaluate, scorable_labels
 from ml.types import LabelMatrix
 
 FORMAT = 1

@@ -27,8 +27,8 @@ from ml.metrics.scores import (
 )
 from ml.metrics.splits import grouped_folds
 from ml.networks.base import EpochReport, ShouldStop
-from ml.trained_model import TrainedModel
-from ml.training import train
+from ml.training.fit import train
+from ml.training.trained_model import TrainedModel
 from ml.types import LabelMatrix, TrainingConfig
 
 _N_RESAMPLES = 200
@@ -115,7 +115,7 @@ def cross_validate(
 
     Parameters
     ----------
-    features, labels, groups, config, facets : as `ml.training.train`.
+    features, labels, groups, config, facets : as `ml.training.fit.train`.
     n_folds : 2 to the number of groups. seed : of the folds and the interval.
 
     Raises

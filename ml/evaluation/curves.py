@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ml.evaluation_record import EvaluationRecord
+from ml.evaluation.record import EvaluationRecord
 from ml.metrics.ranking import EPSILON, Bools, Floats
 from ml.metrics.scores import expected_calibration_error, reliability
 from ml.types import LabelMatrix

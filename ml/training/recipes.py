@@ -12,7 +12,7 @@ from typing import Any, Self
 from ml.constants import N_TOP_GENRES
 from ml.errors import ParameterError
 from ml.networks import DEFAULT_NETWORK
-from ml.selection_rules import SelectionRules
+from ml.training.selection_rules import SelectionRules
 from ml.types import Hashed, TrainingConfig
 
 

@@ -28,8 +28,8 @@ from ml.constants import OTHERS
 from ml.errors import MlError, ParameterError
 from ml.metrics.calibration import sigmoid
 from ml.metrics.ranking import Floats
+from ml.training.weights import sync_folder, write_durably
 from ml.types import LabelMatrix
-from ml.weights import sync_folder, write_durably
 
 FORMAT = 1
 FILE_NAME = "evaluation.npz"

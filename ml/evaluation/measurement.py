@@ -1,6 +1,6 @@
 """Evaluation records of trained models: one run on held-out tracks, or folds over all tracks.
 
-Stage: evaluation, in a worker. What a record is, and how it is kept: `ml.evaluation_record`.
+Stage: evaluation, in a worker. What a record is, and how it is kept: `ml.evaluation.record`.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from ml.errors import ParameterError
-from ml.evaluation import CrossValidation, scores
-from ml.evaluation_record import AUDIT, FOLDS, EvaluationRecord, LabelName
+from ml.evaluation.cross_validation import CrossValidation, scores
+from ml.evaluation.record import AUDIT, FOLDS, EvaluationRecord, LabelName
 from ml.features.track_features import TrackFeatures
 from ml.networks.base import ShouldStop
-from ml.trained_model import TrainedModel
+from ml.training.trained_model import TrainedModel
 from ml.types import LabelMatrix
 
 

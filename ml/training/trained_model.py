@@ -13,15 +13,15 @@ import numpy.typing as npt
 
 from ml.errors import ParameterError
 from ml.features.track_features import TrackFeatures
-from ml.label_counts import LabelCounts
-from ml.losses import log_odds
 from ml.metrics.calibration import PlattScaling
 from ml.networks.base import EpochReport, Network, Plan, Predictor, ShouldStop, plan_of
 from ml.networks.inputs import Scaler, scaled_inputs
 from ml.networks.loop import polled, score_tracks
 from ml.networks.members import network_of
+from ml.training.cardinality import LabelCounts
+from ml.training.losses import log_odds
+from ml.training.weights import ModelFileError, SavedModel, read_model, write_model
 from ml.types import LabelMatrix, TrainingConfig
-from ml.weights import ModelFileError, SavedModel, read_model, write_model
 
 FloatArray = npt.NDArray[np.float32]
 OnItems = Callable[[int, int], None]

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from ml.features.track_features import SelectedTracks, TrackFeatures
 from ml.networks.base import ShouldStop
-from ml.trained_model import OnItems, TrainedModel
+from ml.training.trained_model import OnItems, TrainedModel
 
 #: Tracks whose items are listed at once; progress and cancelling are finer than this.
 _TRACKS_A_BLOCK = 4_096

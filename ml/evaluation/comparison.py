@@ -19,9 +19,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ml.curves import curve_of
 from ml.errors import ParameterError
-from ml.evaluation_record import EvaluationRecord, LabelName
+from ml.evaluation.curves import curve_of
+from ml.evaluation.record import EvaluationRecord, LabelName
+from ml.evaluation.resampling import HEADLINES, headline_figures, label_average_precision
 from ml.metrics.judged_groups import can_be_resampled, judged_groups, said_too_few
 from ml.metrics.ranking import Bools, Floats
 from ml.metrics.scores import (
@@ -30,7 +31,6 @@ from ml.metrics.scores import (
     resampling_weights,
     scorable_labels,
 )
-from ml.resampling import HEADLINES, headline_figures, label_average_precision
 from ml.types import LabelMatrix
 
 #: Resamples, where the tracks are few enough to afford them.

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ml.losses import KERAS_CLASS_WEIGHT
+from ml.training.losses import KERAS_CLASS_WEIGHT
 
 _SENTENCES: Mapping[tuple[str, str], str] = {
     ("loss", KERAS_CLASS_WEIGHT): (
