@@ -38,7 +38,7 @@ from labeling.models import (  # noqa: E402
     Presentation,
     QueueItem,
 )
-from workers import processes  # noqa: E402
+from workers.process import commands  # noqa: E402
 
 
 def main() -> None:
@@ -91,7 +91,7 @@ def server() -> Iterator[int]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    web = processes.web("127.0.0.1", port)
+    web = commands.web("127.0.0.1", port)
     log = settings.DATA / "web.log"
     with log.open("wb") as stream:
         child = subprocess.Popen(web.command, env=web.environ(), stderr=stream)

@@ -3,7 +3,7 @@
     import -> probe -> features -> (people annotate) -> consistency -> snapshot
            -> train, evaluate -> predict -> rank the queue -> (people annotate)
 
-How a task is claimed, kept alive and committed once is in `workers.progress`; what it asks
+How a task is claimed, kept alive and committed once is in `workers.jobs.run`; what it asks
 for next is decided in `labeling.loop.retraining`, in the transaction that commits it.
 """
 
@@ -28,10 +28,10 @@ from labeling.loop.registry import evaluation_records, models
 from labeling.loop.upkeep import orphans
 from labeling.models import FeatureSet, Library, TrainingRun
 from labeling.models.jobs import JobKind
-from workers import upkeep as _upkeep  # noqa: F401 - its tasks are registered with these
-from workers.chunks import Lease, chunk_task
-from workers.progress import Run, job_task
-from workers.schedules import RETRAIN_ALL
+from workers.jobs import upkeep as _upkeep  # noqa: F401 - its tasks are registered with these
+from workers.jobs.chunks import Lease, chunk_task
+from workers.jobs.run import Run, job_task
+from workers.jobs.schedules import RETRAIN_ALL
 from workers.stages import (
     comparing,
     evaluating,

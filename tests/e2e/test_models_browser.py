@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 from labeling.models import Job
 from tests.factories import make_user
 from tests.planted_library import plant
-from workers.progress import run_inline
+from workers.jobs.run import run_inline
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 PASSWORD = "a long enough password"

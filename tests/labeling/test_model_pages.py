@@ -178,7 +178,7 @@ class TestSnapshots:
         assert "catalogue (Legacy)" in text
 
     def test_form_asks_for_a_snapshot(self, planted, curator):
-        from workers.progress import run_inline
+        from workers.jobs.run import run_inline
 
         address = f"/snapshots/{planted.library.slug}/"
         asked = {**self.DEFAULTS, "annotators": "catalogue", "min_support": "2"}

@@ -10,7 +10,7 @@ from ml.training import recipes
 from tests.answers import day
 from tests.factories import make_annotator, make_user
 from tests.planted_library import catalogue, plant
-from workers.progress import run_inline
+from workers.jobs.run import run_inline
 
 pytestmark = pytest.mark.django_db
 

@@ -9,7 +9,7 @@ from labeling.models import Job, Snapshot
 from ml.training.recipes import RECIPES
 from tests.factories import make_user
 from tests.planted_library import plant
-from workers.progress import run_inline
+from workers.jobs.run import run_inline
 
 pytestmark = pytest.mark.django_db
 

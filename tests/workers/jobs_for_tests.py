@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 
-from workers import chunks, progress
+from workers.jobs import chunks, run
 
 
 @contextmanager
 def doing(kind, work, chunk_work=None):
     """Let jobs of this kind do `work` inside the block."""
-    before = progress.WORK.get(kind), chunks.CHUNK_WORK.get(kind)
-    progress.WORK[kind] = work
+    before = run.WORK.get(kind), chunks.CHUNK_WORK.get(kind)
+    run.WORK[kind] = work
     if chunk_work is not None:
         chunks.CHUNK_WORK[kind] = chunk_work
     try:
         yield
     finally:
-        _put(progress.WORK, kind, before[0])
+        _put(run.WORK, kind, before[0])
         _put(chunks.CHUNK_WORK, kind, before[1])
 
 

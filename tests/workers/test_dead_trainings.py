@@ -15,7 +15,8 @@ from labeling.models import Job, TrainingRun
 from labeling.models.jobs import JobKind
 from ml.types import TrainingConfig
 from tests.planted_library import plant
-from workers import progress, upkeep
+from workers.jobs import run as job_run
+from workers.jobs import upkeep
 
 pytestmark = pytest.mark.django_db
 
@@ -26,7 +27,7 @@ def job(monkeypatch):
     monkeypatch.setattr(jobs, "send_message", lambda *message: True)
     library = plant(n_tracks=12, n_audit=3).library
     job = jobs.enqueue(JobKind.TRAIN, library=library, is_announced=False)
-    progress.claim(job.pk)
+    job_run.claim(job.pk)
     models.start_run(
         snapshots.take_snapshot(library, snapshots.Selection(min_support=2)),
         features.feature_set_of("audiotag"),

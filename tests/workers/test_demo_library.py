@@ -26,9 +26,9 @@ from labeling.models import (
     Track,
 )
 from ml.simulation.library import SimulationConfig, simulate_tracks
-from workers import starting
 from workers.demo_audio import make_audio
 from workers.management.commands import demo_library
+from workers.process import startup
 
 pytestmark = pytest.mark.django_db
 END = datetime(2026, 6, 30, tzinfo=UTC)
@@ -110,7 +110,7 @@ def test_demo_that_was_cut_off_at_any_step_is_finished(data, silent, capsys, mon
             with pytest.raises(KeyboardInterrupt):
                 run(capsys, tracks=40)
         assert Library.objects.get().is_synthetic
-        assert starting._wants_demo()
+        assert startup._wants_demo()
     run(capsys, tracks=40)
     assert (Track.objects.count(), User.objects.count()) == (40, 4)
 
@@ -133,7 +133,7 @@ class TestStart:
             started.append(process.name)
             return 0
 
-        starting.prepare_demo(run_once, lambda text: None)
+        startup.prepare_demo(run_once, lambda text: None)
         return started
 
     def test_without_a_library_the_demo_is_made(self, data):
@@ -142,12 +142,12 @@ class TestStart:
     def test_one_that_was_begun_is_gone_on_with_until_its_users_are_told(self, data):
         demo_data.begin()
         assert self.demos(data) == ["demo", "first round"]
-        assert (data / starting.DEMO_NOTE).exists()
+        assert (data / startup.DEMO_NOTE).exists()
         assert self.demos(data) == ["first round"]
 
     def test_one_that_fails_again_is_tried_at_the_next_start(self, data):
         demo_data.begin()
-        starting.prepare_demo(lambda process: -2, lambda text: None)
+        startup.prepare_demo(lambda process: -2, lambda text: None)
         assert self.demos(data)[0] == "demo"
 
     @pytest.mark.parametrize("slug", ["house", "demo"])

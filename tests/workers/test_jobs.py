@@ -15,9 +15,10 @@ from labeling.models.jobs import JobKind
 from ml.errors import CancelledError, NothingToLearnError
 from tests.factories import make_library
 from tests.workers.jobs_for_tests import doing
-from workers import progress, upkeep
-from workers.progress import claim, execute, run_inline
-from workers.stopping import HandedBack
+from workers.jobs import run as job_run
+from workers.jobs import upkeep
+from workers.jobs.run import claim, execute, run_inline
+from workers.jobs.stopping import HandedBack
 
 pytestmark = pytest.mark.django_db
 KIND = JobKind.SNAPSHOT
@@ -96,7 +97,7 @@ class TestCommit:
         with run.fenced():
             rename(run, "mine")
         Job.objects.filter(pk=job.pk).update(token=uuid.uuid4())
-        with pytest.raises(progress.LeaseLost), run.fenced():
+        with pytest.raises(job_run.LeaseLost), run.fenced():
             rename(run, "not mine any more")
         assert Library.objects.get(pk=job.library_id).name == "mine"
 
@@ -199,7 +200,7 @@ class TestStopping:
         assert not run.should_stop()
         Job.objects.filter(pk=job.pk).update(token=uuid.uuid4())
         run.beat()
-        with pytest.raises(progress.LeaseLost):
+        with pytest.raises(job_run.LeaseLost):
             run.check()
 
     def test_the_beat_writes_the_progress(self, job):

@@ -12,7 +12,8 @@ from labeling.models import Job, JobChunk
 from labeling.models.jobs import JobKind
 from tests.factories import make_library
 from tests.workers.jobs_for_tests import doing
-from workers import chunks, progress
+from workers.jobs import chunks
+from workers.jobs import run as job_run
 
 pytestmark = pytest.mark.django_db
 KIND = JobKind.FEATURES
@@ -44,7 +45,7 @@ def ended(job):
 class TestOwner:
     def test_it_does_all_chunks_and_sees_their_results(self, job):
         with doing(KIND, sums, add_up):
-            progress.execute(job.pk)
+            job_run.execute(job.pk)
         assert ended(job).result == {"total": 15}
         assert (job.done, job.total) == (5, 5)
 
@@ -58,11 +59,11 @@ class TestOwner:
             return add_up(lease)
 
         with doing(KIND, sums, die_in_the_third), pytest.raises(KeyboardInterrupt):
-            progress.execute(job.pk)
+            job_run.execute(job.pk)
         Job.objects.filter(pk=job.pk).update(state=Job.State.QUEUED)
         JobChunk.objects.filter(state="leased").update(until=timezone.now())
         with doing(KIND, sums, die_in_the_third):
-            progress.execute(job.pk)
+            job_run.execute(job.pk)
         assert ended(job).result == {"total": 15}
         assert seen == [[1, 2], [3, 4], [5], [5]]
 
@@ -76,7 +77,7 @@ class TestOwner:
             return add_up(lease)
 
         with doing(KIND, sums, crash):
-            progress.execute(job.pk)
+            job_run.execute(job.pk)
         assert ended(job).state == Job.State.FAILED
         assert job.reason == "1 of 3 parts failed, first part 2: ValueError: bad file"
         assert done == [0, 2]
@@ -87,20 +88,20 @@ class TestOwner:
             return add_up(lease)
 
         with doing(KIND, sums, cancel):
-            progress.execute(job.pk)
+            job_run.execute(job.pk)
         assert ended(job).state == Job.State.CANCELLED
         assert not JobChunk.objects.filter(job=job, state="done").exists()
 
     def test_no_chunks_are_no_work(self, job):
         with doing(KIND, lambda run: {"n": len(run.do_chunks([]))}, add_up):
-            progress.execute(job.pk)
+            job_run.execute(job.pk)
         assert ended(job).result == {"n": 0}
 
 
 class TestLease:
     @pytest.fixture
     def running(self, job):
-        progress.claim(job.pk)
+        job_run.claim(job.pk)
         chunks.make(job, PARTS)
         return job
 
@@ -152,7 +153,7 @@ class TestLease:
 
 class TestHelper:
     def test_it_shares_the_chunks_of_a_running_job(self, job):
-        progress.claim(job.pk)
+        job_run.claim(job.pk)
         chunks.make(job, PARTS)
         with doing(KIND, sums, add_up):
             assert chunks.help_with(job.pk) == 3

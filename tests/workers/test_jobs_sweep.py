@@ -15,9 +15,10 @@ from labeling import jobs
 from labeling.models import DirtyKey, Job, WorkerBeat
 from labeling.models.jobs import JobKind
 from tests.factories import make_annotator, make_library, make_track
-from workers import beats, progress, schedules, tasks, upkeep
-from workers.beats import GRACE_S, is_shutting_down
-from workers.heartbeat import Heartbeat
+from workers import tasks
+from workers.jobs import beats, run, schedules, upkeep
+from workers.jobs.beats import GRACE_S, is_shutting_down
+from workers.jobs.heartbeat import Heartbeat
 
 pytestmark = pytest.mark.django_db
 
@@ -41,7 +42,7 @@ def beat(queues, ago_s=0, name="w"):
 
 
 def dead(job, attempts=1, **fields):
-    progress.claim(job.pk)
+    run.claim(job.pk)
     Job.objects.filter(pk=job.pk).update(
         heartbeat_at=timezone.now() - timedelta(seconds=60), attempts=attempts, **fields
     )
@@ -56,7 +57,7 @@ class TestDeadWorkers:
         assert (job.state, job.token, job.attempts) == (Job.State.QUEUED, None, 1)
         assert job.reason.startswith("the worker died (last seen at ")
         assert sent == [("workers.train_model", [job.pk], "ml")]
-        assert progress.claim(job.pk) is not None
+        assert run.claim(job.pk) is not None
 
     def test_their_job_fails_after_three_deaths(self, job, sent):
         dead(job, attempts=3)
@@ -73,7 +74,7 @@ class TestDeadWorkers:
         assert (job.state, job.reason) == (Job.State.CANCELLED, "cancelled")
 
     def test_a_job_that_beats_is_left_alone(self, job, sent):
-        progress.claim(job.pk)
+        run.claim(job.pk)
         assert upkeep.sweep()["revived"] == 0
         job.refresh_from_db()
         assert job.state == Job.State.RUNNING
@@ -148,7 +149,7 @@ class TestBeats:
         assert not is_shutting_down("working")
         assert not is_shutting_down("stopping")
         later = timezone.now() + timedelta(seconds=GRACE_S + 1)
-        monkeypatch.setattr("workers.beats.timezone.now", lambda: later)
+        monkeypatch.setattr("workers.jobs.beats.timezone.now", lambda: later)
         assert is_shutting_down("stopping")
 
 
@@ -205,8 +206,8 @@ class TestBeatsGoOn:
     """A thread that beats must outlive whatever goes wrong in one beat."""
 
     def test_of_a_job(self, monkeypatch):
-        monkeypatch.setattr("workers.heartbeat.connection", Mock(in_atomic_block=False))
-        monkeypatch.setattr("workers.heartbeat.connections", Mock())
+        monkeypatch.setattr("workers.jobs.heartbeat.connection", Mock(in_atomic_block=False))
+        monkeypatch.setattr("workers.jobs.heartbeat.connections", Mock())
         beaten, again = [], threading.Event()
 
         def beat():
@@ -219,8 +220,8 @@ class TestBeatsGoOn:
             assert again.wait(20)
 
     def test_of_a_worker(self, monkeypatch):
-        monkeypatch.setattr("workers.beats.BEAT_S", 0.01)
-        monkeypatch.setattr("workers.beats.connections", Mock())
+        monkeypatch.setattr("workers.jobs.beats.BEAT_S", 0.01)
+        monkeypatch.setattr("workers.jobs.beats.connections", Mock())
         swept, again = [], threading.Event()
 
         def sweep():

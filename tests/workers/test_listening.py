@@ -19,7 +19,7 @@ from labeling.loop.importing.catalogue import ImportOptions
 from labeling.models import AudioFile, AudioRoot, FeatureRow, Job, JobChunk, Track
 from labeling.models.jobs import JobKind
 from tests.factories import make_library, make_track
-from workers.progress import run_inline
+from workers.jobs.run import run_inline
 
 pytestmark = pytest.mark.django_db
 RATE = 44_100

@@ -15,7 +15,7 @@ from labeling.models import PredictionSet, Snapshot
 from tests.factories import make_annotator
 from tests.planted_library import catalogue, plant
 from tests.workers.test_round import round_of, run
-from workers import upkeep
+from workers.jobs import upkeep
 from workers.stages import training
 
 pytestmark = pytest.mark.django_db

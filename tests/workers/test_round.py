@@ -27,7 +27,7 @@ from labeling.models.jobs import JobKind
 from tests.answers import say
 from tests.factories import make_annotator, make_labels, make_library, make_track
 from tests.planted_library import add_features, catalogue, plant
-from workers.progress import run_inline
+from workers.jobs.run import run_inline
 
 pytestmark = pytest.mark.django_db
 
@@ -303,7 +303,7 @@ def test_failing_training_says_why_and_leaves_no_model(planted, monkeypatch):
 
 
 def test_cancelled_training_leaves_a_cancelled_run_and_no_file(planted, monkeypatch):
-    from workers.progress import Run
+    from workers.jobs.run import Run
 
     asked = iter([False] * 3)
     monkeypatch.setattr(Run, "should_stop", lambda self: next(asked, True))

@@ -14,9 +14,16 @@ from pathlib import Path
 import pytest
 
 from labeling.errors import BadInput
-from workers import guard, processes, starting
-from workers.processes import Process
-from workers.supervisor import STOP_WITHIN_S, Child, Guard, Supervisor, cut_log, open_log
+from workers.process import commands, guard, startup
+from workers.process.commands import Process
+from workers.process.supervisor import (
+    STOP_WITHIN_S,
+    Child,
+    Guard,
+    Supervisor,
+    cut_log,
+    open_log,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 #: A process whose child ignores SIGTERM, as a stuck decoder would.
@@ -115,7 +122,7 @@ class TestChild:
     def test_it_starts_again_after_pauses_that_double(self, guard_, monkeypatch):
         child = Child(Process("x", (sys.executable, "-c", "raise SystemExit(7)")), guard_)
         clock = [0.0]
-        monkeypatch.setattr("workers.supervisor.time.monotonic", lambda: clock[0])
+        monkeypatch.setattr("workers.process.supervisor.time.monotonic", lambda: clock[0])
         child.start()
         pauses = []
         for _ in range(8):
@@ -132,7 +139,7 @@ class TestChild:
     def test_what_lived_long_starts_again_soon(self, guard_, monkeypatch):
         child = Child(Process("x", (sys.executable, "-c", "")), guard_)
         clock = [0.0]
-        monkeypatch.setattr("workers.supervisor.time.monotonic", lambda: clock[0])
+        monkeypatch.setattr("workers.process.supervisor.time.monotonic", lambda: clock[0])
         child._pause_s = 16.0
         child.start()
         child._running.wait()
@@ -182,23 +189,23 @@ class TestGround:
             taken.listen()
             port = taken.getsockname()[1]
             with pytest.raises(BadInput, match=f"port {port} is in use.*AUDIOTAG_PORT"):
-                starting.check_port("127.0.0.1", port)
-        starting.check_port("127.0.0.1", port)
+                startup.check_port("127.0.0.1", port)
+        startup.check_port("127.0.0.1", port)
 
     def test_an_address_of_another_machine(self):
         with pytest.raises(BadInput, match="cannot be listened on"):
-            starting.check_port("192.0.2.1", 8000)
+            startup.check_port("192.0.2.1", 8000)
 
     def test_the_logins_come_from_the_demo(self, tmp_path):
-        assert starting.demo_logins(tmp_path) == []
-        note = tmp_path / starting.DEMO_NOTE
+        assert startup.demo_logins(tmp_path) == []
+        note = tmp_path / startup.DEMO_NOTE
         note.write_text('{"users": [{"user": "anna", "password": "p", "role": "curator"}]}')
-        assert starting.demo_logins(tmp_path) == [("anna (curator)", "p")]
+        assert startup.demo_logins(tmp_path) == [("anna (curator)", "p")]
         note.write_text("half a no")
-        assert starting.demo_logins(tmp_path) == []
+        assert startup.demo_logins(tmp_path) == []
 
     def test_a_large_log_makes_room(self, tmp_path, monkeypatch):
-        monkeypatch.setattr("workers.supervisor._LOG_BYTES", 3)
+        monkeypatch.setattr("workers.process.supervisor._LOG_BYTES", 3)
         for line in ("first", "second"):
             with open_log(tmp_path / "web.log") as log:
                 log.write(line)
@@ -207,8 +214,8 @@ class TestGround:
         assert (tmp_path / "web.log").stat().st_mode & 0o777 == 0o600
 
     def test_a_log_is_cut_while_its_process_writes(self, tmp_path, monkeypatch):
-        monkeypatch.setattr("workers.supervisor._LOG_BYTES", 10_000)
-        monkeypatch.setattr("workers.supervisor._LOGS_EVERY_S", 0.0)
+        monkeypatch.setattr("workers.process.supervisor._LOG_BYTES", 10_000)
+        monkeypatch.setattr("workers.process.supervisor._LOGS_EVERY_S", 0.0)
         command = "while True: print('x' * 99, flush=True)"
         process = Process("chatter", (sys.executable, "-c", command))
         supervisor = Supervisor([process], print, tmp_path)
@@ -234,7 +241,7 @@ class TestGround:
         assert b"\0" not in log.read_bytes()
 
     def test_a_log_that_cannot_be_copied_is_emptied(self, tmp_path, monkeypatch):
-        monkeypatch.setattr("workers.supervisor._LOG_BYTES", 3)
+        monkeypatch.setattr("workers.process.supervisor._LOG_BYTES", 3)
         log = tmp_path / "web.log"
         log.write_text("a full disk")
         (tmp_path / "web.log.1").mkdir()
@@ -246,19 +253,19 @@ class TestGround:
 class TestProcesses:
     def test_sqlite_gets_one_web_process_with_threads(self, settings):
         settings.IS_SQLITE = True
-        one = " ".join(processes.web("127.0.0.1", 8000).command)
+        one = " ".join(commands.web("127.0.0.1", 8000).command)
         assert "--workers 1 --threads 8 --bind 127.0.0.1:8000" in one
         settings.IS_SQLITE = False
-        assert "--workers 2 --threads 4" in " ".join(processes.web("::", 1).command)
+        assert "--workers 2 --threads 4" in " ".join(commands.web("::", 1).command)
 
     def test_the_ml_worker_is_spawned_and_single(self):
-        command = processes.worker("ml").command
+        command = commands.worker("ml").command
         assert command[command.index("-c") + 1] == "1"
         assert command[-2:] == ("--", "worker.pool_start_method=spawn")
 
     def test_the_audio_worker_has_one_thread_a_process(self, settings):
         settings.AUDIO_PROCESSES = 3
-        audio = processes.worker("audio", name="audio2")
+        audio = commands.worker("audio", name="audio2")
         assert audio.command[audio.command.index("-c") + 1] == "3"
         assert audio.environment["OMP_NUM_THREADS"] == "1"
         assert "audio2@%h" in audio.command

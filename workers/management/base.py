@@ -12,7 +12,7 @@ from labeling.errors import BadInput
 from labeling.management.base import AudiotagCommand
 from labeling.management.following import follow
 from labeling.models import Job, Library
-from workers.progress import run_inline
+from workers.jobs.run import run_inline
 
 
 class BackgroundCommand(AudiotagCommand):

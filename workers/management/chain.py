@@ -10,8 +10,8 @@ from labeling.loop import retraining
 from labeling.management.following import follow
 from labeling.models import Job, Library
 from labeling.models.jobs import JobKind
+from workers.jobs.run import run_inline
 from workers.management.base import BackgroundCommand
-from workers.progress import run_inline
 
 #: What a person may ask of a training, which one that is under way would not heed.
 OPTIONS = ("snapshot", "recipe", "selection", "network", "facets", "epochs", "seed")

@@ -14,7 +14,7 @@ from labeling.loop.registry.evaluation_records import Measured
 from labeling.loop.registry.models import Trained
 from labeling.loop.registry.run_groups import ARMS, DECISION
 from labeling.models import RunGroup, TrainingRun
-from workers.progress import Run
+from workers.jobs.run import Run
 from workers.stages import preparing, training
 from workers.stages.preparing import Prepared
 

@@ -15,7 +15,7 @@ from labeling.loop import features
 from labeling.loop.features import Failure
 from ml.audio.reader import AudioReader
 from ml.errors import AudioError, CancelledError, ParameterError
-from workers.chunks import Lease
+from workers.jobs.chunks import Lease
 
 Result = TypeVar("Result")
 Work = Callable[[AudioReader, int, Path], Result]

@@ -23,7 +23,7 @@ from ml.metrics.scores import baseline as constant_figures
 from ml.metrics.scores import evaluate
 from ml.training.trained_model import TrainedModel, versions
 from ml.types import LabelMatrix
-from workers.progress import Run
+from workers.jobs.run import Run
 from workers.stages.preparing import Prepared
 
 Rows = npt.NDArray[np.intp]

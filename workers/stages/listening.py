@@ -14,7 +14,7 @@ from ml.audio.reader import AudioReader
 from ml.features.extraction import compute_windows, summarise_windows
 from ml.features.store import ShardRow, StoreItem, write_shard
 from ml.types import FeatureConfig
-from workers.chunks import Lease
+from workers.jobs.chunks import Lease
 from workers.stages.decoding import decode_each
 
 Windows = npt.NDArray[np.float32]

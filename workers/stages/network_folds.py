@@ -15,7 +15,7 @@ from ml.evaluation.cross_validation import FoldProgress
 from ml.evaluation.network_comparison import Contender, compare_networks
 from ml.features.track_features import SelectedTracks
 from ml.networks import features_for
-from workers.progress import Run
+from workers.jobs.run import Run
 from workers.stages import preparing
 from workers.stages.preparing import Prepared
 

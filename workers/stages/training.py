@@ -35,11 +35,11 @@ from ml.training.fit import train
 from ml.training.prediction import predict_pool
 from ml.training.trained_model import TrainedModel, versions
 from ml.types import LabelMatrix
-from workers.progress import Run
+from workers.jobs.run import Run
+from workers.jobs.stopping import Stopped
 from workers.stages import evaluating
 from workers.stages.dataset import features_for
 from workers.stages.preparing import Prepared
-from workers.stopping import Stopped
 
 # --- training -------------------------------------------------------------------------------
 

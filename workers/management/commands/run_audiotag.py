@@ -12,9 +12,9 @@ from django.db import connections
 
 from labeling.errors import BadInput
 from labeling.private_files import private_folder
-from workers import starting
-from workers.processes import beat, web, worker
-from workers.supervisor import Supervisor
+from workers.process import startup
+from workers.process.commands import beat, web, worker
+from workers.process.supervisor import Supervisor
 
 
 class Command(BaseCommand):
@@ -37,8 +37,8 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         host, port = options["host"], options["port"]
         try:
-            starting.check_ground()
-            starting.check_port(host, port)
+            startup.check_ground()
+            startup.check_port(host, port)
         except BadInput as error:
             raise CommandError(str(error), returncode=2) from error
         processes = [web(host, port), *map(worker, ("audio", "ml", "default")), beat()]
@@ -59,15 +59,15 @@ class Command(BaseCommand):
 
     def _prepare(self, supervisor: Supervisor, *, has_demo: bool) -> None:
         self._say("preparing the database ...")
-        starting.prepare_tables()
+        startup.prepare_tables()
         if has_demo:
-            starting.prepare_demo(supervisor.run_once, self._say)
+            startup.prepare_demo(supervisor.run_once, self._say)
         connections.close_all()
 
     def _greet(self, host: str, port: int) -> None:
         name = "localhost" if host in ("127.0.0.1", "0.0.0.0", "::") else host  # noqa: S104
         self.stdout.write(f"\naudiotag is at http://{name}:{port}/ (Ctrl-C stops it)")
-        for user, password in starting.demo_logins():
+        for user, password in startup.demo_logins():
             self.stdout.write(f"  log in as {user}, password {password}")
         self.stdout.write(f"  logs are in {settings.DATA / 'logs'}")
         self.stdout.flush()

@@ -11,8 +11,8 @@ from django.core.management.base import BaseCommand
 from django.db import connections
 
 from labeling import jobs
-from workers.processes import Process, beat, web, worker
-from workers.schedules import ensure_schedules
+from workers.jobs.schedules import ensure_schedules
+from workers.process.commands import Process, beat, web, worker
 
 
 class Command(BaseCommand):

@@ -107,7 +107,7 @@ def _begin(name: str, queues: str, also: Callable[[], object] | None = None) -> 
 
 @signals.worker_ready.connect(weak=False)
 def _worker_is_ready(sender: Any, **_: Any) -> None:
-    from workers.upkeep import sweep  # it imports this module
+    from workers.jobs.upkeep import sweep  # it imports this module
 
     queues = ",".join(sorted(sender.app.amqp.queues.consume_from))
     _begin(sender.hostname, queues, sweep)

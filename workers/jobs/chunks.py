@@ -36,12 +36,12 @@ from django.utils import timezone
 from labeling import jobs
 from labeling.errors import LoopError
 from labeling.models import Job, JobChunk
-from workers import beats
-from workers.heartbeat import Heartbeat
-from workers.stopping import LeaseLost, Stopped
+from workers.jobs import beats
+from workers.jobs.heartbeat import Heartbeat
+from workers.jobs.stopping import LeaseLost, Stopped
 
 if TYPE_CHECKING:
-    from workers.progress import Run
+    from workers.jobs.run import Run
 
 logger = logging.getLogger(__name__)
 

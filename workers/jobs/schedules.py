@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from django.db import transaction
 from django_celery_beat.models import CrontabSchedule, IntervalSchedule, PeriodicTask
 
-from workers.upkeep import CONSISTENCY_SLOT_S, PRUNE, REFRESH_CONSISTENCY, SWEEP
+from workers.jobs.upkeep import CONSISTENCY_SLOT_S, PRUNE, REFRESH_CONSISTENCY, SWEEP
 
 RETRAIN_ALL = "workers.retrain_all"
 

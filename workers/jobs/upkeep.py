@@ -21,8 +21,8 @@ from labeling.loop.serving import serve
 from labeling.loop.upkeep import prune
 from labeling.models import DirtyKey, Job, Library, WorkerBeat
 from labeling.models.jobs import JobKind
-from workers import beats as _beats  # noqa: F401 - a worker that sweeps also beats
-from workers.chunks import help_with as do_chunks_of
+from workers.jobs import beats as _beats  # noqa: F401 - a worker that sweeps also beats
+from workers.jobs.chunks import help_with as do_chunks_of
 
 logger = logging.getLogger(__name__)
 

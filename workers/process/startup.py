@@ -18,8 +18,8 @@ from labeling.errors import BadInput
 from labeling.loop.demo import library as demo_data
 from labeling.models import Library, ModelVersion
 from labeling.private_files import private_folder
-from workers.processes import ONE_THREAD, Process, manage
-from workers.schedules import ensure_schedules
+from workers.jobs.schedules import ensure_schedules
+from workers.process.commands import ONE_THREAD, Process, manage
 
 #: What `demo_library` said when it made the demo: the users and their passwords (mode 600).
 DEMO_NOTE = "demo.json"

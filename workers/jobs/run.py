@@ -18,9 +18,9 @@ A task of the loop is a function of a `Run`, registered with `@job_task(kind)`:
    before it go through `run.fenced()`, each transaction guarded in the same way.
 4. *Errors.* What the loop or `ml` refuses fails the job with its message. Anything else is
    tried again until `max_attempts`, then fails as `crashed: Class: message`.
-5. *Death.* A worker that is killed beats no more; `workers.upkeep.sweep` queues the job again.
+5. *Death.* A worker that is killed beats no more; `workers.jobs.upkeep.sweep` queues the job again.
 
-Work on many files is cut into chunks (`run.do_chunks`, see `workers.chunks`), so that several
+Work on many files is cut into chunks (`run.do_chunks`, see `workers.jobs.chunks`), so that several
 processes share a job and a kill costs one chunk. `run_inline` does all this in the calling
 process, without broker or worker.
 """
@@ -44,9 +44,9 @@ from labeling import jobs
 from labeling.errors import BadInput, LoopError
 from labeling.models import Job, Library
 from ml.errors import CancelledError, MlError
-from workers import beats, chunks
-from workers.heartbeat import Heartbeat
-from workers.stopping import Cancelled, HandedBack, LeaseLost, Stopped
+from workers.jobs import beats, chunks
+from workers.jobs.heartbeat import Heartbeat
+from workers.jobs.stopping import Cancelled, HandedBack, LeaseLost, Stopped
 
 logger = logging.getLogger(__name__)
 

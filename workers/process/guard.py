@@ -3,7 +3,7 @@
 It reads `+GROUP` and `-GROUP` lines from a pipe that only the supervisor holds open. The end
 of the file means that the supervisor is gone, however it went; then every group still listed
 is killed, children of children included. On a normal stop the list is empty. Started as
-`python -m workers.guard`; standard library only, so that it is small.
+`python -m workers.process.guard`; standard library only, so that it is small.
 """
 
 from __future__ import annotations

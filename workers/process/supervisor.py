@@ -2,7 +2,7 @@
 
 Each child has a process group of its own, so that Ctrl-C on the terminal reaches only the
 supervisor, and a group is killed with all that its members started. When the supervisor itself
-is killed, `workers.guard` kills the groups.
+is killed, `workers.process.guard` kills the groups.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
-from workers.processes import Process
+from workers.process.commands import Process
 
 STOP_WITHIN_S = 15.0
 FIRST_PAUSE_S = 0.5
@@ -33,11 +33,11 @@ _LOGS_EVERY_S = 5.0
 
 
 class Guard:
-    """Our end of the pipe to `workers.guard`."""
+    """Our end of the pipe to `workers.process.guard`."""
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-S", "-m", "workers.guard"],
+            [sys.executable, "-S", "-m", "workers.process.guard"],
             stdin=subprocess.PIPE,
             cwd=Path(__file__).resolve().parents[1],
             start_new_session=True,
