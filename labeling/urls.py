@@ -4,27 +4,13 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver
 
-from labeling.views import (
-    annotate,
-    audio,
-    consistency,
-    guidelines,
-    health,
-    home,
-    imports,
-    jobs,
-    models,
-    recipes,
-    reports,
-    settings,
-    snapshots,
-    taxonomy,
-    track,
-    tracks,
-)
+from labeling.views.browse import consistency, health, home, track, tracks
+from labeling.views.desk import audio, page
+from labeling.views.learning import models, recipes, reports, snapshots
+from labeling.views.manage import guidelines, imports, jobs, settings, taxonomy
 
 urlpatterns: list[URLPattern | URLResolver] = [
-    *annotate.urlpatterns,
+    *page.urlpatterns,
     *audio.urlpatterns,
     *health.urlpatterns,
     *home.urlpatterns,

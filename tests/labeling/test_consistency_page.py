@@ -8,7 +8,7 @@ from labeling.loop.consistency import cache, rollups
 from labeling.loop.consistency.drift import drift
 from labeling.loop.consistency.label_rates import Filters
 from labeling.models import DirtyKey, EraCut, GuidelineVersion, Job
-from labeling.views import consistency as view
+from labeling.views.browse import consistency as view
 from tests.factories import make_annotator, make_labels, make_library, make_track, make_user
 from tests.labeling.histories import at, offer, say
 

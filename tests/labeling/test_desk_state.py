@@ -12,8 +12,8 @@ from labeling.loop.events.answers import Vocabulary, read_answers
 from labeling.loop.library import guidelines, libraries
 from labeling.loop.serving import serve
 from labeling.models import AudioFile, AudioRoot, Job, Receipt
-from labeling.views import desk_state
-from labeling.views.desk import recent_of, said_in_words
+from labeling.views.desk import state as desk_state
+from labeling.views.desk.contents import recent_of, said_in_words
 from tests.factories import make_labels, make_library, make_track, make_user
 
 pytestmark = pytest.mark.django_db

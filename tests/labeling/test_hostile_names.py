@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from labeling.loop.importing import catalogue
 from labeling.loop.importing.catalogue import ImportOptions
 from labeling.models import ImportBatch, Label, Track
-from labeling.views.audio import disposition_of
+from labeling.views.desk.audio import disposition_of
 from tests import factories
 from tests.labeling.hostile import NAMES, RAW, SCRIPT, hostile_library, own_history
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labeling.errors import BadInput
-from labeling.views.label_keys import DIGITS, LETTERS, RESERVED, assign_keys, check_hotkey
+from labeling.views.desk.label_keys import DIGITS, LETTERS, RESERVED, assign_keys, check_hotkey
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "labeling/static/labeling/annotate/keyboard.js"

@@ -20,7 +20,7 @@ from labeling.models import (
     TrainingRun,
 )
 from labeling.models.jobs import JobKind
-from labeling.views import model_rows
+from labeling.views.learning import model_rows
 from tests.answers import day
 from tests.factories import make_annotator, make_library, make_user
 from tests.planted_library import catalogue, plant

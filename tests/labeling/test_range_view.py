@@ -15,7 +15,7 @@ from rest_framework.authtoken.models import Token
 
 from labeling.models import AudioFile, AudioRoot
 from labeling.ranges import ByteRange, Unsatisfiable, parse_range
-from labeling.views.audio import PART_BYTES, content_type_of, disposition_of
+from labeling.views.desk.audio import PART_BYTES, content_type_of, disposition_of
 from tests.factories import make_library, make_track, make_user
 
 BYTES = bytes(range(256)) * 4

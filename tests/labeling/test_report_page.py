@@ -26,7 +26,7 @@ from labeling.models import (
     Track,
 )
 from labeling.templatetags import report_charts
-from labeling.views import report_rows
+from labeling.views.learning import report_rows
 from tests.factories import make_user
 from tests.ml.records import history, make_record
 from tests.planted_library import catalogue, plant

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from labeling.views import report_rows
+from labeling.views.learning import report_rows
 
 LABELS = [
     {"uid": "a", "name": "Piano", "facet": "genre", "support": 3},

@@ -17,7 +17,7 @@ from labeling.files import put
 from labeling.loop.registry import evaluation_records
 from labeling.management.base import AudiotagCommand
 from labeling.models import Evaluation, Library
-from labeling.views import report_rows, reports
+from labeling.views.learning import report_rows, reports
 
 STYLES = ("labeling/site.css", "labeling/report.css")
 

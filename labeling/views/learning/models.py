@@ -17,7 +17,7 @@ from labeling.loop.registry import evaluation_records
 from labeling.models import Job, Library, Membership, TrainingRun
 from labeling.models.jobs import JobKind
 from labeling.permissions import library_page
-from labeling.views import model_rows, recipes
+from labeling.views.learning import model_rows, recipes
 from labeling.views.paging import number_in
 from ml import networks
 

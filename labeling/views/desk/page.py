@@ -34,8 +34,8 @@ from labeling.models import (
     Track,
 )
 from labeling.permissions import Role, library_page
-from labeling.views.desk import FacetPanel, context_of, panels_of, recent_of
-from labeling.views.desk_state import state_of
+from labeling.views.desk.contents import FacetPanel, context_of, panels_of, recent_of
+from labeling.views.desk.state import state_of
 from labeling.views.fields import text_in, whole_number
 
 SKIP_REASONS = (

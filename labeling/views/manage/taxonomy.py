@@ -16,8 +16,8 @@ from labeling.errors import BadInput
 from labeling.loop.library import taxonomy, taxonomy_preview
 from labeling.models import Facet, Label, LabelAlias, Library, TaxonomyChange
 from labeling.permissions import Role, has_role, library_page
+from labeling.views.desk.label_keys import assign_keys, check_hotkey, reserved_in_words
 from labeling.views.fields import text_in, whole_number
-from labeling.views.label_keys import assign_keys, check_hotkey, reserved_in_words
 
 _CHANGES_SHOWN = 30
 

@@ -18,7 +18,7 @@ from labeling.loop.datasets.selection import Selection, in_words
 from labeling.models import Library, Membership, TrainingRun
 from labeling.models.jobs import JobKind
 from labeling.permissions import library_page
-from labeling.views.snapshot_form import SnapshotForm
+from labeling.views.learning.snapshot_form import SnapshotForm
 
 _MOST_SHOWN = 100
 #: Fields of a run that no row shows.

@@ -16,8 +16,8 @@ from labeling.loop.registry import evaluation_records, models
 from labeling.loop.serving import blinding
 from labeling.models import Evaluation, Library, Membership, ModelVersion
 from labeling.permissions import MOST_ID, library_page
-from labeling.views import model_rows, recipes, report_rows
-from labeling.views.report_rows import Asked
+from labeling.views.learning import model_rows, recipes, report_rows
+from labeling.views.learning.report_rows import Asked
 
 Role = Membership.Role
 _MOST_OFFERED = 30

@@ -25,7 +25,7 @@ from labeling.models import (
     Track,
 )
 from labeling.permissions import libraries_of, role_in
-from labeling.views.desk_state import own_answers, unread_guideline
+from labeling.views.desk.state import own_answers, unread_guideline
 
 
 @dataclass(frozen=True)

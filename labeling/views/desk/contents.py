@@ -15,7 +15,7 @@ from labeling.models import (
     Library,
     Presentation,
 )
-from labeling.views.label_keys import assign_keys
+from labeling.views.desk.label_keys import assign_keys
 
 RECENT = 8
 LONG = 60
