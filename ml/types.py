@@ -54,8 +54,8 @@ class FeatureConfig(Hashed):
 
     Attributes
     ----------
-    kind : "mfcc" (`ml.features.mfcc`), or "timbral" and "log-mel" (`ml.features.spectra`): what a frame
-        holds. The last two have Hann frames without pre-emphasis or lifter.
+    kind : "mfcc" (`ml.features.mfcc`), or "timbral" and "log-mel" (`ml.features.spectra`):
+        what a frame holds. The last two have Hann frames without pre-emphasis or lifter.
     sample_rate_hz : rate that audio is brought to before anything else, in Hz.
     excerpt_s : seconds taken from the exact middle; a shorter track is taken whole.
     window_s : length of one window ("sample" in the study), in seconds.

@@ -1,8 +1,8 @@
 """The process that decodes: it may crash, hang or run out of memory, and nothing else does.
 
-Started by `ml.audio.reader.AudioReader` as `python -m ml.audio.child LIMITS PARENT ROOM`. It takes its
-limits first, then answers requests on its standard input until that ends or its parent dies.
-What libraries print goes to standard error, which never waits for a reader.
+Started by `ml.audio.reader.AudioReader` as `python -m ml.audio.child LIMITS PARENT ROOM`. It
+takes its limits first, then answers requests on its standard input until that ends or its
+parent dies. What libraries print goes to standard error, which never waits for a reader.
 """
 
 from __future__ import annotations

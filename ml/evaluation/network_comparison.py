@@ -1,9 +1,9 @@
 """Several networks cross-validated on the same folds, beside each other. Numpy only.
 
 Stage: choosing a network, before anything is registered. Folds are grouped as in
-`ml.evaluation.cross_validation.cross_validate` and depend on labels, groups and seed only, so every network is
-tried on the same tracks; differences are resampled by split group within each fold, which is
-what the mean over folds of macro AP varies with.
+`ml.evaluation.cross_validation.cross_validate` and depend on labels, groups and seed only, so
+every network is tried on the same tracks; differences are resampled by split group within each
+fold, which is what the mean over folds of macro AP varies with.
 """
 
 from __future__ import annotations
@@ -181,8 +181,8 @@ def paired_within_folds(
 ) -> dict[str, Any]:
     """Difference of the mean over folds of macro AP, with its 95 % interval.
 
-    `ml.metrics.scores.paired_bootstrap` for cross-validation: in each resample the split groups of
-    every fold are drawn anew, both models are measured on the same draw, and the differences
+    `ml.metrics.scores.paired_bootstrap` for cross-validation: in each resample the split groups
+    of every fold are drawn anew, both models are measured on the same draw, and the differences
     are averaged over the folds, the interval set around the difference (`centred_bounds`). A
     fold without a scorable label takes no part.
 

@@ -1,8 +1,8 @@
 """The evaluation report of a run: from its record to one JSON-able dict. Numpy only.
 
 Stage: evaluation. The same record gives the same report, byte for byte; pages, the command and
-the figures (`ml.evaluation.charts`) only show what stands here. A figure that cannot be computed is None,
-and `message` says why.
+the figures (`ml.evaluation.charts`) only show what stands here. A figure that cannot be
+computed is None, and `message` says why.
 """
 
 from __future__ import annotations
@@ -47,10 +47,10 @@ def build_report(
 
     Returns
     -------
-    dict of format, side, judged_by, message, figures, baseline (as `ml.metrics.scores.evaluate`; of
-    folds their mean), intervals {name: [low, high] or None}, verdict {text, reasons},
-    diagnosis, labels, calibration {before, after}, precision_recall {uid: curve},
-    confusions, mistakes, course, about.
+    dict of format, side, judged_by, message, figures, baseline (as
+    `ml.metrics.scores.evaluate`; of folds their mean), intervals {name: [low, high] or None},
+    verdict {text, reasons}, diagnosis, labels, calibration {before, after}, precision_recall
+    {uid: curve}, confusions, mistakes, course, about.
     """
     message = problem_of(record)
     record = _without_nan(record)

@@ -1,7 +1,7 @@
 """The headline figures under many weightings of the tracks at once: what a bootstrap needs.
 
-Used by `ml.evaluation.report` and `ml.evaluation.comparison`. Numpy only. With weights of one the figures are those
-of `ml.metrics.scores.evaluate`; a test compares them.
+Used by `ml.evaluation.report` and `ml.evaluation.comparison`. Numpy only. With weights of one
+the figures are those of `ml.metrics.scores.evaluate`; a test compares them.
 """
 
 from __future__ import annotations

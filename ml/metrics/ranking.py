@@ -1,4 +1,4 @@
-"""Weighted sums behind the figures of `ml.metrics.scores`: average precision, lwlrap, cross-entropy.
+"""Weighted sums behind `ml.metrics.scores`: average precision, lwlrap, cross-entropy.
 
 Each is written over a weight per track, so that a bootstrap of a thousand resamples sorts the
 scores once. Numpy only.

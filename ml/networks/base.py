@@ -1,8 +1,8 @@
 """What every network offers and what it is given. Numpy only.
 
 A network learns from *items*: the summary vector of a track, or one of its windows. It never
-sees files, masks or calibration: `ml.training.fit` turns masks and class weights into one array of
-element weights, scales the inputs, and calibrates what comes out.
+sees files, masks or calibration: `ml.training.fit` turns masks and class weights into one array
+of element weights, scales the inputs, and calibrates what comes out.
 """
 
 from __future__ import annotations

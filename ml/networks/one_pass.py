@@ -1,7 +1,7 @@
 """What the classical methods share: which statistics they read, and a fit of one pass.
 
-They read the summary of a track (`ml.features.summaries`): of its parts the means and the deviations
-of the frames' values, as Tzanetakis & Cook did, or more of them. Numpy only.
+They read the summary of a track (`ml.features.summaries`): of its parts the means and the
+deviations of the frames' values, as Tzanetakis & Cook did, or more of them. Numpy only.
 """
 
 from __future__ import annotations

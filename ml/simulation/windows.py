@@ -1,9 +1,10 @@
 """MFCC windows of simulated tracks, without the detour over sound.
 
-Stage: none; the experiments. Numpy only. `ml.simulation.library` gives each track a point in feature
-space; here that point becomes frames that look like those of recorded music: the constants
-below are the moments of the `seed-1s` coefficients over 38 recordings of many genres, so that
-scaling by the global minimum and maximum, say, meets the ranges that it meets in practice.
+Stage: none; the experiments. Numpy only. `ml.simulation.library` gives each track a point in
+feature space; here that point becomes frames that look like those of recorded music: the
+constants below are the moments of the `seed-1s` coefficients over 38 recordings of many genres,
+so that scaling by the global minimum and maximum, say, meets the ranges that it meets in
+practice.
 
 Model
 -----

@@ -134,8 +134,8 @@ def under_names(
 
     Others, where `rules` folded labels into it or the library has none of its own, applies
     where any label applies that the recipe does not name, or the library's own Others; it is
-    judged as `ml.training.selection_rules.fold_others` has it. Where nothing was folded, or without
-    `rules`, a label Others of the library is a label like the rest.
+    judged as `ml.training.selection_rules.fold_others` has it. Where nothing was folded, or
+    without `rules`, a label Others of the library is a label like the rest.
     """
     folds = rules is not None and rules.others == "fold" and has_beyond(names, rules.top_labels)
     has_others = OTHERS in chosen and (folds or OTHERS not in names)

@@ -180,8 +180,8 @@ def signature(report: Story) -> Story:
 def differences(first: Sequence[StoredRun], other: Sequence[StoredRun]) -> Story:
     """Compare two names over the seeds that both have: {"differences", "verdicts", "verdict"}.
 
-    Each figure is other - first; a verdict (`ml.evaluation.comparison.told_apart`) is by one figure, the
-    last one by macro AP.
+    Each figure is other - first; a verdict (`ml.evaluation.comparison.told_apart`) is by one
+    figure, the last one by macro AP.
     """
     pairs = _pairs(first, other)
     if not all(is_judged_alike(a, b) for a, b in pairs):

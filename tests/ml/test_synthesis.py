@@ -126,8 +126,9 @@ def test_a_failed_write_leaves_nothing_and_keeps_the_old_file(tmp_path):
 
 def test_the_simulation_and_the_synthesis_load_no_audio_library():
     code = (
-        "import sys, ml.simulation.library, ml.simulation.answers, ml.simulation.synthesis, ml.acquisition.strategies, ml.consistency.agreement,"
-        " ml.consistency.aggregation, ml.metrics.scores, ml.metrics.calibration, ml.metrics.splits;"
+        "import sys, ml.simulation.library, ml.simulation.answers, ml.simulation.synthesis,"
+        " ml.acquisition.strategies, ml.consistency.agreement, ml.consistency.aggregation,"
+        " ml.metrics.scores, ml.metrics.calibration, ml.metrics.splits;"
         "print(sorted({name.split('.')[0] for name in sys.modules}"
         " & {'soundfile', 'scipy', 'pandas', 'sklearn', 'librosa', 'tensorflow', 'django'}))"
     )

@@ -18,11 +18,12 @@ A task of the loop is a function of a `Run`, registered with `@job_task(kind)`:
    before it go through `run.fenced()`, each transaction guarded in the same way.
 4. *Errors.* What the loop or `ml` refuses fails the job with its message. Anything else is
    tried again until `max_attempts`, then fails as `crashed: Class: message`.
-5. *Death.* A worker that is killed beats no more; `workers.jobs.upkeep.sweep` queues the job again.
+5. *Death.* A worker that is killed beats no more; `workers.jobs.upkeep.sweep` queues the job
+   again.
 
-Work on many files is cut into chunks (`run.do_chunks`, see `workers.jobs.chunks`), so that several
-processes share a job and a kill costs one chunk. `run_inline` does all this in the calling
-process, without broker or worker.
+Work on many files is cut into chunks (`run.do_chunks`, see `workers.jobs.chunks`), so that
+several processes share a job and a kill costs one chunk. `run_inline` does all this in the
+calling process, without broker or worker.
 """
 
 from __future__ import annotations

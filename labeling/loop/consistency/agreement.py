@@ -1,7 +1,7 @@
 """How consistent the annotators are: with each other, with themselves, and over time.
 
-The figures are those of `ml.consistency.agreement` and `ml.consistency.drift`; what they count is in
-docs/decisions/0009-what-consistency-counts.md. A figure that cannot be computed is None.
+The figures are those of `ml.consistency.agreement` and `ml.consistency.drift`; what they count
+is in docs/decisions/0009-what-consistency-counts.md. A figure that cannot be computed is None.
 """
 
 from __future__ import annotations

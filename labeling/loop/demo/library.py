@@ -1,8 +1,8 @@
 """The demo library: a simulated office of three curators and a catalogue that they inherited.
 
-Everything comes from `ml.simulation.library` under fixed seeds, so the demo is the same wherever it is
-made. The catalogue and its old labels come in through the import, as anybody's would; the
-curators' two years of answers are written as the judgements they would have been.
+Everything comes from `ml.simulation.library` under fixed seeds, so the demo is the same
+wherever it is made. The catalogue and its old labels come in through the import, as anybody's
+would; the curators' two years of answers are written as the judgements they would have been.
 """
 
 from __future__ import annotations

@@ -34,7 +34,8 @@ class Command(AudiotagCommand):
             type=int,
             default=demo_data.N_TRACKS,
             metavar="N",
-            help=f"tracks in all; the first {demo_data.N_AUDIO} get audio (default %(default)s)",
+            help=f"tracks in all; the first {demo_data.N_AUDIO} get audio"
+            " (default %(default)s)",
         )
         parser.add_argument(
             "--train",
