@@ -66,13 +66,13 @@ def test_a_worker_loads_tensorflow_only_inside_of_a_task(tmp_path):
     [
         "types",
         "errors",
-        "agreement",
-        "metrics",
-        "acquisition",
-        "splits",
-        "simulation",
-        "report",
-        "comparison",
+        "consistency.agreement",
+        "metrics.scores",
+        "acquisition.strategies",
+        "metrics.splits",
+        "simulation.library",
+        "evaluation.report",
+        "evaluation.comparison",
     ],
 )
 def test_the_numpy_half_of_ml_stays_light(module, tmp_path):

@@ -12,6 +12,7 @@ from rest_framework.response import Response
 from labeling.api.base import LibraryView
 from labeling.api.serializers import AnswerBody, AnswerRequest, ConflictBody, ErrorBody
 from labeling.errors import BadInput
+from labeling.loop import desk
 from labeling.loop.events import record
 from labeling.loop.events.answers import Vocabulary, read_answers
 from labeling.loop.serving import serve
@@ -37,7 +38,7 @@ class Annotations(LibraryView):
         asked.is_valid(raise_exception=True)
         vocabulary = Vocabulary.of(self.library)
         submission = self._submission(asked.validated_data, vocabulary)
-        recorded = record.record_annotation(submission)
+        recorded = desk.save(submission)
         if recorded.is_new:
             return Response(answer_body(vocabulary, recorded.annotation), status=201)
         state = record.state_after(vocabulary, recorded.annotation)
@@ -96,7 +97,7 @@ class Undo(LibraryView):
         annotation = Annotation.objects.filter(annotator=self.annotator, uid=uid).first()
         if annotation is None:
             raise Http404("no answer of yours has this uid")
-        retraction = record.undo(annotation, recorded_by_id=request.user.pk)
+        retraction = desk.undo(annotation, recorded_by_id=request.user.pk)
         return Response(answer_body(Vocabulary.of(self.library), retraction))
 
 

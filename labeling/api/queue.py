@@ -19,7 +19,8 @@ from labeling.api.serializers import (
     PresentationRequest,
     SkipRequest,
 )
-from labeling.loop.serving import serve
+from labeling.loop import desk
+from labeling.loop.serving import leases, serve
 from labeling.models import Presentation
 
 _NOTHING = OpenApiResponse(description="nothing more, or done")
@@ -43,7 +44,7 @@ class NextTrack(LibraryView):
         asked = NextRequest(data=request.data)
         asked.is_valid(raise_exception=True)
         ahead = asked.validated_data["ahead"]
-        shown = serve.present(self.annotator, ahead=ahead)
+        shown = desk.next_tracks(self.annotator, ahead=ahead)
         bodies = as_bodies(shown)
         return Response(bodies[0] | ({"ahead": bodies[1:]} if ahead else {}))
 
@@ -66,7 +67,7 @@ class SkipTrack(LibraryView):
         asked = SkipRequest(data=request.data)
         asked.is_valid(raise_exception=True)
         said = asked.validated_data
-        serve.skip(serve.find(self.annotator, said["presentation"]), said["reason"])
+        leases.skip(serve.find(self.annotator, said["presentation"]), said["reason"])
         return Response(status=204)
 
 
@@ -82,7 +83,7 @@ class UndoSkip(LibraryView):
         asked = PresentationRequest(data=request.data)
         asked.is_valid(raise_exception=True)
         skipped = serve.find(self.annotator, asked.validated_data["presentation"])
-        return Response(as_bodies([serve.undo_skip(skipped)])[0])
+        return Response(as_bodies([leases.undo_skip(skipped)])[0])
 
 
 class ReleaseTrack(LibraryView):
@@ -96,7 +97,7 @@ class ReleaseTrack(LibraryView):
     def post(self, request: Request, slug: str) -> Response:
         asked = PresentationRequest(data=request.data)
         asked.is_valid(raise_exception=True)
-        serve.release(serve.find(self.annotator, asked.validated_data["presentation"]))
+        leases.release(serve.find(self.annotator, asked.validated_data["presentation"]))
         return Response(status=204)
 
 

@@ -26,7 +26,8 @@ from labeling.loop import features
 from labeling.loop.features import Located
 from labeling.loop.library.taxonomy import resolutions
 from labeling.loop.registry import models
-from labeling.models import Label, Library, ModelVersion, PredictionSet
+from labeling.loop.serving.strata import UNASSISTED
+from labeling.models import Label, Library, ModelVersion, PredictionSet, Presentation
 from ml.errors import MlError
 from ml.training.prediction_store import PredictionArray, StoredPredictions, write_predictions
 
@@ -195,6 +196,19 @@ def suggestions_for(
     for (track_id, _), probabilities in zip(known, values, strict=True):
         found[track_id] = _suggested(predictions, probabilities, names)
     return found
+
+
+def store_suggestions(presentation: Presentation, library: Library) -> None:
+    """Store what the model suggests with a presentation, before it is shown.
+
+    What is stored is what is shown: the API answers with the stored suggestions only.
+    """
+    if presentation.stratum in UNASSISTED or not library.shows_suggestions:
+        return
+    suggestions = suggestions_for(library, [presentation.track_id])
+    presentation.suggestions = suggestions.get(presentation.track_id, [])
+    if presentation.suggestions:
+        presentation.save(update_fields=["suggestions"])
 
 
 def _names(library: Library) -> dict[str, tuple[str, str, str]]:

@@ -23,7 +23,7 @@ _MEANS = (
 
 
 def mean_figures(folds: list[Figures]) -> Figures:
-    """Return the mean of several `ml.metrics.scores.evaluate` over the folds that have a figure.
+    """Return the mean of several `ml.metrics.scores.evaluate` over the folds with a figure.
 
     `n`, `support` and `negatives` are sums; a label is scored where any fold scored it; there
     is no interval.

@@ -13,6 +13,7 @@ from django.contrib.sessions.models import Session
 from django.test import Client
 from playwright.sync_api import expect
 
+from labeling.loop import desk
 from labeling.loop.events import record
 from labeling.loop.events.answers import Vocabulary, read_answers
 from labeling.loop.library import libraries
@@ -392,7 +393,7 @@ def test_an_answer_lost_on_the_way_back_counts_once(page, errors):
 def test_answered_in_another_window_meanwhile(page, library, ana, errors):
     name = name_of(page)
     track = Track.objects.get(title=name)
-    record.record_annotation(
+    desk.save(
         record.Submission(
             track=track,
             annotator=libraries.annotator_of(library, ana),

@@ -6,6 +6,7 @@ import pytest
 from django.contrib.sessions.models import Session
 from playwright.sync_api import expect
 
+from labeling.loop import desk
 from labeling.loop.events import record
 from labeling.loop.events.answers import Vocabulary, read_answers
 from labeling.loop.library import guidelines, libraries
@@ -50,7 +51,7 @@ def test_a_number_in_a_dialog_is_no_label_key(page):  # noqa: F811
 
 def test_a_conflict_is_not_decided_by_keys_for_the_next_track(page, library, ana, errors):  # noqa: F811
     name = name_of(page)
-    record.record_annotation(
+    desk.save(
         record.Submission(
             track=Track.objects.get(title=name),
             annotator=libraries.annotator_of(library, ana),

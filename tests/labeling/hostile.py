@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from labeling.loop import desk
 from labeling.loop.events import record
 from labeling.loop.events.answers import FacetAnswer
 from labeling.loop.library import libraries
-from labeling.loop.serving import serve
+from labeling.loop.serving import leases
 from labeling.models import (
     Annotation,
     Annotator,
@@ -116,7 +117,7 @@ def _person(library: Library, name: str) -> Annotator:
 
 def _say(annotator: Annotator, track: object, label: Label) -> Annotation:
     answer = FacetAnswer(label.facet_id, {label.pk: 1}, True)
-    return record.record_annotation(
+    return desk.save(
         record.Submission(
             track=track,  # type: ignore[arg-type]
             annotator=annotator,
@@ -129,10 +130,10 @@ def _say(annotator: Annotator, track: object, label: Label) -> Annotation:
 def own_history(library: Library, user: object) -> None:
     """Let the user have answered one track and skipped another."""
     annotator = libraries.annotator_of(library, user)  # type: ignore[arg-type]
-    first, second = serve.present(annotator, ahead=1)[:2]
+    first, second = desk.next_tracks(annotator, ahead=1)[:2]
     label = Label.objects.filter(facet__library=library).first()
     assert label is not None
-    record.record_annotation(
+    desk.save(
         record.Submission(
             track=first.track,
             annotator=annotator,
@@ -141,4 +142,4 @@ def own_history(library: Library, user: object) -> None:
             note=SCRIPT,
         )
     )
-    serve.skip(second, SCRIPT)
+    leases.skip(second, SCRIPT)

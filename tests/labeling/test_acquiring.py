@@ -9,10 +9,11 @@ import pytest
 from django.utils import timezone
 
 from labeling.errors import QueueEmpty
+from labeling.loop import desk
 from labeling.loop.acquisition import explanations, rounds
 from labeling.loop.events import record
 from labeling.loop.events.answers import FacetAnswer
-from labeling.loop.serving import serve
+from labeling.loop.serving import leases, serve
 from labeling.models import (
     AudioFile,
     AudioRoot,
@@ -69,9 +70,9 @@ class TestCandidates:
 
     def test_what_is_before_somebody_is_out_until_it_comes_back(self, library, ann):
         tracks = {make_track(library).pk for _ in range(3)}
-        shown = serve.present(ann)[0]
+        shown = desk.next_tracks(ann)[0]
         assert set(rounds.candidates(library)[0].tolist()) == tracks - {shown.track_id}
-        serve.release(shown)
+        leases.release(shown)
         assert set(rounds.candidates(library)[0].tolist()) == tracks
 
     def test_answers_under_an_older_guideline_come_last(self, library, labels, ann):
@@ -90,14 +91,14 @@ class TestCandidates:
         judged = make_track(library)
         first = say(ann, judged, labels[:1], offered=labels, at="2024-01-01")
         with pytest.raises(QueueEmpty):
-            serve.present(ann)
+            desk.next_tracks(ann)
         GuidelineVersion.objects.create(
             library=library, number=1, text="new", published_at=day("2025-01-01")
         )
         new_round(library)
-        shown = serve.present(ann)[0]
+        shown = desk.next_tracks(ann)[0]
         assert (shown.track_id, shown.strategy) == (judged.pk, "new-guideline")
-        again = record.record_annotation(
+        again = desk.save(
             record.Submission(
                 track=judged,
                 annotator=ann,
@@ -109,7 +110,7 @@ class TestCandidates:
         assert again.pk != first.pk
         assert new_round(library).items.count() == 0
         with pytest.raises(QueueEmpty):
-            serve.present(ann)
+            desk.next_tracks(ann)
 
     def test_what_was_judged_again_meanwhile_is_not_asked_of_the_same_annotator(
         self, library, labels, ann
@@ -122,7 +123,7 @@ class TestCandidates:
         new_round(library)
         say(ann, judged, labels[1:2], offered=labels, at="2025-02-01", guideline=1)
         with pytest.raises(QueueEmpty):
-            serve.present(ann)
+            desk.next_tracks(ann)
 
     def test_library_with_audio_asks_for_ready_tracks_only(self, library):
         ready = make_track(library, state="ready")
@@ -208,13 +209,13 @@ class TestSwitch:
         self, library, tracks, ann
     ):
         new_round(library)
-        shown = serve.present(ann)[0]
+        shown = desk.next_tracks(ann)[0]
         round_ = new_round(library)
         shown.refresh_from_db()
         assert shown.outcome == "open"
-        assert serve.present(ann)[0].pk == shown.pk
+        assert desk.next_tracks(ann)[0].pk == shown.pk
         assert round_.items.filter(track=shown.track_id).count() == 1
-        serve.release(shown)
+        leases.release(shown)
         assert round_.items.get(track=shown.track_id).remaining == 1
 
     def test_presented_while_the_round_was_built_is_not_offered_twice(
@@ -222,7 +223,7 @@ class TestSwitch:
     ):
         new_round(library)
         built = rounds.build(library)
-        shown = next(one for one in serve.present(ann, ahead=3) if one.stratum == "acquire")
+        shown = next(one for one in desk.next_tracks(ann, ahead=3) if one.stratum == "acquire")
         assert shown.track_id in asked(built)
         rounds.switch(built)
         item = built.items.get(track=shown.track_id)
@@ -265,8 +266,8 @@ class TestSwitch:
 
     def test_old_rounds_keep_only_what_was_presented(self, library, tracks, ann):
         first = new_round(library)
-        shown = serve.present(ann)[0]
-        serve.skip(shown, "broken")
+        shown = desk.next_tracks(ann)[0]
+        leases.skip(shown, "broken")
         for _ in range(3):
             new_round(library)
         rounds.forget_old_rounds(library)
@@ -287,21 +288,21 @@ class TestSkips:
     @pytest.fixture
     def _skipped(self, library, track, ann):
         new_round(library)
-        serve.skip(serve.present(ann)[0], "cannot hear it")
+        leases.skip(desk.next_tracks(ann)[0], "cannot hear it")
         new_round(library)
 
     @pytest.mark.usefixtures("_skipped")
     def test_next_round_asks_others_only(self, library, track, ann):
         with pytest.raises(QueueEmpty):
-            serve.present(ann)
+            desk.next_tracks(ann)
         ben = make_annotator(library, "Ben")
-        assert serve.present(ben)[0].track_id == track.pk
+        assert desk.next_tracks(ben)[0].track_id == track.pk
 
     @pytest.mark.usefixtures("_skipped")
     def test_other_audio_is_asked_about_anew(self, library, track, ann):
         later = timezone.now() + timedelta(minutes=1)
         AudioFile.objects.filter(pk=track.audio_id).update(probed_at=later)
-        assert serve.present(ann)[0].track_id == track.pk
+        assert desk.next_tracks(ann)[0].track_id == track.pk
 
 
 class TestWords:
@@ -368,9 +369,9 @@ def test_merged_label_goes_by_the_name_of_what_it_became(library, labels):
 
 def test_leases_that_ran_out_make_a_track_a_candidate_again(library, ann):
     track = make_track(library)
-    shown = serve.present(ann)[0]
+    shown = desk.next_tracks(ann)[0]
     Presentation.objects.filter(pk=shown.pk).update(
         lease_until=timezone.now() - timedelta(minutes=1)
     )
-    serve.expire_leases(library)
+    leases.expire_leases(library)
     assert rounds.candidates(library)[0].tolist() == [track.pk]

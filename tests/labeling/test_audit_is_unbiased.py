@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 
+from labeling.loop import desk
 from labeling.loop.events import record
 from labeling.loop.events.answers import FacetAnswer
 from labeling.loop.serving import serve
@@ -68,9 +69,9 @@ def acquire_positives(library, truth):
 
 def answer_all(annotator, label, truth, n):
     for _ in range(n):
-        shown = serve.present(annotator)[0]
+        shown = desk.next_tracks(annotator)[0]
         values = {label.pk: Judgement.YES} if truth[shown.track_id] else {}
-        record.record_annotation(
+        desk.save(
             record.Submission(
                 track=shown.track,
                 annotator=annotator,

@@ -13,11 +13,12 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from labeling import append_only
+from labeling.loop import desk
 from labeling.loop.acquisition import rounds
 from labeling.loop.events import record
 from labeling.loop.events.answers import Vocabulary, read_answers
 from labeling.loop.library import libraries
-from labeling.loop.serving import blinding, random_order, repeats, serve
+from labeling.loop.serving import blinding, leases, random_order, repeats, serve
 from labeling.models import Annotation, GuidelineVersion, Presentation, QueueItem, Track
 from labeling.models.queue import Stratum
 from tests import factories
@@ -69,7 +70,7 @@ def page_of(user, path):
 
 
 def judge(annotator, track, names, **over):
-    return record.record_annotation(
+    return desk.save(
         record.Submission(
             track=track,
             annotator=annotator,
@@ -94,7 +95,7 @@ def first_look(annotator, track):
 @pytest.fixture
 def repeat(annotator, first_look, library):
     """The track before the annotator for the second time."""
-    (shown,) = serve.present(annotator)
+    (shown,) = desk.next_tracks(annotator)
     assert (shown.stratum, shown.track_id) == (Stratum.REPEAT, first_look.track_id)
     return shown
 
@@ -160,7 +161,7 @@ def test_not_even_between_reserving_and_showing(ana, library, annotator, first_l
 
 
 def test_not_after_giving_it_back_either(annotator, repeat, track):
-    serve.release(repeat)
+    leases.release(repeat)
     assert blinding.hidden_tracks(annotator) == {track.pk}
 
 
@@ -270,7 +271,7 @@ def test_own_answer_under_an_older_guideline_is_not_seen_while_it_is_asked_anew(
     rounds.switch(rounds.build(library))
     detail = f"/api/v1/libraries/lib/tracks/{track.pk}/"
     assert "Drone" in str(api_of(ana).get(detail).json()["answer"])
-    shown = serve.present(annotator)[0]
+    shown = desk.next_tracks(annotator)[0]
     assert (shown.track_id, shown.stratum) == (track.pk, "acquire")
     assert "Drone" not in str(api_of(ana).get(detail).json()["answer"])
     row = judge(annotator, track, ["Rock"], presentation=shown, expected_version=0)

@@ -8,10 +8,11 @@ import pytest
 from django.utils import timezone
 
 from labeling.errors import BadInput, QueueEmpty
+from labeling.loop import desk
 from labeling.loop.consistency import agreement
 from labeling.loop.events import record
 from labeling.loop.events.answers import FacetAnswer
-from labeling.loop.serving import serve
+from labeling.loop.serving import leases, serve
 from labeling.models import Annotation, Presentation, QueueItem, Round, Track
 from labeling.models.queue import Stratum
 from tests import factories
@@ -51,13 +52,13 @@ def rank(library, track, **over):
 
 
 def present(annotator):
-    return serve.present(annotator)[0]
+    return desk.next_tracks(annotator)[0]
 
 
 def expire(presentation):
     past = timezone.now() - timedelta(minutes=1)
     Presentation.objects.filter(pk=presentation.pk).update(lease_until=past)
-    serve.expire_leases()
+    leases.expire_leases()
 
 
 def fresh(presentation):
@@ -65,7 +66,7 @@ def fresh(presentation):
 
 
 def answer(presentation, label, **over):
-    return record.record_annotation(
+    return desk.save(
         record.Submission(
             track=presentation.track,
             annotator=presentation.annotator,
@@ -87,7 +88,7 @@ def test_a_late_answer_is_kept_after_the_track_was_dealt_with_again(
     if then == "answered":
         answer(again, label)
     else:
-        serve.skip(again, "noise")
+        leases.skip(again, "noise")
     recorded = answer(late, label)
     assert Annotation.objects.filter(pk=recorded.pk).exists()
     assert recorded.kind == ("revision" if then == "answered" else "judgement")
@@ -110,7 +111,7 @@ def test_a_late_answer_is_no_repeat_of_the_one_given_meanwhile(library, label, t
 def test_an_answer_to_a_skipped_track_takes_its_place_again(library, label, track, ana, ben):
     item = rank(library, track)
     shown = present(ana)
-    serve.skip(shown, "noise")
+    leases.skip(shown, "noise")
     answer(shown, label)
     item.refresh_from_db()
     assert item.remaining == 0
@@ -123,8 +124,8 @@ def test_a_place_that_was_never_taken_again_is_not_given_back(library, label, tr
     late = present(ana)
     expire(late)
     answer(present(ben), label)
-    record.undo(answer(late, label))
-    serve.release(fresh(late))
+    desk.undo(answer(late, label))
+    leases.release(fresh(late))
     item.refresh_from_db()
     assert item.remaining == 0
     with pytest.raises(QueueEmpty):
@@ -135,7 +136,7 @@ def test_a_skip_after_the_lease_ran_out_is_recorded_and_holds(library, track, an
     rank(library, track)
     late = present(ana)
     expire(late)
-    serve.skip(fresh(late), "not my style")
+    leases.skip(fresh(late), "not my style")
     assert (fresh(late).outcome, fresh(late).skip_reason) == (Outcome.SKIPPED, "not my style")
     with pytest.raises(QueueEmpty):
         present(ana)
@@ -146,7 +147,7 @@ def test_what_is_answered_can_be_neither_skipped_nor_released(library, label, tr
     rank(library, track)
     shown = present(ana)
     answer(shown, label)
-    for end in (lambda one: serve.skip(one, "x"), serve.release):
+    for end in (lambda one: leases.skip(one, "x"), leases.release):
         with pytest.raises(BadInput, match="undo the answer first"):
             end(fresh(shown))
 
@@ -179,4 +180,4 @@ def test_a_track_whose_file_turned_out_bad_is_not_served(library, track, ana, st
 def test_once_a_library_has_audio_only_that_is_served(library, track, ana):
     rank(library, track)
     with_audio = factories.make_track(library, state=Track.State.READY)
-    assert [one.track_id for one in serve.present(ana, ahead=3)] == [with_audio.pk]
+    assert [one.track_id for one in desk.next_tracks(ana, ahead=3)] == [with_audio.pk]

@@ -8,6 +8,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from labeling.loop import desk
 from labeling.loop.acquisition import rounds
 from labeling.loop.acquisition.rounds import Ranked
 from labeling.loop.events import record
@@ -68,8 +69,8 @@ def turn(library):
 
 def answer(annotator, label, truth, n):
     for _ in range(n):
-        shown = serve.present(annotator)[0]
-        record.record_annotation(
+        shown = desk.next_tracks(annotator)[0]
+        desk.save(
             record.Submission(
                 track=shown.track,
                 annotator=annotator,

@@ -10,6 +10,7 @@ from django.core.management import CommandError, call_command
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from labeling.loop import desk
 from labeling.loop.events import alternate_mixes, record
 from labeling.loop.events.answers import FacetAnswer
 from labeling.loop.exporting import export as csv_export
@@ -36,7 +37,7 @@ def say(track, annotator, **answers):
             Label.objects.get(facet=row, name=name).pk: value for name, value in values.items()
         }
         said.append(FacetAnswer(row.pk, ids))
-    return record.record_annotation(
+    return desk.save(
         record.Submission(track=track, annotator=annotator, answers=said)
     ).annotation
 
@@ -86,7 +87,7 @@ def test_history_has_what_no_longer_holds(library, tmp_path):
     make_labels(library)
     track, ann = make_track(library), make_annotator(library)
     say(track, ann, genre={"Drone": 1})
-    record.undo(say(track, ann, genre={"Rock": 1}))
+    desk.undo(say(track, ann, genre={"Rock": 1}))
     assert [row["label"] for row in export(library, tmp_path, "long")] == ["Drone"]
     rows = export(library, tmp_path, "long", has_history=True)
     assert [row["label"] for row in rows] == ["Drone", "Rock", ""]
@@ -246,7 +247,7 @@ def test_nasty_names_make_the_round_trip(db, labels, annotator, title):
         track = make_track(library, "-=1.mp3", title=title.strip())
         facet = library.facets.get(name="genre")
         ids = {taxonomy.get_or_create_label(facet, name)[0].pk: 1 for name in labels}
-        record.record_annotation(
+        desk.save(
             record.Submission(
                 track=track,
                 annotator=make_annotator(library, " ".join(annotator.split())),

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from labeling.loop import desk
 from labeling.loop.events import record
 from labeling.loop.events.answers import FacetAnswer
 from labeling.loop.exporting import export as csv_export
@@ -120,7 +121,7 @@ def test_facets_of_ones_own_come_back_as_what_they_are(tmp_path, names):
                 for n in range(number + 1)
             ]
             answers.append(FacetAnswer(facet.pk, dict.fromkeys(made, 1)))
-        record.record_annotation(record.Submission(track=track, annotator=ann, answers=answers))
+        desk.save(record.Submission(track=track, annotator=ann, answers=answers))
     out = export(tmp_path)
     assert changes(import_catalogue("lib", out, ImportOptions())) == (0, 0, 0, 0)
     assert {tuple(extra) for extra in Track.objects.values_list("extra", flat=True)} == {

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
 
+from labeling.loop import desk
 from labeling.loop.events import alternate_mixes, current_answers, record
 from labeling.loop.events.answers import FacetAnswer, current_states
 from labeling.loop.library import taxonomy
@@ -180,7 +181,7 @@ class World:
         person, track = self.people[one["who"]], self.tracks[one["track"]]
         answers = self._answers(one)
         at = START + timedelta(minutes=one["minutes"])
-        row = record.record_annotation(
+        row = desk.save(
             record.Submission(track=track, annotator=person, answers=answers, answered_at=at)
         ).annotation
         of = self.rows.index(row.revises) if row.revises else None
@@ -235,7 +236,7 @@ class World:
             return
         n = candidates[one["which"] % len(candidates)]
         known = {row.pk for row in self.rows}
-        row = record.undo(self.rows[n])
+        row = desk.undo(self.rows[n])
         if row.pk in known:
             return
         event = self.book.events[n]

@@ -8,6 +8,7 @@ from django.db import connection
 
 from labeling.bulk_rows import insert_rows, rarer_checkpoints
 from labeling.errors import BadInput
+from labeling.loop import desk
 from labeling.loop.events import current_answers, record
 from labeling.loop.events.answers import FacetAnswer
 from labeling.loop.importing import catalogue
@@ -139,14 +140,14 @@ def _retire(library):
 
 
 def _retract(library):
-    record.undo(Annotation.objects.get(annotator__name="legacy"))
+    desk.undo(Annotation.objects.get(annotator__name="legacy"))
 
 
 def _edit(library):
     """The annotator changes the imported answer on the page."""
     track = Track.objects.get(key="2.mp3")
     rock = Label.objects.get(name="Rock")
-    record.record_annotation(
+    desk.save(
         record.Submission(
             track=track,
             annotator=Annotator.objects.get(name="ann"),

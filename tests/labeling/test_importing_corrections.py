@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from labeling.loop import desk
 from labeling.loop.datasets.read import read_answers
 from labeling.loop.datasets.selection import Selection
 from labeling.loop.events import current_answers, record
@@ -36,7 +37,7 @@ def load(library, tmp_path):
 def edit(library, label):
     """Change the answer on the page."""
     made, _ = taxonomy.get_or_create_label(library.facets.get(name="genre"), label)
-    return record.record_annotation(
+    return desk.save(
         record.Submission(
             track=Track.objects.get(),
             annotator=Annotator.objects.get(),
@@ -56,7 +57,7 @@ def test_a_correction_outlives_the_edit_that_came_before_it(library, load):
     edited = edit(library, "B")
     load("C")
     assert holds(library) == "C"
-    record.undo(edited)
+    desk.undo(edited)
     assert holds(library) == "C"
     assert load("C")["annotations_created"] == 0
 
@@ -73,7 +74,7 @@ def test_what_fell_with_an_edit_may_be_said_again(library, load):
     load("A")
     taken_back = Annotation.objects.get()
     load("C")
-    record.undo(taken_back)
+    desk.undo(taken_back)
     assert holds(library) is None
     assert load("C")["annotations_created"] == 1
     assert holds(library) == "C"
@@ -83,7 +84,7 @@ def test_what_fell_with_an_edit_may_be_said_again(library, load):
 def test_what_the_annotator_took_back_does_not_return_with_the_same_file(library, load):
     load("A")
     load("C")
-    record.undo(Annotation.objects.order_by("-id")[0])
+    desk.undo(Annotation.objects.order_by("-id")[0])
     assert holds(library) == "A"
     assert load("C")["annotations_created"] == 0
     assert load("D")["annotations_created"] == 1

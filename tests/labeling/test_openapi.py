@@ -23,10 +23,10 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from audiotag_site.wsgi import application
+from labeling.loop import desk
 from labeling.loop.events import record
 from labeling.loop.events.answers import Vocabulary, read_answers
 from labeling.loop.library import libraries
-from labeling.loop.serving import serve
 from labeling.models import Job
 from tests import factories
 
@@ -73,8 +73,8 @@ def token():
     for _ in range(6):
         factories.make_track(library, title="Ä <b>")
     user = factories.make_user("ana", library=library, role="curator")
-    shown = serve.present(libraries.annotator_of(library, user))[0]
-    record.record_annotation(
+    shown = desk.next_tracks(libraries.annotator_of(library, user))[0]
+    desk.save(
         record.Submission(
             track=shown.track,
             annotator=shown.annotator,

@@ -7,9 +7,10 @@ import pytest
 from django.utils import timezone
 
 from labeling.errors import QueueEmpty
+from labeling.loop import desk
 from labeling.loop.events import record
 from labeling.loop.events.answers import FacetAnswer
-from labeling.loop.serving import serve
+from labeling.loop.serving import leases, serve
 from labeling.models import (
     Annotation,
     Annotator,
@@ -53,7 +54,7 @@ def rank(library, tracks, **over):
 def answer(presentation, labels, *, key=""):
     facet = labels[0].facet
     over = {"idempotency_key": key} if key else {}
-    return record.record_annotation(
+    return desk.save(
         record.Submission(
             track=presentation.track,
             annotator=presentation.annotator,
@@ -67,8 +68,8 @@ def answer(presentation, labels, *, key=""):
 def test_it_presents_the_open_track_again_instead_of_a_new_one(library):
     tracks(library, 3)
     ana = factories.make_annotator(library)
-    first = serve.present(ana)[0]
-    assert serve.present(ana)[0].pk == first.pk
+    first = desk.next_tracks(ana)[0]
+    assert desk.next_tracks(ana)[0].pk == first.pk
     assert Presentation.objects.count() == 1
 
 
@@ -77,28 +78,28 @@ def test_the_queue_of_a_library_that_nobody_ranked_is_never_empty(library, label
     ana = factories.make_annotator(library)
     seen = set()
     for _ in range(3):
-        presentation = serve.present(ana)[0]
+        presentation = desk.next_tracks(ana)[0]
         seen.add(presentation.track_id)
         answer(presentation, labels)
     assert len(seen) == 3
     with pytest.raises(QueueEmpty):
-        serve.present(ana)
+        desk.next_tracks(ana)
 
 
 def test_one_track_is_not_given_to_two_annotators(library):
     tracks(library, 2)
     ana, ben = factories.make_annotator(library), factories.make_annotator(library)
-    a, b = serve.present(ana)[0], serve.present(ben)[0]
+    a, b = desk.next_tracks(ana)[0], desk.next_tracks(ben)[0]
     assert a.track_id != b.track_id
     with pytest.raises(QueueEmpty):
-        serve.present(factories.make_annotator(library))
+        desk.next_tracks(factories.make_annotator(library))
 
 
 def test_ahead_leases_more_and_counts_the_open_ones(library):
     tracks(library, 5)
     ana = factories.make_annotator(library)
-    shown = serve.present(ana, ahead=2)
-    again = serve.present(ana, ahead=2)
+    shown = desk.next_tracks(ana, ahead=2)
+    again = desk.next_tracks(ana, ahead=2)
     assert [p.pk for p in shown] == [p.pk for p in again]
     assert len({p.track_id for p in shown}) == 3
 
@@ -112,7 +113,7 @@ def test_ranked_tracks_come_in_the_order_of_their_rank(library, labels):
     ana = factories.make_annotator(library)
     order = []
     for _ in range(3):
-        presentation = serve.present(Annotator.objects.get(pk=ana.pk))[0]
+        presentation = desk.next_tracks(Annotator.objects.get(pk=ana.pk))[0]
         order.append(presentation.track_id)
         assert presentation.reason == "because"
         answer(presentation, labels)
@@ -124,9 +125,9 @@ def test_an_overlap_track_goes_to_as_many_annotators_as_are_wanted(library, labe
     rank(library, [track], stratum=Stratum.OVERLAP, needed=2, remaining=2)
     people = [factories.make_annotator(library) for _ in range(3)]
     for person in people[:2]:
-        assert serve.present(person)[0].track_id == track.pk
+        assert desk.next_tracks(person)[0].track_id == track.pk
     with pytest.raises(QueueEmpty):
-        serve.present(people[2])
+        desk.next_tracks(people[2])
     assert QueueItem.objects.get(stratum=Stratum.OVERLAP).remaining == 0
 
 
@@ -134,18 +135,18 @@ def test_a_skipped_track_goes_to_others_and_not_to_the_same_person(library):
     (track,) = tracks(library, 1)
     rank(library, [track])
     ana, ben = factories.make_annotator(library), factories.make_annotator(library)
-    serve.skip(serve.present(ana)[0], "cannot hear it")
+    leases.skip(desk.next_tracks(ana)[0], "cannot hear it")
     with pytest.raises(QueueEmpty):
-        serve.present(ana)
-    assert serve.present(ben)[0].track_id == track.pk
+        desk.next_tracks(ana)
+    assert desk.next_tracks(ben)[0].track_id == track.pk
     assert Presentation.objects.get(annotator=ana).skip_reason == "cannot hear it"
 
 
 def test_a_released_track_may_come_back_to_the_same_person(library):
     rank(library, tracks(library, 1))
     ana = factories.make_annotator(library)
-    serve.release(serve.present(ana)[0])
-    assert serve.present(ana)[0].outcome == Outcome.OPEN
+    leases.release(desk.next_tracks(ana)[0])
+    assert desk.next_tracks(ana)[0].outcome == Outcome.OPEN
 
 
 def expire(presentation):
@@ -157,11 +158,11 @@ def test_an_expired_lease_is_handed_out_once_and_the_late_answer_is_kept(library
     (track,) = tracks(library, 1)
     rank(library, [track])
     ana, ben, cay = (factories.make_annotator(library) for _ in range(3))
-    late = serve.present(ana)[0]
+    late = desk.next_tracks(ana)[0]
     expire(late)
-    assert serve.present(ben)[0].track_id == track.pk
+    assert desk.next_tracks(ben)[0].track_id == track.pk
     with pytest.raises(QueueEmpty):
-        serve.present(cay)
+        desk.next_tracks(cay)
     assert answer(late, labels).is_new
     assert Annotation.objects.filter(annotator=ana, track=track).count() == 1
     assert Presentation.objects.get(pk=late.pk).outcome == Outcome.ANSWERED
@@ -170,9 +171,9 @@ def test_an_expired_lease_is_handed_out_once_and_the_late_answer_is_kept(library
 def test_a_late_answer_takes_the_place_that_nobody_took(library, labels):
     rank(library, tracks(library, 1))
     ana = factories.make_annotator(library)
-    late = serve.present(ana)[0]
+    late = desk.next_tracks(ana)[0]
     expire(late)
-    assert serve.expire_leases() == 1
+    assert leases.expire_leases() == 1
     assert QueueItem.objects.get().remaining == 1
     answer(late, labels)
     assert QueueItem.objects.get().remaining == 0
@@ -181,10 +182,10 @@ def test_a_late_answer_takes_the_place_that_nobody_took(library, labels):
 def test_a_late_answer_closes_the_newer_presentation_of_the_same_track(library, labels):
     rank(library, tracks(library, 1))
     ana = factories.make_annotator(library)
-    late = serve.present(ana)[0]
+    late = desk.next_tracks(ana)[0]
     expire(late)
-    serve.expire_leases()
-    newer = serve.present(ana)[0]
+    leases.expire_leases()
+    newer = desk.next_tracks(ana)[0]
     assert newer.pk != late.pk
     answer(late, labels)
     outcomes = dict(Presentation.objects.values_list("pk", "outcome"))
@@ -195,11 +196,11 @@ def test_a_late_answer_closes_the_newer_presentation_of_the_same_track(library, 
 def test_undo_puts_the_track_before_its_annotator_again(library, labels):
     tracks(library, 3)
     ana = factories.make_annotator(library)
-    first = serve.present(ana)[0]
+    first = desk.next_tracks(ana)[0]
     recorded = answer(first, labels)
-    second = serve.present(ana)[0]
-    record.undo(recorded.annotation)
-    assert [p.pk for p in serve.present(ana, ahead=1)] == [first.pk, second.pk]
+    second = desk.next_tracks(ana)[0]
+    desk.undo(recorded.annotation)
+    assert [p.pk for p in desk.next_tracks(ana, ahead=1)] == [first.pk, second.pk]
 
 
 def test_a_library_with_audio_serves_only_what_is_ready(library):
@@ -207,7 +208,7 @@ def test_a_library_with_audio_serves_only_what_is_ready(library):
     for state in (Track.State.PENDING, Track.State.UNREADABLE, Track.State.MISSING):
         factories.make_track(library, state=state)
     ana = factories.make_annotator(library)
-    assert [p.track_id for p in serve.present(ana, ahead=3)] == [ready.pk]
+    assert [p.track_id for p in desk.next_tracks(ana, ahead=3)] == [ready.pk]
 
 
 def test_the_strata_are_served_in_their_shares(library, labels):
@@ -216,7 +217,7 @@ def test_the_strata_are_served_in_their_shares(library, labels):
     tracks(library, 100)
     ana = factories.make_annotator(library)
     for _ in range(100):
-        answer(serve.present(ana)[0], labels)
+        answer(desk.next_tracks(ana)[0], labels)
     served = Counter(Presentation.objects.values_list("stratum", flat=True))
     # No old tracks of her own to repeat: those four turns go to acquisition.
     assert served == {"acquire": 70, "explore": 10, "audit": 12, "overlap": 8}
@@ -229,7 +230,7 @@ def test_audit_tracks_come_in_the_order_of_the_random_key(library, labels):
     ana = factories.make_annotator(library)
     order = []
     for _ in range(30):
-        presentation = serve.present(ana)[0]
+        presentation = desk.next_tracks(ana)[0]
         order.append(presentation.track.random_key)
         answer(presentation, labels)
     assert order == sorted(track.random_key for track in audit)
@@ -263,23 +264,23 @@ def test_own_old_tracks_come_back_each_once(library, labels):
     with_old_tracks(library, ana, labels, days=60)
     seen = []
     for _ in range(4):
-        presentation = serve.present(ana)[0]
+        presentation = desk.next_tracks(ana)[0]
         assert presentation.stratum == Stratum.REPEAT
         seen.append(presentation.track_id)
         recorded = answer(presentation, labels)
         assert recorded.annotation.kind == Annotation.Kind.JUDGEMENT
     assert len(set(seen)) == 4
     with pytest.raises(QueueEmpty):
-        serve.present(ana)
+        desk.next_tracks(ana)
 
 
 def test_own_tracks_do_not_come_back_too_soon_nor_to_others(library, labels):
     ana = factories.make_annotator(library)
     with_old_tracks(library, ana, labels, days=10)
     with pytest.raises(QueueEmpty):
-        serve.present(ana)
+        desk.next_tracks(ana)
     with pytest.raises(QueueEmpty):
-        serve.present(factories.make_annotator(library))
+        desk.next_tracks(factories.make_annotator(library))
 
 
 def test_preview_leases_nothing_and_shows_what_is_served(library):
@@ -288,7 +289,7 @@ def test_preview_leases_nothing_and_shows_what_is_served(library):
     ana = factories.make_annotator(library)
     previewed = [item.track_id for item in serve.preview(library, annotator=ana, count=4)]
     assert Presentation.objects.count() == 0
-    assert [p.track_id for p in serve.present(ana, ahead=3)] == previewed
+    assert [p.track_id for p in desk.next_tracks(ana, ahead=3)] == previewed
 
 
 def test_what_was_answered_stays_out_of_the_walk_of_the_next_round(library, labels):
@@ -296,10 +297,10 @@ def test_what_was_answered_stays_out_of_the_walk_of_the_next_round(library, labe
     library.overlap_share = 0
     library.save()
     ana, ben = factories.make_annotator(library), factories.make_annotator(library)
-    done = serve.present(ana)[0]
+    done = desk.next_tracks(ana)[0]
     answer(done, labels)
     Round.objects.update(state=Round.State.RETIRED)
-    shown = {serve.present(ben)[0].track_id, serve.present(ana)[0].track_id}
+    shown = {desk.next_tracks(ben)[0].track_id, desk.next_tracks(ana)[0].track_id}
     assert done.track_id not in shown
 
 
@@ -311,6 +312,6 @@ def test_facets_exist_for_every_new_library(library):
 def test_after_a_skipped_repeat_another_old_track_comes(library, labels):
     ana = factories.make_annotator(library)
     with_old_tracks(library, ana, labels, days=60)
-    first = serve.present(ana)[0]
-    serve.skip(first, "not again")
-    assert serve.present(ana)[0].track_id != first.track_id
+    first = desk.next_tracks(ana)[0]
+    leases.skip(first, "not again")
+    assert desk.next_tracks(ana)[0].track_id != first.track_id

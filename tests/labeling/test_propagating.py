@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from labeling.errors import BadInput
+from labeling.loop import desk
 from labeling.loop.events import record
 from labeling.loop.events.alternate_mixes import propagate
 from labeling.loop.events.answers import FacetAnswer, current_states
@@ -24,7 +25,7 @@ def label(library):
 
 @pytest.fixture
 def judged(library, label):
-    return record.record_annotation(
+    return desk.save(
         record.Submission(
             track=factories.make_track(library),
             annotator=factories.make_annotator(library),
@@ -53,7 +54,7 @@ def test_carrying_twice_is_once_and_after_an_undo_it_works_again(library, judged
     mix = factories.make_track(library)
     (copy,) = propagate(judged, [mix])
     assert propagate(judged, [mix]) == []
-    record.undo(copy)
+    desk.undo(copy)
     assert state(judged, mix) is None
     assert len(propagate(judged, [mix])) == 1
     assert state(judged, mix) is not None

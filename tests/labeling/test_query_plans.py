@@ -12,9 +12,10 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
+from labeling.loop import desk
 from labeling.loop.events import record as event_record
 from labeling.loop.events.answers import FacetAnswer
-from labeling.loop.serving import random_order, repeats, serve
+from labeling.loop.serving import leases, random_order, repeats, serve
 from labeling.models import QueueItem, Track
 from labeling.models.queue import Stratum
 from tests import factories
@@ -87,7 +88,7 @@ def record(ana, presentation, **over):
 
 def test_a_candidate_is_found_by_walking_the_open_ones(library, ana):
     queue(library)
-    plan = plan_of(plans(lambda: serve.present(ana)), "queueitem")
+    plan = plan_of(plans(lambda: desk.next_tracks(ana)), "queueitem")
     assert plan[0].endswith("queue_item_open (round_id=? AND stratum=? AND is_open=?)")
     assert not [step for step in plan if "TEMP B-TREE" in step or "SCAN" in step]
     aside = [step for step in plan if " U0 " in step]
@@ -103,7 +104,7 @@ def test_nothing_of_a_pair_reads_a_table_from_end_to_end(library, ana):
     queue(library)
 
     def pair():
-        record(ana, serve.present(ana)[0])
+        record(ana, desk.next_tracks(ana)[0])
 
     pair()
     steps = [step for _, plan in plans(pair) for step in plan]
@@ -113,14 +114,14 @@ def test_nothing_of_a_pair_reads_a_table_from_end_to_end(library, ana):
 
 def test_open_presentations_are_found_among_the_open_ones(library, ana):
     queue(library)
-    serve.present(ana)
+    desk.next_tracks(ana)
     found = plans(lambda: list(serve.open_presentations(ana)))
     assert "presentation_one_open (annotator_id=?)" in plan_of(found, "presentation")[0]
 
 
 @pytest.mark.parametrize("of_one_library", [True, False])
 def test_late_leases_are_found_by_their_time(library, ana, of_one_library):
-    found = plans(lambda: serve.expire_leases(library if of_one_library else None))
+    found = plans(lambda: leases.expire_leases(library if of_one_library else None))
     assert plan_of(found, "presentation") == [
         "SEARCH labeling_presentation USING INDEX presentation_lease (lease_until<?)"
     ]
@@ -149,7 +150,7 @@ def test_whether_there_is_audio_is_one_step_into_an_index(library, ana):
 def test_an_old_track_is_found_without_reading_what_came_later(library, ana):
     queue(library)
     old = timezone.now() - timedelta(days=60)
-    record(ana, serve.present(ana)[0], answered_at=old)
+    record(ana, desk.next_tracks(ana)[0], answered_at=old)
     found = plans(lambda: repeats.lay_out(serve.live_round(library), ana))
     plan = plan_of(found, "annotation")
     assert "annotation_time (annotator_id=? AND answered_at<?)" in plan[0]

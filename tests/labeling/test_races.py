@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from labeling.errors import BadInput, QueueEmpty
+from labeling.loop import desk
 from labeling.loop.events import record
 from labeling.loop.events.answers import FacetAnswer
 from labeling.loop.library import taxonomy
-from labeling.loop.serving import serve
+from labeling.loop.serving import leases, serve
 from labeling.models import (
     Annotation,
     Annotator,
@@ -36,7 +37,7 @@ def label(library):
 
 
 def submit(presentation, label, **over):
-    return record.record_annotation(
+    return desk.save(
         record.Submission(
             track=presentation.track,
             annotator=presentation.annotator,
@@ -70,7 +71,7 @@ def test_the_whole_queue_is_labelled_once_by_eight_annotators(library, label):
         done = 0
         while True:
             try:
-                shown = serve.present(Annotator.objects.get(pk=person.pk), ahead=1)
+                shown = desk.next_tracks(Annotator.objects.get(pk=person.pk), ahead=1)
             except QueueEmpty:
                 return done
             submit(shown[0], label)
@@ -89,7 +90,7 @@ def test_two_windows_of_one_annotator_get_the_same_track(library):
     ana = factories.make_annotator(library)
 
     def look(_):
-        return serve.present(Annotator.objects.get(pk=ana.pk))[0].pk
+        return desk.next_tracks(Annotator.objects.get(pk=ana.pk))[0].pk
 
     seen = all_at_once(look, range(CLIENTS))
     assert len(set(seen)) == 1
@@ -98,7 +99,7 @@ def test_two_windows_of_one_annotator_get_the_same_track(library):
 
 def test_the_same_request_eight_times_is_one_event(library, label):
     factories.make_track(library)
-    shown = serve.present(factories.make_annotator(library))[0]
+    shown = desk.next_tracks(factories.make_annotator(library))[0]
     recorded = all_at_once(
         lambda _: submit(shown, label, idempotency_key="once"), range(CLIENTS)
     )
@@ -113,7 +114,7 @@ def test_the_last_track_goes_to_one_of_eight(library):
 
     def try_it(person):
         try:
-            return serve.present(person)[0].pk
+            return desk.next_tracks(person)[0].pk
         except QueueEmpty:
             return None
 
@@ -133,9 +134,9 @@ def test_one_expired_lease_is_given_back_once(library, label):
         needed=3,
         remaining=3,
     )
-    late = serve.present(factories.make_annotator(library))[0]
+    late = desk.next_tracks(factories.make_annotator(library))[0]
     Presentation.objects.filter(pk=late.pk).update(lease_until=late.presented_at)
-    expired = all_at_once(lambda _: serve.expire_leases(), range(CLIENTS))
+    expired = all_at_once(lambda _: leases.expire_leases(), range(CLIENTS))
     assert sum(expired) == 1
     assert QueueItem.objects.get().remaining == 3
 
@@ -143,7 +144,7 @@ def test_one_expired_lease_is_given_back_once(library, label):
 def test_two_windows_that_answer_one_question_are_one_look_and_an_edit(library, label):
     """Else the second would count as a repeat, and the annotator as one who disagrees."""
     factories.make_track(library)
-    shown = serve.present(factories.make_annotator(library))[0]
+    shown = desk.next_tracks(factories.make_annotator(library))[0]
     windows = [Presentation.objects.get(pk=shown.pk) for _ in range(2)]
     kinds = [submit(window, label).annotation.kind for window in windows]
     assert kinds == [Annotation.Kind.JUDGEMENT, Annotation.Kind.REVISION]

@@ -6,7 +6,7 @@ import pytest
 from django.contrib.auth.models import User
 
 from labeling.errors import BadInput
-from labeling.loop.datasets import criteria, snapshots
+from labeling.loop.datasets import criteria, read, snapshots
 from labeling.loop.datasets.arrays import freeze
 from labeling.loop.datasets.selection import Selection, in_words
 from labeling.loop.events.alternate_mixes import propagate
@@ -193,7 +193,7 @@ class TestCurrent:
         cut(ana, "2023-03-01", facet=labels[0].facet)
         whole, sides = ({}, {})
         for side, into in (("all", whole), ("legacy", sides), ("current", sides)):
-            table = snapshots.selecting.read_answers(library, Selection(criteria=side))
+            table = read.read_answers(library, Selection(criteria=side))
             for row, (annotator, track) in enumerate(
                 zip(table.annotators.tolist(), table.tracks.tolist(), strict=True)
             ):

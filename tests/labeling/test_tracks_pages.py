@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from labeling.loop import desk
 from labeling.loop.events import record
 from labeling.loop.events.answers import Vocabulary, read_answers
 from labeling.loop.library import libraries
@@ -34,7 +35,7 @@ def clara(library):
 
 
 def answer(library, user, track, **said):
-    return record.record_annotation(
+    return desk.save(
         record.Submission(
             track=track,
             annotator=libraries.annotator_of(library, user),
@@ -218,7 +219,7 @@ def test_annotators_see_their_own_answers_only(client, ana, clara, library, trac
 
 
 def test_the_history_tells_what_was_undone(client, ana, library, track):
-    record.undo(answer(library, ana, track, labels=["Rock"]))
+    desk.undo(answer(library, ana, track, labels=["Rock"]))
     page = detail(client, track)
     assert page.context["holding"] == []
     kinds = [(past.annotation.kind, past.is_undone) for past in page.context["history"]]

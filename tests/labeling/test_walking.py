@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from labeling.loop import desk
 from labeling.loop.events import record
 from labeling.loop.events.answers import FacetAnswer
 from labeling.loop.serving import random_order, serve
@@ -47,7 +48,7 @@ def rank(round_, tracks):
 
 
 def answer(annotator, track, label):
-    record.record_annotation(
+    desk.save(
         record.Submission(
             track=track,
             annotator=annotator,
@@ -139,10 +140,10 @@ def test_a_track_that_comes_in_behind_the_cursor_is_served_in_the_same_round():
     for n in range(5):
         factories.make_track(library, random_key=100 + n)
     ana = factories.make_annotator(library)
-    serve.present(ana, ahead=3)
+    desk.next_tracks(ana, ahead=3)
     late = factories.make_track(library, random_key=1)
     random_order.restart([library.pk])
     ben = factories.make_annotator(library)
-    served = {shown.track_id for shown in serve.present(ben, ahead=3)}
+    served = {shown.track_id for shown in desk.next_tracks(ben, ahead=3)}
     assert late.pk in served
     assert len(served) == 2

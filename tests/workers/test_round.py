@@ -11,9 +11,8 @@ from django.conf import settings
 from django.core.management import CommandError, call_command
 
 from labeling import jobs
-from labeling.loop import retraining
+from labeling.loop import desk, retraining
 from labeling.loop.registry import models
-from labeling.loop.serving import serve
 from labeling.models import (
     Job,
     ModelVersion,
@@ -326,7 +325,7 @@ def test_queue_shows_what_would_be_served(planted):
     shown = [
         item["track"] for item in run("queue", planted.library, "--annotator", "ann")["items"]
     ]
-    served = serve.present(ann, ahead=3)
+    served = desk.next_tracks(ann, ahead=3)
     assert [one.track_id for one in served] == shown[:4]
 
 

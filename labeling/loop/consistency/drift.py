@@ -29,7 +29,7 @@ from ml.consistency.drift import (
 )
 
 #: Served in the order of one random walk, suggestions hidden: these measure people.
-MEASURING = (Stratum.AUDIT, Stratum.OVERLAP)
+DRIFT_STRATA = (Stratum.AUDIT, Stratum.OVERLAP)
 IMPORTED = ""
 IMPORTED_NAME = "imported"
 #: The change a period should be long enough to show, as a factor of the label's rate.
@@ -140,7 +140,7 @@ def _answer_days(
 
 
 def _believable(by_stratum: dict[str, Counter[datetime.date]]) -> tuple[str, ...]:
-    measuring = tuple(str(one) for one in MEASURING if one in by_stratum)
+    measuring = tuple(str(one) for one in DRIFT_STRATA if one in by_stratum)
     if measuring:
         return measuring
     return (IMPORTED,) if IMPORTED in by_stratum else ()

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError
 from django.utils import timezone
 
 from labeling.errors import BadInput, StaleVersion
@@ -29,7 +29,7 @@ from labeling.loop.events.answers import (
 from labeling.loop.events.current_answers import answers_after, project
 from labeling.loop.events.replay import Event, live_ids, roots
 from labeling.loop.library import libraries, taxonomy
-from labeling.loop.serving import blinding, serve
+from labeling.loop.serving import blinding, leases
 from labeling.models import (
     Annotation,
     Annotator,
@@ -107,14 +107,13 @@ def record_annotation(submission: Submission) -> Recorded:
     now = timezone.now()
     try:
         with short_write():
-            serve.queue_behind(submission.annotator)
+            leases.queue_behind(submission.annotator)
             _check_version(submission)
             is_asked = _close_open(submission.presentation, now)
             annotation = _write(submission, now, is_asked=is_asked)
             project(submission.annotator.pk, [submission.track.pk])
             if submission.presentation is not None and not is_asked:
-                serve.close_late(submission.presentation, now)
-            transaction.on_commit(lambda: _after(submission))
+                leases.close_late(submission.presentation, now)
     except IntegrityError:
         repeated = _same_key(submission)
         if repeated is None:
@@ -127,16 +126,10 @@ def _close_open(shown: Presentation | None, now: datetime) -> bool:
     """Close what is open before the annotator; else read what became of it meanwhile."""
     if shown is None:
         return False
-    is_asked = serve.close_open(shown, now)
+    is_asked = leases.close_open(shown, now)
     if not is_asked and shown.outcome == Presentation.Outcome.OPEN:
         shown.refresh_from_db(fields=["outcome"])
     return is_asked
-
-
-def _after(submission: Submission) -> None:
-    from labeling.loop import retraining
-
-    retraining.after_annotation(submission.annotator.library)
 
 
 def _check_offer(submission: Submission) -> None:
@@ -361,7 +354,7 @@ def undo(annotation: Annotation, *, recorded_by_id: int | None = None) -> Annota
     2. What was presented with it is put before the annotator again, first of all.
     """
     with short_write():
-        serve.queue_behind(annotation.annotator)
+        leases.queue_behind(annotation.annotator)
         stored = _live_retraction(annotation)
         if stored is not None:
             return stored
@@ -382,15 +375,8 @@ def undo(annotation: Annotation, *, recorded_by_id: int | None = None) -> Annota
         mark_dirty(retraction)
         project(annotation.annotator_id, [annotation.track_id])
         if annotation.kind == Kind.JUDGEMENT and annotation.presentation is not None:
-            serve.reopen(annotation.presentation)
-        transaction.on_commit(lambda: _after_undo(annotation))
+            leases.reopen(annotation.presentation)
     return retraction
-
-
-def _after_undo(annotation: Annotation) -> None:
-    from labeling.loop import retraining
-
-    retraining.after_annotation(annotation.library)
 
 
 def _live_retraction(annotation: Annotation) -> Annotation | None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 
 from django.db import IntegrityError
@@ -21,17 +21,8 @@ from django.utils import timezone
 from labeling.errors import BadInput, QueueEmpty
 from labeling.loop.library import libraries
 from labeling.loop.serving import claimable, random_order, repeats
-from labeling.loop.serving.leases import (
-    close_late,
-    close_open,
-    expire_leases,
-    queue_behind,
-    release,
-    reopen,
-    skip,
-    undo_skip,
-)
-from labeling.loop.serving.strata import FALLBACK, MEASURING, pattern_of
+from labeling.loop.serving.leases import expire_leases, queue_behind
+from labeling.loop.serving.strata import FALLBACK, pattern_of
 from labeling.models import (
     Annotator,
     Library,
@@ -43,24 +34,8 @@ from labeling.models import (
 from labeling.models.queue import Stratum
 from labeling.writing import short_write
 
-__all__ = [
-    "close_late",
-    "close_open",
-    "expire_leases",
-    "find",
-    "heartbeat",
-    "live_round",
-    "open_presentations",
-    "present",
-    "preview",
-    "queue_behind",
-    "release",
-    "reopen",
-    "skip",
-    "undo_skip",
-]
-
 Outcome = Presentation.Outcome
+AfterClaim = Callable[[Presentation, Library], object]
 #: Claims that a crowd may snatch away before we look for another stratum.
 TRIES = 20
 MAX_AHEAD = 3
@@ -68,21 +43,25 @@ MAX_AHEAD = 3
 LOOK_EVERY_S = 2.0
 
 
-def present(annotator: Annotator, *, ahead: int = 0) -> list[Presentation]:
-    """Return what is before the annotator: open presentations first, then new ones.
+def serve(
+    annotator: Annotator, *, ahead: int = 0, after_claim: AfterClaim | None = None
+) -> list[Presentation]:
+    """Serve an annotator: return their open presentations first, then newly leased ones.
 
     1. Give back what others left lying, if nobody looked a moment ago.
     2. Keep the caller's open presentations, with a new lease.
     3. Lease more until there are 1 + `ahead`.
     4. Before saying that nothing is left, look for what others left lying in any case.
+
+    `after_claim` is called with each new presentation, outside the transaction that took it.
     """
     wanted = 1 + max(0, min(ahead, MAX_AHEAD))
     library = annotator.library
     if _is_time_to_look(library):
         expire_leases(library, limit=20)
-    shown = _keep_and_lease(annotator, wanted)
+    shown = _keep_and_lease(annotator, wanted, after_claim)
     if not shown and expire_leases(library, limit=20):
-        shown = _keep_and_lease(annotator, wanted)
+        shown = _keep_and_lease(annotator, wanted, after_claim)
     if not shown:
         raise QueueEmpty("nothing is left to label for you here at the moment")
     for presentation in shown:
@@ -90,7 +69,9 @@ def present(annotator: Annotator, *, ahead: int = 0) -> list[Presentation]:
     return shown
 
 
-def _keep_and_lease(annotator: Annotator, wanted: int) -> list[Presentation]:
+def _keep_and_lease(
+    annotator: Annotator, wanted: int, after_claim: AfterClaim | None
+) -> list[Presentation]:
     shown = list(open_presentations(annotator))
     if shown:
         until = heartbeat(annotator)
@@ -101,6 +82,8 @@ def _keep_and_lease(annotator: Annotator, wanted: int) -> list[Presentation]:
         if leased is None:  # nothing is left, or another window of the annotator was quicker
             shown = list(open_presentations(annotator))
             break
+        if after_claim is not None:
+            after_claim(leased, annotator.library)
         shown.append(leased)
     return shown[:wanted]
 
@@ -133,7 +116,7 @@ def _lease_one(annotator: Annotator, wanted: int) -> Presentation | None:
     for stratum in _strata(annotator):
         presentation = _lease_from(round_, stratum, annotator, wanted)
         if presentation is not None:
-            return _with_suggestions(presentation, annotator.library)
+            return presentation
     return None
 
 
@@ -244,22 +227,6 @@ def _open(item: QueueItem, annotator: Annotator) -> Presentation:
         presented_at=now,
         lease_until=now + timedelta(minutes=annotator.library.lease_minutes),
     )
-
-
-def _with_suggestions(presentation: Presentation, library: Library) -> Presentation:
-    """Add what the model suggests, outside of the transaction that took the track.
-
-    What is stored is what is shown: the interface answers with the stored suggestions only.
-    """
-    from labeling.loop import predictions
-
-    if presentation.stratum in MEASURING or not library.shows_suggestions:
-        return presentation
-    suggestions = predictions.suggestions_for(library, [presentation.track_id])
-    presentation.suggestions = suggestions.get(presentation.track_id, [])
-    if presentation.suggestions:
-        presentation.save(update_fields=["suggestions"])
-    return presentation
 
 
 # --- closing -------------------------------------------------------------------------------

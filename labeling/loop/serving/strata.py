@@ -9,7 +9,7 @@ from labeling.models.queue import Stratum
 from ml.acquisition import strategies
 
 #: Strata that measure: no suggestion is shown there, it would anchor the answer.
-MEASURING = (Stratum.AUDIT, Stratum.OVERLAP, Stratum.REPEAT)
+UNASSISTED = (Stratum.AUDIT, Stratum.OVERLAP, Stratum.REPEAT)
 #: What is tried when the stratum whose turn it is has nothing, in this order.
 FALLBACK = (Stratum.ACQUIRE, Stratum.EXPLORE, Stratum.AUDIT, Stratum.OVERLAP)
 PATTERN_TURNS = 1_000

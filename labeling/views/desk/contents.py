@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from labeling.loop.serving import blinding, serve
+from labeling.loop.serving import blinding, strata
 from labeling.models import (
     Annotation,
     Annotator,
@@ -109,7 +109,7 @@ def context_of(presentation: Presentation) -> dict[str, Any]:
     and they would anchor the answer as much as a suggestion does.
     """
     track = presentation.track
-    is_measuring = presentation.stratum in serve.MEASURING
+    is_measuring = presentation.stratum in strata.UNASSISTED
     extra = {} if is_measuring else {k: str(v) for k, v in track.extra.items() if v}
     return {"extra": extra}
 

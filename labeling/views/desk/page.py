@@ -20,10 +20,11 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from labeling.api.queue import as_bodies
 from labeling.errors import BadInput, QueueEmpty, StaleVersion
+from labeling.loop import desk
 from labeling.loop.events import record
 from labeling.loop.events.answers import Vocabulary, read_answers
 from labeling.loop.library import guidelines, libraries
-from labeling.loop.serving import serve
+from labeling.loop.serving import leases, serve
 from labeling.models import (
     Annotation,
     Annotator,
@@ -59,7 +60,7 @@ def annotate(request: HttpRequest, library: Library) -> HttpResponse:
     if not Label.objects.filter(facet__library=library, is_active=True).exists():
         return render(request, "labeling/annotate/no_labels.html", {})
     try:
-        shown = serve.present(annotator)[0]
+        shown = desk.next_tracks(annotator)[0]
     except QueueEmpty:
         return render(request, "labeling/annotate/empty.html", _why_empty(library, annotator))
     return render(request, "labeling/annotate.html", _page(request, library, annotator, shown))
@@ -138,7 +139,7 @@ def _act(request: HttpRequest, library: Library, annotator: Annotator) -> None:
         except (ValueError, ValidationError) as error:  # no UUID at all
             raise BadInput("the form has lost its track: load the page again") from error
         if action == "skip":
-            serve.skip(presentation, text_in(request.POST, "reason"))
+            leases.skip(presentation, text_in(request.POST, "reason"))
             messages.info(request, "Skipped.")
         else:
             _save(request, library, annotator, presentation)
@@ -161,7 +162,7 @@ def _save(
         labels=names,
         completed_facets=sorted(complete | set(names)),
     )
-    record.record_annotation(
+    desk.save(
         record.Submission(
             track=presentation.track,
             annotator=annotator,
@@ -196,7 +197,7 @@ def _undo(request: HttpRequest, annotator: Annotator) -> None:
     if wanted not in uids:
         raise BadInput("there is nothing to undo")
     annotation = Annotation.objects.get(uid=wanted, annotator=annotator)
-    record.undo(annotation, recorded_by_id=request.user.pk)
+    desk.undo(annotation, recorded_by_id=request.user.pk)
     messages.info(request, "Undone: the track is back on your desk.")
 
 
