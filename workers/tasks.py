@@ -25,6 +25,7 @@ from labeling.loop.datasets import snapshots
 from labeling.loop.datasets.selection import Selection
 from labeling.loop.importing import catalogue
 from labeling.loop.registry import evaluation_records, models
+from labeling.loop.serving import random_order
 from labeling.loop.upkeep import orphans
 from labeling.models import FeatureSet, Library, TrainingRun
 from labeling.models.jobs import JobKind
@@ -70,7 +71,7 @@ def probe_some(lease: Lease) -> None:
     files = features.still_pending(lease.arguments["ids"])
     probed, failures = listening.probe_files(lease, files)
     with lease.finishing({"done": len(probed), "failed": len(failures)}):
-        features.record_probes(probed, failures)
+        random_order.restart(features.record_probes(probed, failures))
 
 
 # --- features -------------------------------------------------------------------------------

@@ -22,7 +22,6 @@ from django.utils import timezone
 
 from labeling.errors import BadInput
 from labeling.files import put
-from labeling.loop.serving import random_order
 from labeling.models import AudioFile, FeatureRow, FeatureSet, Library, Track
 from ml.audio.types import Probe
 from ml.features.store import FeatureStore, ShardRow
@@ -97,14 +96,18 @@ def write_peaks(audio_id: int, probe: Probe) -> str:
     return name
 
 
-def record_probes(probed: Iterable[Probed], failures: Iterable[Failure]) -> None:
+def record_probes(probed: Iterable[Probed], failures: Iterable[Failure]) -> set[int]:
     """Write what the probe found, in the caller's transaction.
 
     1. The facts of each file. One that is another than before loses its old features, and
        what failed is tried again: the file can be read now.
     2. Its tracks become ready.
     3. What cannot be read is said of its tracks, with the reason.
-    4. The walks start again: a track that is ready only now may lie behind them.
+
+    Returns
+    -------
+    The ids of the libraries that have newly ready tracks: their random order starts again, for
+    such a track may lie behind the cursor.
     """
     now, ready, changed = timezone.now(), [], []
     for one in probed:
@@ -120,9 +123,7 @@ def record_probes(probed: Iterable[Probed], failures: Iterable[Failure]) -> None
     rows.filter(Q(audio_id__in=changed) | Q(state=FeatureRow.State.FAILED)).delete()
     for failure in failures:
         record_unreadable(failure)
-    random_order.restart(
-        Track.objects.filter(audio_id__in=ready).values_list("library_id", flat=True)
-    )
+    return set(Track.objects.filter(audio_id__in=ready).values_list("library_id", flat=True))
 
 
 def _set_facts(file: AudioFile, probe: Probe) -> None:

@@ -28,6 +28,8 @@ class Annotation(Travelling):
 
     #: Kinds that are an independent look at the track: only these count for consistency.
     INDEPENDENT = (Kind.JUDGEMENT, Kind.IMPORTED)
+    #: Prefix of the idempotency key of an event that an import wrote.
+    IMPORT_KEY = "import:"
 
     library = models.ForeignKey(Library, on_delete=models.PROTECT, related_name="annotations")
     track = models.ForeignKey(Track, on_delete=models.PROTECT, related_name="annotations")

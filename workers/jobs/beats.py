@@ -99,18 +99,10 @@ def _quietly(act: Callable[[], object]) -> None:
         logger.warning("no sign of life, or no sweep: %s", error, exc_info=not is_known)
 
 
-def _begin(name: str, queues: str, also: Callable[[], object] | None = None) -> None:
+def begin(name: str, queues: str, also: Callable[[], object] | None = None) -> None:
     beat = ProcessBeat(name, queues, also)
     _of_this_process.append(beat)
     beat.start()
-
-
-@signals.worker_ready.connect(weak=False)
-def _worker_is_ready(sender: Any, **_: Any) -> None:
-    from workers.jobs.upkeep import sweep  # it imports this module
-
-    queues = ",".join(sorted(sender.app.amqp.queues.consume_from))
-    _begin(sender.hostname, queues, sweep)
 
 
 @signals.worker_shutting_down.connect(weak=False)
@@ -128,7 +120,7 @@ def _worker_is_gone(**_: Any) -> None:
 
 @signals.beat_init.connect(weak=False)
 def _scheduler_is_ready(**_: Any) -> None:
-    _begin(f"{SCHEDULER}@{os.uname().nodename}:{os.getpid()}", SCHEDULER)
+    begin(f"{SCHEDULER}@{os.uname().nodename}:{os.getpid()}", SCHEDULER)
     watch_parent()
 
 

@@ -24,9 +24,9 @@ import logging
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from django.conf import settings
 from django.db import transaction
@@ -40,9 +40,6 @@ from workers.jobs import beats
 from workers.jobs.heartbeat import Heartbeat
 from workers.jobs.stopping import LeaseLost, Stopped
 
-if TYPE_CHECKING:
-    from workers.jobs.run import Run
-
 logger = logging.getLogger(__name__)
 
 ChunkWork = Callable[["Lease"], "dict[str, Any] | None"]
@@ -53,6 +50,31 @@ _ROWS = 500
 
 class ChunkFailed(LoopError):
     """A part of the job failed on every attempt."""
+
+
+class ChunkOwner(Protocol):
+    """What chunks need of the attempt that owns their job."""
+
+    job: Job
+    worker: str
+
+    def fenced(self) -> AbstractContextManager[None]:
+        """Write in one transaction that holds only while this attempt owns the job."""
+
+    def progress(self, done: int, total: int) -> None:
+        """Tell how far the work is."""
+
+    def should_stop(self) -> bool:
+        """Say whether to end now."""
+
+    def check(self) -> None:
+        """Raise why to end now, if there is a reason."""
+
+    def beat(self) -> None:
+        """Renew the claim on the job; find out whether it was cancelled."""
+
+    def holding(self, lease: Lease | None) -> None:
+        """Keep this lease alive with the job, until told None."""
 
 
 class Lease:
@@ -196,7 +218,7 @@ def do(held: Lease) -> None:
         held.give_back(f"{type(error).__name__}: {error}"[:500])
 
 
-def share(run: Run, arguments: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def share(run: ChunkOwner, arguments: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Do the chunks of a job together with its helpers, as the owner.
 
     1. Write the chunks, and wake helpers: as many as there is work for.
@@ -230,7 +252,7 @@ def share(run: Run, arguments: Sequence[dict[str, Any]]) -> list[dict[str, Any]]
 class _Parts:
     """What the owner knows of all the chunks of its job."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: ChunkOwner) -> None:
         self.run = run
         rows = JobChunk.objects.filter(job=run.job).values_list("n", "arguments")
         self.sizes = {n: len(one.get("ids") or [0]) for n, one in rows}

@@ -11,17 +11,17 @@ import logging
 from datetime import datetime, timedelta
 from typing import Any
 
-from celery import shared_task
+from celery import shared_task, signals
 from django.conf import settings
 from django.utils import timezone
 
 from labeling import jobs
 from labeling.loop.registry import models
-from labeling.loop.serving import serve
+from labeling.loop.serving import leases
 from labeling.loop.upkeep import prune
 from labeling.models import DirtyKey, Job, Library, WorkerBeat
 from labeling.models.jobs import JobKind
-from workers.jobs import beats as _beats  # noqa: F401 - a worker that sweeps also beats
+from workers.jobs import beats
 from workers.jobs.chunks import help_with as do_chunks_of
 
 logger = logging.getLogger(__name__)
@@ -33,6 +33,13 @@ RESEND_AFTER = timedelta(seconds=10)
 RESEND_AT_MOST_EVERY = timedelta(seconds=60)
 _BEAT_FORGOTTEN = timedelta(minutes=10)
 CONSISTENCY_SLOT_S = 600
+
+
+@signals.worker_ready.connect(weak=False)
+def _worker_is_ready(sender: Any, **_: Any) -> None:
+    """Let a worker beat and sweep from now on, so that a missing scheduler loses nothing."""
+    queues = ",".join(sorted(sender.app.amqp.queues.consume_from))
+    beats.begin(sender.hostname, queues, sweep)
 
 
 @shared_task(name=SWEEP, ignore_result=True)
@@ -71,7 +78,7 @@ def sweep() -> dict[str, int]:
     revived = sum(_revive(job, now) for job in _stale(now))
     served = jobs.queues_served()
     sent = sum(_announce(job, now) for job in _unheard(now) if _is_served(job, served))
-    expired = serve.expire_leases()
+    expired = leases.expire_leases()
     WorkerBeat.objects.filter(beat_at__lt=now - _BEAT_FORGOTTEN).delete()
     return {"revived": revived, "sent": sent, "expired": expired}
 

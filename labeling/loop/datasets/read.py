@@ -20,7 +20,6 @@ from labeling.loop.datasets.criteria import Present, present
 from labeling.loop.datasets.selected import Column, Held, Side, present_side
 from labeling.loop.datasets.selection import Selection, period
 from labeling.loop.events.replay import Event, live_ids, roots
-from labeling.loop.importing.answers import SOURCE
 from labeling.loop.library.taxonomy import resolutions
 from labeling.models import (
     Annotation,
@@ -141,7 +140,10 @@ def _of_catalogue(prefix: str) -> ExpressionWrapper:
     """
     kind = f"{prefix}kind"
     changed = Q(
-        **{kind: Annotation.Kind.REVISION, f"{prefix}idempotency_key__startswith": SOURCE}
+        **{
+            kind: Annotation.Kind.REVISION,
+            f"{prefix}idempotency_key__startswith": Annotation.IMPORT_KEY,
+        }
     )
     imported = Q(**{kind: Annotation.Kind.IMPORTED})
     return ExpressionWrapper(imported | changed, output_field=BooleanField())

@@ -22,7 +22,6 @@ from labeling.models import Annotation, Answer, CurrentAnswer, DirtyKey, Judgeme
 from labeling.models.rollups import UNKNOWN_DAY
 
 Kind = Annotation.Kind
-SOURCE = "import:"
 SlotKey = tuple[int, int, datetime | None]
 
 
@@ -92,7 +91,7 @@ def slots(
             continue
         root = first[event.id]
         slot = found[(event.track_id, annotator_of[event.id], root.answered_at)]
-        is_import = sources[event.id][1].startswith(SOURCE)
+        is_import = sources[event.id][1].startswith(Annotation.IMPORT_KEY)
         slot.n_imports += is_import
         if is_import and (event.id in live or event.id in taken_back):
             slot.imported.update(said.get(event.id, {}))
@@ -271,4 +270,5 @@ def _pair(said: Said) -> tuple[int, int]:
 def _source_key(said: Said, number: int) -> str:
     at = said.answered_at.astimezone(UTC).isoformat() if said.answered_at else ""
     digest = hashlib.sha256(f"{said.track_key}\0{at}".encode()).hexdigest()[:40]
-    return f"{SOURCE}{digest}:{number}" if number else f"{SOURCE}{digest}"
+    key = f"{Annotation.IMPORT_KEY}{digest}"
+    return f"{key}:{number}" if number else key
