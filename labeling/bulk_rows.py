@@ -14,6 +14,8 @@ from typing import Any
 from django.db import DEFAULT_DB_ALIAS, connection, connections, models
 from django.utils import timezone
 
+from labeling.batching import batches
+
 #: Kept as they are by both engines' drivers; other values are prepared by their field.
 _PLAIN = (models.CharField, models.TextField, models.IntegerField, models.BooleanField)
 #: Values of one statement on PostgreSQL.
@@ -70,8 +72,7 @@ def insert_rows(
             cursor.executemany(head + slots, values)
             return ids
         step = max(1, _VALUES // len(columns))
-        for start in range(0, len(values), step):
-            part = values[start : start + step]
+        for part in batches(values, step):
             flat = [value for row in part for value in row]
             cursor.execute(head + ", ".join([slots] * len(part)), flat)
     return ids

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +19,12 @@ from django.conf import settings
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.utils import timezone
 
+from labeling.batching import batches
 from labeling.errors import BadInput
-from labeling.files import put
 from labeling.models import AudioFile, FeatureRow, FeatureSet, Library, Track
 from ml.audio.types import Probe
 from ml.features.store import FeatureStore, ShardRow
+from ml.files import atomic_write
 from ml.types import FEATURE_CONFIGS, FeatureConfig
 
 State = Track.State
@@ -92,7 +92,7 @@ def write_peaks(audio_id: int, probe: Probe) -> str:
     name = f"{audio_id % 256:02x}/{audio_id}-{probe.sha256[:12]}.npy"
     buffer = io.BytesIO()
     np.save(buffer, probe.peaks, allow_pickle=False)
-    put(Path(settings.PEAKS_ROOT) / name, buffer.getvalue())
+    atomic_write(Path(settings.PEAKS_ROOT) / name, buffer.getvalue())
     return name
 
 
@@ -342,10 +342,4 @@ def summaries_of(feature_set: FeatureSet, rows: Sequence[ShardRow]) -> npt.NDArr
 
 def chunks(audio_ids: Sequence[int], **more: int) -> list[dict[str, Any]]:
     """Cut files into the arguments of chunks."""
-    return [{"ids": list(part), **more} for part in _batches(audio_ids, CHUNK)]
-
-
-def _batches(values: Sequence[int], size: int) -> Iterator[list[int]]:
-    walk = iter(values)
-    while part := list(islice(walk, size)):
-        yield part
+    return [{"ids": list(part), **more} for part in batches(audio_ids, CHUNK)]

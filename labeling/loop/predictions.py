@@ -21,7 +21,6 @@ import numpy as np
 import numpy.typing as npt
 from django.conf import settings
 
-from labeling.files import put
 from labeling.loop import features
 from labeling.loop.features import Located
 from labeling.loop.library.taxonomy import resolutions
@@ -29,6 +28,7 @@ from labeling.loop.registry import models
 from labeling.loop.serving.strata import UNASSISTED
 from labeling.models import Label, Library, ModelVersion, PredictionSet, Presentation
 from ml.errors import MlError
+from ml.files import atomic_write
 from ml.training.prediction_store import PredictionArray, StoredPredictions, write_predictions
 
 logger = logging.getLogger(__name__)
@@ -82,7 +82,7 @@ def write(version: ModelVersion, found: Located, probabilities: npt.NDArray[Any]
     root = Path(settings.PREDICTION_ROOT)
     buffer = io.BytesIO()
     np.save(buffer, found.track_ids.astype(np.int64), allow_pickle=False)
-    put(root / f"{name}.tracks.npy", buffer.getvalue())
+    atomic_write(root / f"{name}.tracks.npy", buffer.getvalue())
     stored = write_predictions(root / f"{name}.npy", probabilities)
     return Written(f"{name}.npy", f"{name}.tracks.npy", stored, found.digest())
 

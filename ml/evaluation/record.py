@@ -13,8 +13,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
-import uuid
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -26,9 +24,9 @@ import numpy.typing as npt
 
 from ml.constants import OTHERS
 from ml.errors import MlError, ParameterError
+from ml.files import atomic_write
 from ml.metrics.calibration import sigmoid
 from ml.metrics.ranking import Floats
-from ml.training.weights import sync_folder, write_durably
 from ml.types import LabelMatrix
 
 FORMAT = 1
@@ -250,15 +248,7 @@ def write_record(path: Path, record: EvaluationRecord) -> StoredRecord:
     What a killed process leaves beside it begins with a dot.
     """
     content = record.to_bytes()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(f".{path.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}.new")
-    try:
-        write_durably(fresh, content)
-        os.replace(fresh, path)
-    finally:
-        fresh.unlink(missing_ok=True)
-    sync_folder(path.parent)
-    return StoredRecord(path, hashlib.sha256(content).hexdigest(), len(content))
+    return StoredRecord(path, atomic_write(path, content), len(content))
 
 
 def read_record(path: Path, expected_sha256: str) -> EvaluationRecord:

@@ -29,6 +29,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ml.errors import FeatureStoreError, ParameterError
+from ml.files import sync_folder
 from ml.types import FeatureConfig
 
 Half = npt.NDArray[np.float16]
@@ -84,7 +85,7 @@ def write_shard(
         raise FeatureStoreError(f"shard {shard_name} is already there; a shard is written once")
     _publish(folder / f"{shard_name}{_TRACKS}", records)
     _publish(folder / f"{shard_name}{_WINDOWS}", windows)
-    _sync_folder(folder)
+    sync_folder(folder)
     return [
         ShardRow(int(key), shard_name, int(offset), int(count))
         for key, offset, count in records[["row_key", "offset", "windows"]].tolist()
@@ -122,21 +123,16 @@ def _record_type(size: int) -> np.dtype[np.void]:
 
 
 def _publish(path: Path, array: npt.NDArray[Any]) -> None:
-    """Write an array so that its name appears only when all of it is on the disk."""
+    """Write an array so that its name appears only when all of it is on the disk.
+
+    The unfinished file has a fixed name: another attempt at the shard writes over it.
+    """
     temporary = path.with_name(path.name + _TEMPORARY)
     with open(temporary, "wb") as stream:
         np.save(stream, array, allow_pickle=False)
         stream.flush()
         os.fsync(stream.fileno())
     os.replace(temporary, path)
-
-
-def _sync_folder(folder: Path) -> None:
-    fd = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def _check_name(shard_name: str) -> None:

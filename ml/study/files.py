@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from ml.evaluation.pages import Block, markdown, page
+from ml.files import atomic_write
 from ml.study.charts import figures_of
 from ml.study.store import StoredRun
-from ml.training.weights import write_durably
 
 
 def write_report(
@@ -30,10 +30,6 @@ def write_report(
         "report.html": page(blocks, pictures).encode(),
         **pictures,
     }
-    root.mkdir(parents=True, exist_ok=True)
     for name, content in contents.items():
-        fresh = root / f".{name}.new"
-        fresh.unlink(missing_ok=True)
-        write_durably(fresh, content)
-        fresh.replace(root / name)
+        atomic_write(root / name, content)
     return [root / name for name in contents]

@@ -7,14 +7,13 @@ checksums. A folder without it is what a killed process left, and is done anew. 
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ml.errors import MlError
 from ml.evaluation.record import EvaluationRecord, read_record, write_record
-from ml.training.weights import sync_folder, write_durably
+from ml.files import atomic_write
 
 RUN_FILE = "run.json"
 _HELD_OUT, _VALIDATION = "held_out.npz", "validation.npz"
@@ -76,11 +75,8 @@ def write_run(root: Path, run: StoredRun) -> None:
         "facts": run.facts,
         "sha256": checksums,
     }
-    fresh = folder / f".{RUN_FILE}.{os.getpid()}"
-    fresh.unlink(missing_ok=True)
-    write_durably(fresh, (json.dumps(facts, indent=1, sort_keys=True) + "\n").encode())
-    os.replace(fresh, folder / RUN_FILE)
-    sync_folder(folder)
+    text = json.dumps(facts, indent=1, sort_keys=True) + "\n"
+    atomic_write(folder / RUN_FILE, text.encode())
 
 
 def read_run(root: Path, part: str, name: str, seed: int, key: str = "") -> StoredRun | None:

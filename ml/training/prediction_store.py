@@ -7,9 +7,6 @@ a row and which track a column is, the caller keeps, with the sha256 of the file
 
 from __future__ import annotations
 
-import hashlib
-import os
-import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -18,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ml.errors import MlError, ParameterError
+from ml.files import file_sha256, fresh_file
 
 _LABELS_A_BLOCK = 8
 _HASH_BLOCK_BYTES = 1 << 20
@@ -52,22 +50,13 @@ def write_predictions(path: Path, probabilities: npt.NDArray[Any]) -> StoredPred
         raise ParameterError(f"probabilities are {probabilities.shape}, not (tracks, labels)")
     n_tracks, n_labels = probabilities.shape
     path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(f".{path.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}.new")
     header = {"descr": "<f2", "fortran_order": False, "shape": (n_labels, n_tracks)}
-    try:
-        with fresh.open("xb") as file:
-            np.lib.format.write_array_header_1_0(file, header)
-            for start in range(0, n_labels, _LABELS_A_BLOCK):
-                block = probabilities[:, start : start + _LABELS_A_BLOCK].T
-                file.write(_checked(block).tobytes())
-            file.flush()
-            os.fsync(file.fileno())
-        sha256 = _file_sha256(fresh)
-        size_bytes = fresh.stat().st_size
-        os.replace(fresh, path)
-    finally:
-        fresh.unlink(missing_ok=True)
-    _sync_folder(path.parent)
+    with fresh_file(path) as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        for start in range(0, n_labels, _LABELS_A_BLOCK):
+            block = probabilities[:, start : start + _LABELS_A_BLOCK].T
+            file.write(_checked(block).tobytes())
+    sha256, size_bytes = file_sha256(path), path.stat().st_size
     return StoredPredictions(path, n_tracks, n_labels, sha256, size_bytes)
 
 
@@ -97,7 +86,7 @@ class PredictionArray:
         PredictionFileError : missing, damaged, not a float16 array, or another checksum.
         """
         try:
-            if expected_sha256 is not None and _file_sha256(path) != expected_sha256:
+            if expected_sha256 is not None and file_sha256(path) != expected_sha256:
                 raise PredictionFileError(f"{path.name} is not the file that was registered")
             if path.stat().st_size == _empty_size(path):
                 values = np.load(path, allow_pickle=False)
@@ -134,19 +123,3 @@ def _empty_size(path: Path) -> int:
         np.lib.format.read_magic(file)
         np.lib.format.read_array_header_1_0(file)
         return file.tell()
-
-
-def _file_sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(_HASH_BLOCK_BYTES):
-            digest.update(block)
-    return digest.hexdigest()
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ml.errors import MlError
+from ml.files import sync_folder, write_durably
 
 WEIGHTS_FILE = "weights.npz"
 MODEL_FILE = "model.json"
@@ -97,23 +98,6 @@ def read_model(folder: Path, expected_sha256: str) -> tuple[Arrays, dict[str, An
     except (ValueError, OSError, KeyError, zipfile.BadZipFile) as error:
         raise ModelFileError(f"{folder.name} does not hold a model: {error}") from error
     return arrays, facts
-
-
-def write_durably(path: Path, content: bytes) -> None:
-    """Write a new file and wait until it is on the disk."""
-    with path.open("xb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def sync_folder(folder: Path) -> None:
-    """Wait until the names in `folder` are on the disk."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _put_in_place(fresh: Path, folder: Path, aside: Path) -> None:

@@ -118,7 +118,7 @@ def test_configs_do_not_share_a_folder(tmp_path):
 def test_a_writer_killed_before_the_rename_leaves_nothing_visible(tmp_path):
     script = (
         "import os, numpy as np\n"
-        "from ml import feature_store as s\n"
+        "from ml.features import store as s\n"
         "from ml.types import FEATURE_CONFIGS as C\n"
         "c = C['seed-025s']\n"
         "s.os.replace = lambda *a: os.kill(os.getpid(), 9)\n"

@@ -144,7 +144,7 @@ def test_a_failed_write_leaves_the_older_model(tmp_path, monkeypatch):
 def test_a_killed_writer_leaves_no_model_visible(tmp_path, kill_at):
     code = f"""
 import os, pathlib, numpy as np
-from ml.weights import write_model
+from ml.training.weights import write_model
 calls = []
 fsync = os.fsync
 def killing(descriptor):

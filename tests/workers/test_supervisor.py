@@ -36,8 +36,8 @@ signal.pause()
 """
 SUPERVISE = """
 import sys
-from workers.processes import Process
-from workers.supervisor import Supervisor
+from workers.process.commands import Process
+from workers.process.supervisor import Supervisor
 supervisor = Supervisor([Process("child", (sys.executable, "-c", sys.argv[1]))], print)
 with supervisor.signals_caught():
     supervisor.start()

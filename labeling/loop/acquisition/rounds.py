@@ -16,6 +16,7 @@ from django.db import transaction
 from django.db.models import Count, Exists, F, Max, OuterRef, Q, QuerySet
 from django.utils import timezone
 
+from labeling.batching import batches
 from labeling.loop.acquisition import explanations
 from labeling.loop.acquisition.pool import Warm, candidates, warm_pool
 from labeling.loop.library import libraries
@@ -244,8 +245,7 @@ def _move_what_is_shown(former: Round, round_: Round) -> None:
     )
     items = former.items.filter(pk__in=shown.values("item_id"), reserved_for__isnull=True)
     tracks = list(items.values_list("track_id", flat=True))
-    for start in range(0, len(tracks), _ROWS):
-        part = tracks[start : start + _ROWS]
+    for part in batches(tracks, _ROWS):
         round_.items.filter(track__in=part, presentations__isnull=True).delete()
         items.filter(track__in=part).update(round=round_)
 

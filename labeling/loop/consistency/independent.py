@@ -16,6 +16,7 @@ from operator import or_
 
 from django.db.models import Q
 
+from labeling.batching import batches
 from labeling.loop.events.replay import Event, live_ids, roots
 from labeling.models import Annotation, Answer, Judgement, LabelSetMember, Library
 from labeling.models.rollups import UNKNOWN_DAY
@@ -66,11 +67,6 @@ class FacetAnswer:
     yes: frozenset[int]
     unsure: frozenset[int]
     no: frozenset[int]
-
-
-def batches(ids: Sequence[int], size: int) -> Iterator[Sequence[int]]:
-    """Cut a list into pieces of at most `size`."""
-    return (ids[start : start + size] for start in range(0, len(ids), size))
 
 
 def among(field: str, ids: Sequence[int]) -> Q:

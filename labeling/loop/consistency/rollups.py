@@ -17,13 +17,13 @@ from typing import Any
 from django.db import models
 from django.db.models import F, Q
 
+from labeling.batching import batches
 from labeling.bulk_rows import insert_rows
 from labeling.loop.consistency.independent import (
     ROWS_A_READ,
     FacetAnswer,
     Offers,
     among,
-    batches,
     day_of,
     independent_answers,
 )

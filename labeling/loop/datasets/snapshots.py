@@ -22,13 +22,13 @@ from django.db.models import Max
 from django.utils import timezone
 
 from labeling.errors import BadInput, EmptySelection
-from labeling.files import put
 from labeling.loop.datasets import read
 from labeling.loop.datasets.aggregate import support_of
 from labeling.loop.datasets.arrays import Frozen, freeze, track_facts, united_by_side
 from labeling.loop.datasets.selection import Selection, check
 from labeling.models import Library, Snapshot
 from ml.errors import ParameterError
+from ml.files import atomic_write
 from ml.metrics.splits import grouped_folds
 from ml.types import TrainingConfig
 
@@ -72,7 +72,7 @@ def take_snapshot(
 def _written(frozen: Frozen, file: str) -> tuple[str, str]:
     buffer = io.BytesIO()
     np.savez_compressed(buffer, allow_pickle=False, **frozen.arrays())
-    return file, put(Path(settings.SNAPSHOT_ROOT) / file, buffer.getvalue())
+    return file, atomic_write(Path(settings.SNAPSHOT_ROOT) / file, buffer.getvalue())
 
 
 def _seen_again(same: Snapshot, frozen: Frozen, taken_at: datetime) -> Snapshot:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from datetime import datetime
 from typing import NamedTuple
 
 from django.db.models import Q
 
+from labeling.batching import batches
 from labeling.loop.events.replay import Event, holding
 from labeling.models import Annotation, Annotator, Answer, CurrentAnswer, Library
 from labeling.writing import short_write
@@ -35,7 +36,7 @@ def project(annotator_id: int, track_ids: Iterable[int]) -> None:
     3. Write only the rows that differ.
     """
     wanted = set(track_ids)
-    for chunk in _chunks(sorted(wanted)):
+    for chunk in batches(sorted(wanted), CHUNK):
         tracks, events = _load(annotator_id, set(chunk))
         _write(annotator_id, tracks, holding(events))
 
@@ -57,22 +58,11 @@ def rebuild(library: Library) -> int:
             .values_list("track_id", flat=True)
             .distinct()
         )
-        for chunk in _chunks(track_ids.iterator(chunk_size=CHUNK)):
+        for chunk in batches(track_ids.iterator(chunk_size=CHUNK), CHUNK):
             with short_write():
                 tracks, events = _load(annotator.pk, set(chunk))
                 changed += _write(annotator.pk, tracks, holding(events))
     return changed
-
-
-def _chunks(ids: Iterable[int]) -> Iterator[list[int]]:
-    chunk: list[int] = []
-    for one in ids:
-        chunk.append(one)
-        if len(chunk) == CHUNK:
-            yield chunk
-            chunk = []
-    if chunk:
-        yield chunk
 
 
 def _load(annotator_id: int, track_ids: set[int]) -> tuple[set[int], list[Event]]:

@@ -7,7 +7,6 @@ Reads resolve merged labels; a label that two judgements meet in is written once
 from __future__ import annotations
 
 import csv
-import hashlib
 import os
 import tempfile
 from collections.abc import Callable, Iterator
@@ -21,6 +20,7 @@ from labeling.loop.exporting.tables import cell_of, consensus_rows, wide_rows
 from labeling.loop.importing.csv.cells import guarded
 from labeling.loop.library import taxonomy
 from labeling.models import Annotation, CurrentAnswer, Label, Library
+from ml.files import file_sha256
 
 FORMATS = ("long", "wide", "consensus")
 LONG_COLUMNS = (
@@ -114,18 +114,13 @@ def _write_beside(out: Path, write: Callable[[TextIO], int]) -> dict[str, Any]:
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
             n_rows = write(file)
-        digest = _sha256(Path(name))
+        digest = file_sha256(Path(name))
         os.chmod(name, 0o644)
         os.replace(name, out)
     except BaseException:
         os.unlink(name)
         raise
     return {"rows": n_rows, "sha256": digest, "file": str(out)}
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def long_rows(library: Library, *, has_history: bool = False) -> Rows:

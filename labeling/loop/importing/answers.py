@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+from labeling.batching import batches
 from labeling.bulk_rows import insert_rows
 from labeling.loop.events.current_answers import project
 from labeling.loop.events.replay import Event, live_ids, roots
@@ -129,8 +130,8 @@ def _yes_labels(
 ) -> dict[int, dict[int, frozenset[int]]]:
     """Return event id -> facet id -> labels said yes to, resolved."""
     found: dict[int, dict[int, set[int]]] = defaultdict(dict)
-    for start in range(0, len(event_ids), 900):
-        rows = Answer.objects.filter(annotation_id__in=event_ids[start : start + 900])
+    for ids in batches(event_ids, 900):
+        rows = Answer.objects.filter(annotation_id__in=ids)
         answers = {
             id_: (event, facet)
             for id_, event, facet in rows.values_list("id", "annotation_id", "facet_id")
@@ -138,7 +139,7 @@ def _yes_labels(
         for event, facet in answers.values():
             found[event][facet] = set()
         judged = Judgement.objects.filter(
-            answer__annotation_id__in=event_ids[start : start + 900], value=Judgement.YES
+            answer__annotation_id__in=ids, value=Judgement.YES
         ).order_by()
         for answer_id, label_id in judged.values_list("answer_id", "label_id"):
             event, facet = answers[answer_id]

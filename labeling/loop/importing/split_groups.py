@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from labeling.batching import batches
 from labeling.models import Library, Track
 from labeling.names import name_key
 from labeling.writing import short_write
@@ -137,8 +138,8 @@ def move(placing: Placing) -> None:
     for track_id, now in placing.moved.items():
         by_place.setdefault(now, []).append(track_id)
     for now, track_ids in by_place.items():
-        for start in range(0, len(track_ids), CHUNK):
+        for ids in batches(track_ids, CHUNK):
             with short_write():
-                Track.objects.filter(pk__in=track_ids[start : start + CHUNK]).update(
+                Track.objects.filter(pk__in=ids).update(
                     split_group=now.split_group, is_audit=now.is_audit
                 )

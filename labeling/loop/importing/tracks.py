@@ -7,6 +7,7 @@ from typing import Any
 
 from django.db.models import Q
 
+from labeling.batching import batches
 from labeling.bulk_rows import insert_rows
 from labeling.loop.importing.audio import FoundFile, file_rows
 from labeling.loop.importing.csv.columns import FIELDS
@@ -45,9 +46,8 @@ def untidy_keys(library: Library) -> dict[str, str]:
     for key in rows.order_by("id").values_list("key", flat=True):
         if track_key(key) != key:
             found.setdefault(track_key(key), key)
-    names = list(found)
-    for start in range(0, len(names), 900):
-        tidy = Track.objects.filter(library=library, key__in=names[start : start + 900])
+    for names in batches(list(found), 900):
+        tidy = Track.objects.filter(library=library, key__in=names)
         for key in tidy.values_list("key", flat=True):
             del found[key]
     return found

@@ -22,7 +22,6 @@ from django.conf import settings
 from django.db.models import QuerySet
 
 from labeling.errors import BadInput
-from labeling.files import put
 from labeling.models import (
     Annotation,
     Evaluation,
@@ -43,6 +42,7 @@ from ml.evaluation.record import (
     write_record,
 )
 from ml.evaluation.report import FORMAT, build_report
+from ml.files import atomic_write
 
 Report = dict[str, Any]
 
@@ -73,7 +73,7 @@ def keep(folder: str, record: EvaluationRecord) -> Measured:
     home = Path(settings.MODEL_ROOT) / folder
     stored = write_record(home / FILE_NAME, record)
     report = {"record": stored.sha256, **build_report(record)}
-    put(home / REPORT_FILE, json.dumps(report, allow_nan=False).encode())
+    atomic_write(home / REPORT_FILE, json.dumps(report, allow_nan=False).encode())
     return Measured(
         folder=folder,
         sha256=stored.sha256,

@@ -7,7 +7,6 @@ peaks and predictions can; the manifest only names how many there were.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -24,6 +23,7 @@ from django.db.migrations.recorder import MigrationRecorder
 from django.utils import timezone
 
 from labeling.errors import BadInput, LoopError
+from ml.files import file_sha256
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -59,7 +59,7 @@ def backup(out: Path) -> dict[str, Any]:
     return {
         "file": str(out),
         "bytes": out.stat().st_size,
-        "sha256": _sha256(out),
+        "sha256": file_sha256(out),
         "engine": manifest["engine"],
         "files": len(manifest["files"]),
     }
@@ -110,10 +110,11 @@ def _manifest(database: Path) -> dict[str, Any]:
         "format": FORMAT,
         "engine": connection.vendor,
         "taken_at": timezone.now().isoformat(),
-        "database_sha256": _sha256(database),
+        "database_sha256": file_sha256(database),
         "migrations": sorted(f"{app}.{name}" for app, name in applied),
         "files": {
-            path.relative_to(settings.DATA).as_posix(): _sha256(path) for path in _kept_files()
+            path.relative_to(settings.DATA).as_posix(): file_sha256(path)
+            for path in _kept_files()
         },
         "not_kept": {
             root.name: sum(1 for path in root.rglob("*") if path.is_file())
@@ -125,11 +126,6 @@ def _manifest(database: Path) -> dict[str, Any]:
 def _kept_files() -> list[Path]:
     roots = (settings.MODEL_ROOT, settings.SNAPSHOT_ROOT)
     return sorted(path for root in roots for path in root.rglob("*") if path.is_file())
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 # --- one engine at a time -----------------------------------------------------------------
@@ -210,7 +206,7 @@ def _unpack(source: Path, work: Path) -> dict[str, Any]:
     expected = {f"files/{name}": digest for name, digest in manifest["files"].items()}
     expected[_DATABASE[connection.vendor]] = manifest["database_sha256"]
     for name, digest in expected.items():
-        if not (work / name).is_file() or _sha256(work / name) != digest:
+        if not (work / name).is_file() or file_sha256(work / name) != digest:
             raise BadInput(f"the backup is damaged: {name} is not what was packed")
     return manifest
 

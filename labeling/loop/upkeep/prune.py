@@ -15,11 +15,10 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +27,7 @@ from django.db import transaction
 from django.db.models import ForeignObjectRel, Q, QuerySet
 from django.utils import timezone
 
+from labeling.batching import batches
 from labeling.loop import retraining
 from labeling.loop.importing import catalogue
 from labeling.loop.registry import evaluation_records
@@ -297,7 +297,7 @@ def _prune_jobs(library: Library | None, found: Pruned, *, is_dry_run: bool) -> 
     """
     before = timezone.now() - timedelta(days=settings.KEEP_JOBS_DAYS)
     ids = _old_jobs(library, before).values_list("pk", flat=True)
-    for part in _batches(ids.iterator(), _ROWS):
+    for part in batches(list(ids), _ROWS):
         if is_dry_run:
             found.jobs += len(part)
             found.job_chunks += JobChunk.objects.filter(job__in=part).count()
@@ -379,9 +379,3 @@ def _remove(path: Path, *, is_dry_run: bool) -> int:
         logger.warning("%s cannot be removed: %s", path, error)
         return 0
     return size
-
-
-def _batches(values: Iterable[int], size: int) -> Iterator[list[int]]:
-    walk = iter(list(values))
-    while part := list(islice(walk, size)):
-        yield part

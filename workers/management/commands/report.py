@@ -13,11 +13,11 @@ from django.contrib.staticfiles import finders
 from django.template.loader import render_to_string
 
 from labeling.errors import BadInput
-from labeling.files import put
 from labeling.loop.registry import evaluation_records
 from labeling.management.base import AudiotagCommand
 from labeling.models import Evaluation, Library
 from labeling.views.learning import report_rows, reports
+from ml.files import atomic_write
 
 STYLES = ("labeling/site.css", "labeling/report.css")
 
@@ -114,7 +114,7 @@ def _write(
     contents[f"{kind}.html"] = page.encode()
     contents |= dict(drawn)
     for name, content in contents.items():
-        put(out / name, content)
+        atomic_write(out / name, content)
     return sorted(contents)
 
 
