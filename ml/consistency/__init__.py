@@ -1,1 +1,3 @@
-"""(to be written)"""
+"""Arithmetic of label consistency: agreement, label aggregation and drift."""
+
+__all__ = ["aggregation", "agreement", "drift"]

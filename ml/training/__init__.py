@@ -1,1 +1,20 @@
-"""(to be written)"""
+"""Training: from labelled tracks to a calibrated model, and its predictions.
+
+`fit` trains, `trained_model` and `weights` hold and store the result, `prediction` scores a
+pool and `prediction_store` keeps the scores. `recipes` and `selection_rules` are the named ways
+to train, `choice_effects` says what their options do; `checks`, `losses`, `window_split` and
+`cardinality` are parts of a training.
+"""
+
+__all__ = [
+    "cardinality",
+    "choice_effects",
+    "fit",
+    "losses",
+    "prediction",
+    "prediction_store",
+    "recipes",
+    "selection_rules",
+    "trained_model",
+    "weights",
+]

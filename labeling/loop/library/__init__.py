@@ -1,1 +1,8 @@
-"""(to be written)"""
+"""Libraries, their members, guideline versions and taxonomies.
+
+`libraries` creates a library and its annotators, `members` says who belongs to it in which
+role, `guidelines` publishes the criteria that people label by, `taxonomy` finds, renames and
+merges labels, and `taxonomy_preview` shows what such a change would affect.
+"""
+
+__all__ = ["guidelines", "libraries", "members", "taxonomy", "taxonomy_preview"]

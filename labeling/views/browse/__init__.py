@@ -1,1 +1,3 @@
-"""(to be written)"""
+"""Pages to look things up: libraries, tracks, consistency and health."""
+
+__all__ = ["consistency", "health", "home", "track", "tracks"]

@@ -1,1 +1,3 @@
-"""(to be written)"""
+"""Pages for managers: settings, imports, guidelines, taxonomy and jobs."""
+
+__all__ = ["guidelines", "imports", "jobs", "settings", "taxonomy"]

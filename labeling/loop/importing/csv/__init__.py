@@ -1,6 +1,7 @@
-"""Catalogues as CSV: reading what spreadsheets write, and writing what they may read.
+"""Catalogue files: encoding, dialect, columns and rows, read as a stream.
 
-`lines` knows encodings and delimiters, `columns` what each column means, `rows` turns a record
-into what it says, `staging` keeps it on disk until all of it is known, `cells` guards cells
-that a spreadsheet would run as a formula. Nothing in here knows the database.
+`lines` decodes and splits a file, `columns` maps its header, `rows` groups its records,
+`staging` keeps them on disk until they are applied, and `cells` guards cells against formulas.
 """
+
+__all__ = ["cells", "columns", "lines", "rows", "staging"]
