@@ -86,7 +86,7 @@ class OfOneLibrary(Careful):
         return fixed if obj is None else (*fixed, "library")
 
 
-class Evidence(Careful):
+class ReadOnlyAdmin(Careful):
     """What happened: to be read, never written."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -96,7 +96,7 @@ class Evidence(Careful):
         return False
 
 
-class EvidenceInline(TabularInline):
+class ReadOnlyInline(TabularInline):
     """Rows of evidence below the row they belong to."""
 
     extra = 0
@@ -159,14 +159,14 @@ class EraCutAdmin(Careful):
 
 
 @register(GuidelineVersion)
-class GuidelineVersionAdmin(Evidence):
+class GuidelineVersionAdmin(ReadOnlyAdmin):
     list_display = ("library", "number", "published_at", "by")
     list_filter = ("library",)
     search_fields = ("text",)
 
 
 @register(Receipt)
-class ReceiptAdmin(Evidence):
+class ReceiptAdmin(ReadOnlyAdmin):
     list_display = ("annotator", "guideline", "acknowledged_at")
     list_filter = ("annotator__library",)
     search_fields = ("annotator__name",)
@@ -193,14 +193,14 @@ class AudioRootAdmin(Careful):
 
 
 @register(AudioFile)
-class AudioFileAdmin(Evidence):
+class AudioFileAdmin(ReadOnlyAdmin):
     list_display = ("relative_path", "root", "container", "length_s", "probed_at", "warning")
     list_filter = ("root", "container")
     search_fields = ("relative_path", "sha256")
 
 
 @register(ImportBatch)
-class ImportBatchAdmin(Evidence):
+class ImportBatchAdmin(ReadOnlyAdmin):
     list_display = ("file_name", "library", "is_dry_run", "by", "created_at")
     list_filter = ("library", "is_dry_run")
     search_fields = ("file_name",)
@@ -255,12 +255,12 @@ class LabelAliasAdmin(Careful):
         return False
 
 
-class LabelSetMemberInline(EvidenceInline):
+class LabelSetMemberInline(ReadOnlyInline):
     model = LabelSetMember
 
 
 @register(LabelSet)
-class LabelSetAdmin(Evidence):
+class LabelSetAdmin(ReadOnlyAdmin):
     list_display = ("facet", "number", "created_at")
     list_filter = ("facet__library",)
     search_fields = ("hash",)
@@ -268,25 +268,25 @@ class LabelSetAdmin(Evidence):
 
 
 @register(TaxonomyChange)
-class TaxonomyChangeAdmin(Evidence):
+class TaxonomyChangeAdmin(ReadOnlyAdmin):
     list_display = ("label", "kind", "by", "at", "undone_at")
     list_filter = ("kind", "label__facet__library")
     search_fields = ("label__name",)
 
 
 # --- what was answered --------------------------------------------------------------------
-class AnswerInline(EvidenceInline):
+class AnswerInline(ReadOnlyInline):
     model = Answer
     fields = ("facet", "label_set", "is_complete")
 
 
-class JudgementInline(EvidenceInline):
+class JudgementInline(ReadOnlyInline):
     model = Judgement
     fields = ("label", "value")
 
 
 @register(Annotation)
-class AnnotationAdmin(Evidence):
+class AnnotationAdmin(ReadOnlyAdmin):
     list_display = ("id", "track", "annotator", "kind", "stratum", "answered_at")
     list_filter = ("library", "kind", "stratum")
     search_fields = ("uid", "track__key", "annotator__name")
@@ -294,7 +294,7 @@ class AnnotationAdmin(Evidence):
 
 
 @register(Answer)
-class AnswerAdmin(Evidence):
+class AnswerAdmin(ReadOnlyAdmin):
     list_display = ("id", "annotation", "facet", "label_set", "is_complete")
     list_filter = ("facet", "is_complete")
     search_fields = ("annotation__track__key",)
@@ -302,14 +302,14 @@ class AnswerAdmin(Evidence):
 
 
 @register(Judgement)
-class JudgementAdmin(Evidence):
+class JudgementAdmin(ReadOnlyAdmin):
     list_display = ("id", "answer", "label", "value")
     list_filter = ("value",)
     search_fields = ("label__name",)
 
 
 @register(CurrentAnswer)
-class CurrentAnswerAdmin(Evidence):
+class CurrentAnswerAdmin(ReadOnlyAdmin):
     list_display = ("annotator", "track", "facet", "answer", "version")
     list_filter = ("facet",)
     search_fields = ("track__key", "annotator__name")
@@ -317,20 +317,20 @@ class CurrentAnswerAdmin(Evidence):
 
 # --- the queue ----------------------------------------------------------------------------
 @register(Round)
-class RoundAdmin(Evidence):
+class RoundAdmin(ReadOnlyAdmin):
     list_display = ("library", "number", "state", "strategy", "model_version", "live_at")
     list_filter = ("library", "state", "strategy")
 
 
 @register(QueueItem)
-class QueueItemAdmin(Evidence):
+class QueueItemAdmin(ReadOnlyAdmin):
     list_display = ("track", "round", "stratum", "rank", "score", "remaining", "needed")
     list_filter = ("stratum", "round__library")
     search_fields = ("track__key",)
 
 
 @register(Presentation)
-class PresentationAdmin(Evidence):
+class PresentationAdmin(ReadOnlyAdmin):
     list_display = ("track", "annotator", "stratum", "outcome", "presented_at", "closed_at")
     list_filter = ("outcome", "stratum", "annotator__library")
     search_fields = ("token", "track__key", "annotator__name")
@@ -338,40 +338,40 @@ class PresentationAdmin(Evidence):
 
 # --- learning -----------------------------------------------------------------------------
 @register(Snapshot)
-class SnapshotAdmin(Evidence):
+class SnapshotAdmin(ReadOnlyAdmin):
     list_filter = ("library",)
     list_display = ("library", "number", "tracks", "annotations", "by", "taken_at")
     search_fields = ("hash",)
 
 
 @register(RunGroup)
-class RunGroupAdmin(Evidence):
+class RunGroupAdmin(ReadOnlyAdmin):
     list_display = ("id", "library", "kind", "by", "created_at")
     list_filter = ("library", "kind")
 
 
 @register(TrainingRun)
-class TrainingRunAdmin(Evidence):
+class TrainingRunAdmin(ReadOnlyAdmin):
     list_display = ("id", "library", "network", "state", "seed", "started_at", "finished_at")
     list_filter = ("library", "network", "state")
     search_fields = ("uid", "config_hash")
 
 
 @register(ModelVersion)
-class ModelVersionAdmin(Evidence):
+class ModelVersionAdmin(ReadOnlyAdmin):
     list_display = ("library", "number", "state", "run", "created_at")
     list_filter = ("library", "state")
     search_fields = ("uid", "sha256")
 
 
 @register(PromotionEvent)
-class PromotionEventAdmin(Evidence):
+class PromotionEventAdmin(ReadOnlyAdmin):
     list_display = ("library", "kind", "model_version", "previous", "by", "at")
     list_filter = ("library", "kind")
 
 
 @register(Job)
-class JobAdmin(Evidence):
+class JobAdmin(ReadOnlyAdmin):
     list_display = ("id", "library", "kind", "state", "done", "total", "attempts", "queued_at")
     list_filter = ("library", "kind", "state")
     search_fields = ("key", "reason")
@@ -379,7 +379,7 @@ class JobAdmin(Evidence):
 
 def _plain(model: type[models.Model], *shown: str, filters: tuple[str, ...] = ()) -> None:
     """Register a table that is only ever looked at."""
-    admin.site.register(model, Evidence, list_display=shown, list_filter=filters)
+    admin.site.register(model, ReadOnlyAdmin, list_display=shown, list_filter=filters)
 
 
 _plain(FeatureSet, "name", "digest", "created_at")

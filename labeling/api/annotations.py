@@ -14,7 +14,7 @@ from labeling.api.serializers import AnswerBody, AnswerRequest, ConflictBody, Er
 from labeling.errors import BadInput
 from labeling.loop import desk
 from labeling.loop.events import record
-from labeling.loop.events.answers import Vocabulary, read_answers
+from labeling.loop.events.answers import Vocabulary, parse_answers
 from labeling.loop.serving import serve
 from labeling.models import Annotation, Presentation, Track
 
@@ -47,10 +47,10 @@ class Annotations(LibraryView):
     def _submission(self, said: dict[str, Any], vocabulary: Vocabulary) -> record.Submission:
         annotator = self.annotator
         token = said.get("presentation")
-        shown = serve.find(annotator, token) if token else None
+        shown = serve.find_presentation(annotator, token) if token else None
         track = self._track(said["track"], shown)
         shown = shown or serve.open_presentations(annotator).filter(track=track).first()
-        answers = read_answers(
+        answers = parse_answers(
             vocabulary,
             labels=said["labels"],
             unsure=said["unsure"],

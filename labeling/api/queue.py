@@ -67,7 +67,9 @@ class SkipTrack(LibraryView):
         asked = SkipRequest(data=request.data)
         asked.is_valid(raise_exception=True)
         said = asked.validated_data
-        leases.skip(serve.find(self.annotator, said["presentation"]), said["reason"])
+        leases.skip(
+            serve.find_presentation(self.annotator, said["presentation"]), said["reason"]
+        )
         return Response(status=204)
 
 
@@ -82,7 +84,7 @@ class UndoSkip(LibraryView):
     def post(self, request: Request, slug: str) -> Response:
         asked = PresentationRequest(data=request.data)
         asked.is_valid(raise_exception=True)
-        skipped = serve.find(self.annotator, asked.validated_data["presentation"])
+        skipped = serve.find_presentation(self.annotator, asked.validated_data["presentation"])
         return Response(as_bodies([leases.undo_skip(skipped)])[0])
 
 
@@ -97,11 +99,13 @@ class ReleaseTrack(LibraryView):
     def post(self, request: Request, slug: str) -> Response:
         asked = PresentationRequest(data=request.data)
         asked.is_valid(raise_exception=True)
-        leases.release(serve.find(self.annotator, asked.validated_data["presentation"]))
+        leases.release(
+            serve.find_presentation(self.annotator, asked.validated_data["presentation"])
+        )
         return Response(status=204)
 
 
-class Heartbeat(LibraryView):
+class LeaseHeartbeat(LibraryView):
     """Say that the caller is still there: pushes the leases of all open presentations."""
 
     @extend_schema(

@@ -38,7 +38,7 @@ class ModelReport(LibraryView):
     def get(self, request: Request, slug: str, number: int) -> Response:
         known_parameters(request)
         try:
-            evaluation = evaluation_records.find(self.library, model=number)
+            evaluation = evaluation_records.find_evaluation(self.library, model=number)
         except BadInput as error:
             raise Http404(str(error)) from error
         report = evaluation_records.report_of(evaluation)
@@ -77,6 +77,9 @@ class ModelComparison(LibraryView):
         numbers = [part.strip() for part in text.split(",")]
         if not all(part.isdecimal() and int(part) <= MOST_ID for part in numbers):
             raise BadInput("models is a list of numbers, such as 3,5")
-        chosen = [evaluation_records.find(self.library, model=int(part)) for part in numbers]
-        found: dict[str, Any] = evaluation_records.compared(chosen)
+        chosen = [
+            evaluation_records.find_evaluation(self.library, model=int(part))
+            for part in numbers
+        ]
+        found: dict[str, Any] = evaluation_records.compare_evaluations(chosen)
         return Response({"models": [int(part) for part in numbers], **found})

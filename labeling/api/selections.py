@@ -23,7 +23,7 @@ from labeling.api.serializers import ErrorBody, JobBody, Listed
 from labeling.errors import BadInput
 from labeling.loop import retraining
 from labeling.loop.datasets import criteria
-from labeling.loop.datasets.preview import preview
+from labeling.loop.datasets.preview import preview_snapshot
 from labeling.loop.datasets.selection import Selection
 from labeling.loop.registry import recipes
 from labeling.models import Membership, Snapshot
@@ -152,7 +152,7 @@ class Snapshots(LibraryView):
     )
     def post(self, request: Request, slug: str) -> Response:
         selection = _selection(request)
-        criteria.check(self.library, selection)
+        criteria.check_criteria(self.library, selection)
         job = jobs.enqueue(
             JobKind.SNAPSHOT,
             library=self.library,
@@ -173,7 +173,7 @@ class SnapshotPreview(LibraryView):
         responses={200: OpenApiTypes.OBJECT, **_REFUSALS},
     )
     def post(self, request: Request, slug: str) -> Response:
-        return Response(asdict(preview(self.library, _selection(request))))
+        return Response(asdict(preview_snapshot(self.library, _selection(request))))
 
 
 class SnapshotDetail(LibraryView):
@@ -216,7 +216,7 @@ class RecipeTraining(LibraryView):
     )
     def post(self, request: Request, slug: str, recipe: str) -> Response:
         try:
-            recipes.find(recipe)
+            recipes.find_recipe(recipe)
         except BadInput as error:
             raise Http404(str(error)) from error
         job = retraining.request_recipe(self.library, recipe, by_id=request.user.pk)

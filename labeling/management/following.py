@@ -13,7 +13,7 @@ _LOOK_EVERY_S = 0.3
 _BAR = 24
 
 
-def follow(job: Job, stream: TextIO | None = None) -> Job:
+def follow_job(job: Job, stream: TextIO | None = None) -> Job:
     """Watch the job to its end; return it still open where no worker is there (any more)."""
     bar = ProgressBar(stream or sys.stderr, job.get_kind_display())
     queue = jobs.queue_of(job.kind)

@@ -38,7 +38,7 @@ def add_selection(parser: ArgumentParser, *, more_criteria: tuple[str, ...] = ()
     add("--min-support", type=int, metavar="N", help="fewest positives of a label; default: 5")
 
 
-def selection_of(options: dict[str, Any], base: Selection | None = None) -> Selection:
+def selection_from_options(options: dict[str, Any], base: Selection | None = None) -> Selection:
     """Return the base with what was asked for in its place."""
     return replace(base or Selection(), **asked(options))
 

@@ -15,7 +15,7 @@ from playwright.sync_api import expect
 
 from labeling.loop import desk
 from labeling.loop.events import record
-from labeling.loop.events.answers import Vocabulary, read_answers
+from labeling.loop.events.answers import Vocabulary, parse_answers
 from labeling.loop.library import libraries
 from labeling.models import (
     Annotation,
@@ -397,7 +397,7 @@ def test_answered_in_another_window_meanwhile(page, library, ana, errors):
         record.Submission(
             track=track,
             annotator=libraries.annotator_of(library, ana),
-            answers=read_answers(Vocabulary.of(library), labels=["Ambient"]),
+            answers=parse_answers(Vocabulary.of(library), labels=["Ambient"]),
         )
     )
     answer(page, "d")

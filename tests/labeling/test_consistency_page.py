@@ -151,11 +151,11 @@ def test_annotators_are_refused_and_strangers_find_nothing(world):
 def test_a_second_visit_computes_nothing_again(world, monkeypatch):
     world.fill()
     assert "Ben" in world.body()
-    computed_at = cache.kept(world.library).computed_at
+    computed_at = cache.kept_figures(world.library).computed_at
     assert computed_at is not None
     monkeypatch.setattr(cache, "_figures", None)
     assert "Ben" in world.body()
-    assert cache.kept(world.library).computed_at == computed_at
+    assert cache.kept_figures(world.library).computed_at == computed_at
 
 
 def test_what_is_kept_is_shown_with_its_time_while_a_worker_is_asked(world, monkeypatch):

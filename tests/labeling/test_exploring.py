@@ -64,7 +64,7 @@ def greedy(monkeypatch, truth):
 
 
 def turn(library):
-    rounds.switch(rounds.build(library))
+    rounds.switch(rounds.build_round(library))
 
 
 def answer(annotator, label, truth, n):

@@ -55,7 +55,7 @@ def holds(key, annotator="legacy", facet="genre"):
     row = CurrentAnswer.objects.get(
         track__key=key, annotator__name=annotator, facet__name=facet
     )
-    assert current_answers.rebuild(Library.objects.get(slug="lib")) == 0
+    assert current_answers.rebuild_current_answers(Library.objects.get(slug="lib")) == 0
     return set(row.answer.judgements.filter(value=1).values_list("label__name", flat=True))
 
 

@@ -9,7 +9,7 @@ import pytest
 from django.core.management import call_command
 
 from labeling.loop.datasets import snapshots
-from labeling.loop.datasets.selection import in_words
+from labeling.loop.datasets.selection import describe_selection
 from labeling.loop.registry import models
 from labeling.models import (
     Annotator,
@@ -89,7 +89,7 @@ def test_figures_that_are_not_known_are_dashes_with_a_reason(client):
     text = page(client, f"/models/{planted.library.slug}/")
     assert text.count(">–</span>") == 4
     assert "no audit track with features was judged yet" in text
-    rows = model_rows.label_rows(ModelVersion.objects.get())
+    rows = model_rows.model_label_rows(ModelVersion.objects.get())
     assert {row.ap.value for row in rows} == {"–"}
     assert rows[0].ap.hint.startswith("no audit track")
 
@@ -152,7 +152,7 @@ def test_another_model_is_put_in_use_by_a_button(planted, curator):
         started_at=first.created_at,
     )  # fmt: skip
     same = models.Trained("f", "s", ["a"], [0.5], {}, {}, {})
-    models.register(run, same, models.Decision(True, "newer"))
+    models.register_model(run, same, models.Decision(True, "newer"))
     answer = curator.post(f"/models/{planted.library.slug}/1/use/", follow=True)
     assert "Model 1 is in use." in answer.content.decode()
     assert models.champion_of(planted.library) == first
@@ -260,7 +260,7 @@ class TestSnapshots:
 
 def test_selection_in_words():
     selection = snapshots.Selection(facets=("genre",), since="2020-01-01", guidelines=(2,))
-    assert in_words(selection) == (
+    assert describe_selection(selection) == (
         "facets genre; from 2020-01-01; under guideline 2; labels with at least 5 positives"
     )
 
@@ -275,7 +275,7 @@ def test_older_models_are_on_the_next_page(planted, curator, monkeypatch):
             started_at=first.created_at,
         )  # fmt: skip
         same = models.Trained("f", "s", ["a"], [0.5], {}, {}, {})
-        models.register(run, same, models.Decision(False, "worse"))
+        models.register_model(run, same, models.Decision(False, "worse"))
     monkeypatch.setattr(model_rows, "MOST_ROWS", 2)
     address = f"/models/{planted.library.slug}/"
     newest, older = page(curator, address), page(curator, f"{address}?before=2")

@@ -17,7 +17,7 @@ BASELINE = {"macro_ap": 0.2}
 
 
 def held(metrics=METRICS, n_learnt=2, verdict="useful"):
-    return promotion.held_back(metrics, BASELINE, n_learnt, verdict)
+    return promotion.needs_a_person(metrics, BASELINE, n_learnt, verdict)
 
 
 class TestHeldBack:

@@ -95,7 +95,7 @@ class TestModelPage:
         report = evaluation_records.report_of(evaluation)
         report["about"]["snapshot"]["taken_at"] = "2026-07-05T10:22:31.5+00:00"
         report["about"]["answers"]["period"] = ["2019-03-01", "2026-07-04"]
-        (evaluation_records.folder_of(evaluation) / "report.json").write_text(
+        (evaluation_records.record_folder_of(evaluation) / "report.json").write_text(
             json.dumps(report)
         )
         run("report", planted.library, "--model", "1", "--out", str(tmp_path))
@@ -109,12 +109,14 @@ class TestModelPage:
         evaluation = Evaluation.objects.get()
         report = evaluation_records.report_of(evaluation)
         report["about"]["config"]["loss"] = "keras-class-weight"
-        told = report_rows.context(planted.library, report, report_rows.Asked())["choices"]
+        told = report_rows.report_context(planted.library, report, report_rows.ReportQuery())[
+            "choices"
+        ]
         assert len(told) == 1
         assert "that of its first label in the order of the columns" in told[0]
         text = page(curator, f"/models/{planted.library.slug}/1/")
         assert "What these choices do" not in text
-        (evaluation_records.folder_of(evaluation) / "report.json").write_text(
+        (evaluation_records.record_folder_of(evaluation) / "report.json").write_text(
             json.dumps(report)
         )
         assert told[0] in page(curator, f"/models/{planted.library.slug}/1/")
@@ -225,8 +227,8 @@ class TestCompare:
 
     def test_two_models_on_their_common_tracks(self, two, curator):
         text = page(curator, f"/models/{two.library.slug}/compare/?model=1&model=2")
-        found = evaluation_records.compared(
-            [evaluation_records.find(two.library, model=number) for number in (1, 2)]
+        found = evaluation_records.compare_evaluations(
+            [evaluation_records.find_evaluation(two.library, model=number) for number in (1, 2)]
         )
         gap = found["runs"][1]["differences"]["macro_ap"]
         assert f"{gap['difference']:+.3f}" in text
@@ -238,8 +240,8 @@ class TestCompare:
     def test_a_difference_without_an_interval(self, two, curator, monkeypatch):
         monkeypatch.setattr("ml.metrics.judged_groups.MINIMUM_GROUPS_TO_COMPARE", 100)
         text = page(curator, f"/models/{two.library.slug}/compare/?model=1&model=2")
-        found = evaluation_records.compared(
-            [evaluation_records.find(two.library, model=number) for number in (1, 2)]
+        found = evaluation_records.compare_evaluations(
+            [evaluation_records.find_evaluation(two.library, model=number) for number in (1, 2)]
         )
         gap = found["runs"][1]["differences"]["macro_ap"]
         assert (gap["lo"], gap["hi"]) == (None, None)
@@ -296,10 +298,10 @@ class TestChoice:
         assert event.figures["n"] == 12
         assert event.figures["against"] == present.number
         chosen = [
-            evaluation_records.find(planted.library, model=one.number)
+            evaluation_records.find_evaluation(planted.library, model=one.number)
             for one in (present, other)
         ]
-        gaps = evaluation_records.compared(chosen)["runs"][1]["differences"]
+        gaps = evaluation_records.compare_evaluations(chosen)["runs"][1]["differences"]
         assert event.figures["differences"] == gaps
         assert event.figures["lo"] == gaps["macro_ap"]["lo"]
         text = page(curator, f"/models/{planted.library.slug}/{other.number}/")
@@ -332,7 +334,7 @@ class TestInterface:
         base = f"/api/v1/libraries/{planted.library.slug}/models"
         report = curator.get(f"{base}/1/report/").json()
         assert report == evaluation_records.report_of(
-            evaluation_records.find(planted.library, model=1)
+            evaluation_records.find_evaluation(planted.library, model=1)
         )
         found = curator.get(f"{base}/compare/?models=1,2").json()
         assert found["models"] == [1, 2]
@@ -443,5 +445,7 @@ class TestCharts:
 
         report = build_report(record, n_resamples=5)
         for sort in ("ap", "-ap", "f1", "-f1"):
-            rows = report_rows.label_rows(report, report_rows.Asked.of({"sort": sort}))
+            rows = report_rows.report_label_rows(
+                report, report_rows.ReportQuery.of({"sort": sort})
+            )
             assert rows[-1]["uid"] == "uid2"

@@ -6,7 +6,7 @@ import pytest
 
 from labeling.loop import desk
 from labeling.loop.events import record
-from labeling.loop.events.answers import Vocabulary, read_answers
+from labeling.loop.events.answers import Vocabulary, parse_answers
 from labeling.loop.library import libraries
 from labeling.models import AudioFile, AudioRoot, Label, Track
 from labeling.views import paging
@@ -39,7 +39,7 @@ def answer(library, user, track, **said):
         record.Submission(
             track=track,
             annotator=libraries.annotator_of(library, user),
-            answers=read_answers(Vocabulary.of(library), **{"labels": [], **said}),
+            answers=parse_answers(Vocabulary.of(library), **{"labels": [], **said}),
         )
     ).annotation
 

@@ -152,7 +152,7 @@ def test_what_was_measured_by_its_own_selection_waits():
 def test_model_whose_files_are_lost_is_trained_anew():
     planted = plant()
     round_of(planted.library)
-    shutil.rmtree(models.folder_of(models.champion_of(planted.library)))
+    shutil.rmtree(models.model_folder_of(models.champion_of(planted.library)))
     answer = run("train", planted.library, "--inline")
     assert answer["model_version"] == 2
     champion = models.champion_of(planted.library)

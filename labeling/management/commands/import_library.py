@@ -10,9 +10,9 @@ from django.core.management.base import CommandError
 
 from labeling.loop.importing import catalogue
 from labeling.loop.importing.catalogue import ImportOptions, RowsRefused
-from labeling.loop.importing.csv.columns import ReadingOptions, pairs
+from labeling.loop.importing.csv.columns import ReadingOptions, column_pairs
 from labeling.management.base import AudiotagCommand
-from labeling.management.following import follow
+from labeling.management.following import follow_job
 from labeling.models import Job, Library
 
 #: Errors that a refused catalogue puts on the screen.
@@ -39,8 +39,8 @@ class Command(AudiotagCommand):
         reading = ReadingOptions(
             key=options["key"],
             family=options["family"],
-            facets=pairs(options["map"], "--map"),
-            separators=pairs(options["split"], "--split"),
+            facets=column_pairs(options["map"], "--map"),
+            separators=column_pairs(options["split"], "--split"),
         )
         how = ImportOptions(
             reading=reading,
@@ -80,7 +80,7 @@ class Command(AudiotagCommand):
         if job is None:
             return {}
         if waits:
-            job = follow(job, getattr(self.stderr, "_out", None))
+            job = follow_job(job, getattr(self.stderr, "_out", None))
         if job.state in Job.OPEN:
             self.say(
                 f"job {job.pk} ({job.get_kind_display()}) waits for a worker: `make run` "

@@ -25,7 +25,7 @@ class Command(AudiotagCommand):
         if not 1 <= options["count"] <= 1_000:
             raise BadInput("--count must be 1 to 1000")
         annotator = _annotator(library, options["annotator"])
-        items = serve.preview(library, annotator=annotator, count=options["count"])
+        items = serve.preview_queue(library, annotator=annotator, count=options["count"])
         return {
             "items": [
                 {

@@ -13,4 +13,7 @@ class Command(AudiotagCommand):
 
     def answer(self, **options: Any) -> dict[str, Any]:
         library = self.library(options["library"])
-        return {"library": library.slug, "changed": current_answers.rebuild(library)}
+        return {
+            "library": library.slug,
+            "changed": current_answers.rebuild_current_answers(library),
+        }

@@ -7,7 +7,7 @@ from typing import Any
 
 from labeling.loop.datasets import snapshots
 from labeling.management.base import AudiotagCommand
-from labeling.management.selecting import add_selection, selection_of
+from labeling.management.selecting import add_selection, selection_from_options
 
 
 class Command(AudiotagCommand):
@@ -19,5 +19,5 @@ class Command(AudiotagCommand):
 
     def answer(self, **options: Any) -> dict[str, Any]:
         library = self.library(options["library"])
-        selection = selection_of(options)
+        selection = selection_from_options(options)
         return snapshots.answer(snapshots.take_snapshot(library, selection))

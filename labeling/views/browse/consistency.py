@@ -45,7 +45,7 @@ STRATUM_NAMES = {**{one.value: one.label for one in Stratum}, "": IMPORTED_NAME}
 
 
 @dataclass(frozen=True)
-class Asked:
+class ConsistencyQuery:
     """What the address asks for; the address is the whole state of the page."""
 
     filters: Filters
@@ -55,7 +55,7 @@ class Asked:
     wrong: list[str]
 
 
-def read_filters(library: Library, query: QueryDict) -> Asked:
+def read_filters(library: Library, query: QueryDict) -> ConsistencyQuery:
     """Read the filters; what cannot be read is named, and left out but for an annotator.
 
     Somebody who is not there has no figures: everybody's under their name would be wrong.
@@ -79,7 +79,7 @@ def read_filters(library: Library, query: QueryDict) -> Asked:
         since=_day(query, "since", wrong),
         until=_day(query, "until", wrong),
     )
-    return Asked(filters, facet, label, stratum, wrong)
+    return ConsistencyQuery(filters, facet, label, stratum, wrong)
 
 
 def _people(library: Library, query: QueryDict, wrong: list[str]) -> frozenset[int]:
@@ -118,7 +118,7 @@ def _day(query: QueryDict, name: str, wrong: list[str]) -> datetime.date | None:
 
 
 @library_page(Role.CURATOR)
-def page(request: HttpRequest, library: Library) -> HttpResponse:
+def consistency_page(request: HttpRequest, library: Library) -> HttpResponse:
     """Show the figures; of a small library they are brought up to date on the way."""
     return _show(request, library)
 
@@ -156,21 +156,21 @@ def _brought_up(library: Library) -> tuple[Kept, int]:
     2. In a small library what is new is counted here and now.
     3. Else a worker is asked to, once for each state of things, and what is kept is shown.
     """
-    kept = cache.kept(library)
+    kept = cache.kept_figures(library)
     if kept.is_current:
         return kept, 0
     looks = Annotation.objects.filter(library=library, kind__in=Annotation.INDEPENDENT)
     if not looks.order_by()[COUNT_HERE : COUNT_HERE + 1].exists():
         cache.refresh(library)
-        return cache.kept(library), 0
+        return cache.kept_figures(library), 0
     waiting = DirtyKey.objects.filter(library=library)
     newest = waiting.order_by("-id").values_list("id", flat=True).first()
-    state = f"{newest}:{kept.computed_at}:{cache.made_of(library)[:16]}"
+    state = f"{newest}:{kept.computed_at}:{cache.inputs_hash(library)[:16]}"
     jobs.enqueue(JobKind.CONSISTENCY, library=library, key=f"{library.pk}:{state}")
     return kept, waiting.count()
 
 
-def _choices(library: Library, asked: Asked) -> dict[str, Any]:
+def _choices(library: Library, asked: ConsistencyQuery) -> dict[str, Any]:
     """Return what the filters offer."""
     everything = Label.objects.filter(facet__library=library, merged_into__isnull=True)
     all_labels = list(
@@ -199,7 +199,7 @@ def _choices(library: Library, asked: Asked) -> dict[str, Any]:
     }
 
 
-def _figures(library: Library, asked: Asked, kept: Kept) -> dict[str, Any]:
+def _figures(library: Library, asked: ConsistencyQuery, kept: Kept) -> dict[str, Any]:
     pairs, own = kept.pairs(asked.filters), kept.with_self(asked.filters)
     shown = asked.facet.name if asked.facet else None
     over_time = timeline(library, _for_timeline(library, asked))
@@ -219,7 +219,7 @@ def _figures(library: Library, asked: Asked, kept: Kept) -> dict[str, Any]:
     }
 
 
-def _for_timeline(library: Library, asked: Asked) -> Filters:
+def _for_timeline(library: Library, asked: ConsistencyQuery) -> Filters:
     """The timeline shows the labels of one facet: that asked for, else the first answered."""
     if asked.filters.facet_id is not None:
         return asked.filters
@@ -299,7 +299,7 @@ def withdraw_cut(request: HttpRequest, library: Library, number: int) -> HttpRes
 
 
 urlpatterns = [
-    path("consistency/<slug:slug>/", page, name="consistency"),
+    path("consistency/<slug:slug>/", consistency_page, name="consistency"),
     path("consistency/<slug:slug>/cuts/", declare_cut, name="declare_cut"),
     path("consistency/<slug:slug>/cuts/<int:number>/", withdraw_cut, name="withdraw_cut"),
 ]

@@ -23,7 +23,7 @@ MOST_EVENTS = 200
 
 
 @dataclass(frozen=True)
-class Said:
+class ShownAnswer:
     """What one answer says of its facet, in names of today."""
 
     facet: str
@@ -38,7 +38,7 @@ class Holding:
     """An answer that holds now."""
 
     annotation: Annotation
-    said: Said
+    said: ShownAnswer
     version: int
 
 
@@ -47,11 +47,11 @@ class Past:
     """An event of the history, with what became of it."""
 
     annotation: Annotation
-    said: list[Said]
+    said: list[ShownAnswer]
     is_undone: bool
 
 
-class Names:
+class LabelNames:
     """Names of labels, merged ones under what they became; read once for the page."""
 
     def __init__(self, library: Library) -> None:
@@ -59,13 +59,13 @@ class Names:
         labels = Label.objects.filter(facet__library=library)
         self._names = dict(labels.values_list("pk", "name"))
 
-    def said(self, answer: Answer) -> Said:
+    def said(self, answer: Answer) -> ShownAnswer:
         """Return what an answer says; its judgements and facet are fetched before."""
         by_value: dict[int, set[str]] = {1: set(), 0: set(), -1: set()}
         for judgement in answer.judgements.all():
             label_id = self._resolve.get(judgement.label_id, judgement.label_id)
             by_value[judgement.value].add(self._names[label_id])
-        return Said(
+        return ShownAnswer(
             answer.facet.name,
             sorted(by_value[Judgement.YES]),
             sorted(by_value[Judgement.UNSURE]),
@@ -74,7 +74,7 @@ class Names:
         )
 
 
-def holding_of(current: QuerySet[CurrentAnswer], names: Names) -> list[Holding]:
+def holding_of(current: QuerySet[CurrentAnswer], names: LabelNames) -> list[Holding]:
     """Return the answers that hold, by annotator and facet."""
     rows = (
         current.filter(answer__isnull=False)
@@ -91,7 +91,7 @@ def holding_of(current: QuerySet[CurrentAnswer], names: Names) -> list[Holding]:
     ]
 
 
-def history_of(events: QuerySet[Annotation], names: Names) -> list[Past]:
+def history_of(events: QuerySet[Annotation], names: LabelNames) -> list[Past]:
     """Return the events, the newest first."""
     rows = list(
         events.select_related("annotator", "guideline", "revises")
@@ -125,7 +125,7 @@ def track(request: HttpRequest, library: Library, track_id: int) -> HttpResponse
             current.exclude(annotator=annotator),
             events.exclude(annotator=annotator),
         )
-    names = Names(library)
+    names = LabelNames(library)
     return render(
         request,
         "labeling/track.html",

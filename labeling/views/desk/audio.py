@@ -138,7 +138,7 @@ def _range_of(request: HttpRequest, opened: Opened) -> ByteRange | None:
     return parse_range(request.headers.get("Range"), opened.size, most=PART_BYTES)
 
 
-def serve(request: HttpRequest, opened: Opened, content_type: str) -> HttpResponseBase:
+def serve_audio(request: HttpRequest, opened: Opened, content_type: str) -> HttpResponseBase:
     """Answer 200, 206, 304 or 416 with the file's bytes."""
     answer: HttpResponseBase
     if _is_known(request, opened.etag):
@@ -192,7 +192,7 @@ def audio(request: HttpRequest, library: Library, track_id: int) -> HttpResponse
     """Send the sound of a track, or the part of it that was asked for."""
     row = _audio_of(library, track_id)
     opened = open_file(path_inside(row.root.path, row.relative_path))
-    answer = serve(request, opened, content_type_of(row))
+    answer = serve_audio(request, opened, content_type_of(row))
     answer["Content-Disposition"] = disposition_of(Path(row.relative_path).name)
     return answer
 

@@ -102,7 +102,7 @@ def _suggested(presentation: Presentation | None) -> dict[tuple[str, str], int]:
     }
 
 
-def context_of(presentation: Presentation) -> dict[str, Any]:
+def desk_context(presentation: Presentation) -> dict[str, Any]:
     """Return what else is known of a track.
 
     On a measuring stratum the catalogue's own columns stay hidden: old labels may be in them,

@@ -22,7 +22,7 @@ from labeling.api.queue import as_bodies
 from labeling.errors import BadInput, QueueEmpty, StaleVersion
 from labeling.loop import desk
 from labeling.loop.events import record
-from labeling.loop.events.answers import Vocabulary, read_answers
+from labeling.loop.events.answers import Vocabulary, parse_answers
 from labeling.loop.library import guidelines, libraries
 from labeling.loop.serving import leases, serve
 from labeling.models import (
@@ -35,7 +35,7 @@ from labeling.models import (
     Track,
 )
 from labeling.permissions import Role, library_page
-from labeling.views.desk.contents import FacetPanel, context_of, panels_of, recent_of
+from labeling.views.desk.contents import FacetPanel, desk_context, panels_of, recent_of
 from labeling.views.desk.state import state_of
 from labeling.views.fields import text_in, whole_number
 
@@ -74,7 +74,7 @@ def _page(
     recent = recent_of(annotator)
     item = as_bodies([shown])[0]
     item["presentation"] = str(item["presentation"])
-    context = context_of(shown)
+    context = desk_context(shown)
     desk = {
         "slug": library.slug,
         "user": cast(User, request.user).pk,
@@ -135,7 +135,9 @@ def _act(request: HttpRequest, library: Library, annotator: Annotator) -> None:
             _undo(request, annotator)
             return
         try:
-            presentation = serve.find(annotator, request.POST.get("presentation", ""))
+            presentation = serve.find_presentation(
+                annotator, request.POST.get("presentation", "")
+            )
         except (ValueError, ValidationError) as error:  # no UUID at all
             raise BadInput("the form has lost its track: load the page again") from error
         if action == "skip":
@@ -157,7 +159,7 @@ def _save(
     request: HttpRequest, library: Library, annotator: Annotator, presentation: Presentation
 ) -> None:
     names, complete = _ticked(request, library)
-    answers = read_answers(
+    answers = parse_answers(
         Vocabulary.of(library),
         labels=names,
         completed_facets=sorted(complete | set(names)),
@@ -213,7 +215,7 @@ def context(request: HttpRequest, library: Library, token: str) -> HttpResponse:
         annotator=annotator,
         token=token,
     )
-    return JsonResponse(context_of(shown))
+    return JsonResponse(desk_context(shown))
 
 
 @never_cache
@@ -227,7 +229,7 @@ def state(request: HttpRequest, library: Library) -> HttpResponse:
 
 @require_POST
 @library_page(Role.ANNOTATOR)
-def acknowledge(request: HttpRequest, library: Library, number: int) -> HttpResponse:
+def acknowledge_on_desk(request: HttpRequest, library: Library, number: int) -> HttpResponse:
     """Note that the annotator has read a guideline, without leaving the desk."""
     annotator = libraries.annotator_of(library, cast(User, request.user))
     shown = get_object_or_404(GuidelineVersion, library=library, number=number)
@@ -251,7 +253,9 @@ urlpatterns = [
     path("annotate/<slug:slug>/state/", state, name="annotate-state"),
     path("annotate/<slug:slug>/back/", back, name="annotate-back"),
     path(
-        "annotate/<slug:slug>/guideline/<int:number>/", acknowledge, name="annotate-acknowledge"
+        "annotate/<slug:slug>/guideline/<int:number>/",
+        acknowledge_on_desk,
+        name="annotate-acknowledge",
     ),
     path("annotate/<slug:slug>/<uuid:token>/", context, name="annotate-context"),
 ]

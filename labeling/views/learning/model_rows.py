@@ -84,7 +84,7 @@ def _beside(metrics: Figures, baseline: Figures, name: str, explains: str) -> Sh
     return Shown(short(value), note, explains)
 
 
-def macro_ap(metrics: Figures, baseline: Figures) -> Shown:
+def shown_macro_ap(metrics: Figures, baseline: Figures) -> Shown:
     """Return macro AP with its interval and its ratio to the constant's."""
     value, constant = metrics.get("macro_ap"), baseline.get("macro_ap")
     if value is None:
@@ -99,7 +99,7 @@ def macro_ap(metrics: Figures, baseline: Figures) -> Shown:
     return Shown(short(value), ", ".join(parts), hint)
 
 
-def row_of(version: ModelVersion) -> ModelRow:
+def model_row(version: ModelVersion) -> ModelRow:
     """Return a version as a row."""
     metrics, baseline = version.metrics, version.baseline
     skill = metrics.get("bce_skill")
@@ -107,7 +107,7 @@ def row_of(version: ModelVersion) -> ModelRow:
     return ModelRow(
         version=version,
         is_champion=version.state == ModelVersion.State.CHAMPION,
-        macro_ap=macro_ap(metrics, baseline),
+        macro_ap=shown_macro_ap(metrics, baseline),
         skill=Shown(
             short(skill, signed=True),
             "constant 0" if skill is not None else "",
@@ -123,7 +123,7 @@ def row_of(version: ModelVersion) -> ModelRow:
     )
 
 
-def rows_of(library: Library, before: int | None = None) -> list[ModelRow]:
+def model_rows(library: Library, before: int | None = None) -> list[ModelRow]:
     """Return versions, newest first, each with whether its figures compare.
 
     At most `MOST_ROWS`: those with a number below `before`, where that is given.
@@ -135,14 +135,14 @@ def rows_of(library: Library, before: int | None = None) -> list[ModelRow]:
     present = versions.filter(state=ModelVersion.State.CHAMPION).first()
     if before is not None:
         versions = versions.filter(number__lt=before)
-    return [_beside_present(row_of(version), present) for version in versions[:MOST_ROWS]]
+    return [_beside_present(model_row(version), present) for version in versions[:MOST_ROWS]]
 
 
 def _beside_present(row: ModelRow, present: ModelVersion | None) -> ModelRow:
     """Say whether a model was measured on the answers that the one in use was measured on."""
     if present is None or row.is_champion:
         return row
-    mine, its = (answers_of(one) for one in (row.version, present))
+    mine, its = (answers_hash_of(one) for one in (row.version, present))
     if not mine or not its:
         return replace(row, measured_on="not known on which answers")
     query = f"?model={present.number}&model={row.version.number}"
@@ -153,13 +153,13 @@ def _beside_present(row: ModelRow, present: ModelVersion | None) -> ModelRow:
     return replace(row, compare=address) if has_records else row
 
 
-def answers_of(version: ModelVersion) -> str:
+def answers_hash_of(version: ModelVersion) -> str:
     """Return the hash of the answers that a model was measured on; empty where not known."""
     evaluation = getattr(version.run, "evaluation", None)
     return evaluation.answers_hash if evaluation is not None else ""
 
 
-def label_rows(version: ModelVersion) -> list[LabelRow]:
+def model_label_rows(version: ModelVersion) -> list[LabelRow]:
     """Return the labels of a version, the best known first, the unmeasured last."""
     names = {
         label.uid.hex: f"{label.name}"
@@ -195,7 +195,7 @@ def _why_no_ap(row: Figures, metrics: Figures) -> str:
     return "every judged audit track has this label, so there is nothing to tell apart"
 
 
-def course_of(run: TrainingRun) -> list[dict[str, Any]]:
+def learning_curve_of(run: TrainingRun) -> list[dict[str, Any]]:
     """Return the epochs by stage, as series for small charts."""
     stages: dict[str, list[dict[str, Any]]] = {}
     for epoch in run.epochs:

@@ -34,7 +34,7 @@ def model_list(request: HttpRequest, library: Library) -> HttpResponse:
     """Show all versions, what was decided about them, and what runs now."""
     history = library.promotions.select_related("model_version", "previous", "by")
     before = number_in(request.GET, "before")
-    rows = model_rows.rows_of(library, before)
+    rows = model_rows.model_rows(library, before)
     context = {
         "rows": rows,
         "older": rows[-1].version.number if len(rows) == model_rows.MOST_ROWS else None,
@@ -45,7 +45,7 @@ def model_list(request: HttpRequest, library: Library) -> HttpResponse:
         ],
         "troubles": model_rows.troubles(library),
         "networks": networks.names(),
-        **recipes.context_of(request, library),
+        **recipes.recipes_context(request, library),
         **_now(library),
     }
     return render(request, "labeling/models.html", context)
@@ -68,7 +68,7 @@ def _now(library: Library) -> dict[str, Any]:
     return {
         "job": job,
         "run": run,
-        "course": model_rows.course_of(run) if run else [],
+        "course": model_rows.learning_curve_of(run) if run else [],
         "new_answers": retraining.until_next(library),
         "last_job": last if last is not None and last.state not in Job.OPEN else None,
         "no_worker": job is not None and not jobs.worker_is_there(jobs.queue_of(job.kind)),

@@ -16,7 +16,7 @@ from labeling.errors import BadInput
 from labeling.loop import features as loop_features
 from labeling.loop import retraining
 from labeling.loop.datasets import criteria
-from labeling.loop.datasets.selection import Selection, in_words
+from labeling.loop.datasets.selection import Selection, describe_selection
 from labeling.loop.registry import recipes
 from labeling.models import Library, Membership, ModelVersion, RunGroup, TrainingRun
 from labeling.models.jobs import JobKind
@@ -43,7 +43,7 @@ class Card:
         return self.recipe.name in FOR_COMPARISON
 
 
-def context_of(request: HttpRequest, library: Library) -> dict[str, Any]:
+def recipes_context(request: HttpRequest, library: Library) -> dict[str, Any]:
     """Return what the recipes' part of the Models page shows."""
     return {
         "recipes": cards(library),
@@ -62,7 +62,7 @@ def cards(library: Library) -> list[Card]:
     return [
         Card(
             recipe=found,
-            words=in_words(recipes.selection_of(found)),
+            words=describe_selection(recipes.recipe_selection(found)),
             digest=found.digest(),
             versions=by_name.get(found.name, []),
         )
@@ -121,10 +121,10 @@ def train_each(request: HttpRequest, library: Library) -> HttpResponse:
     try:
         if retraining.open_comparison(library) is not None:
             raise BadInput("such a comparison is under way already: see the Jobs page")
-        criteria.check(library, Selection(criteria="current"))
+        criteria.check_criteria(library, Selection(criteria="current"))
         if not loop_features.has_audio(library):
             raise BadInput("no track of this library has audio: there is nothing to learn from")
-        features = recipes.config_of(library, {}).features
+        features = recipes.training_config_of(library, {}).features
         steps = retraining.steps_from(library, loop_features.feature_set_of(features))
         steps = [*steps[: steps.index(JobKind.TRAIN)], JobKind.COMPARE]
         asked = {"features": features, "reason": "asked for on the Models page"}

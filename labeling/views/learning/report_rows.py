@@ -31,7 +31,7 @@ _LAST = float("-inf")
 
 
 @dataclass(frozen=True)
-class Heading:
+class ColumnHeading:
     """A column of the table of labels: where a click on it leads, and how it is sorted now."""
 
     key: str
@@ -62,7 +62,7 @@ def _known(value: float | None) -> float:
 
 
 @dataclass(frozen=True)
-class Asked:
+class ReportQuery:
     """What the address asks of a report: the order and facet of the labels, whose curves."""
 
     sort: str = "support"
@@ -71,7 +71,7 @@ class Asked:
     curves: str = ""
 
     @classmethod
-    def of(cls, query: Mapping[str, str]) -> Asked:
+    def of(cls, query: Mapping[str, str]) -> ReportQuery:
         """Read the query; what makes no sense is the default."""
         text = query.get("sort", "")
         key = text.lstrip("-")
@@ -91,18 +91,18 @@ class Asked:
         return urlencode({name: value for name, value in values.items() if value})
 
 
-def headings(asked: Asked) -> list[Heading]:
+def headings(asked: ReportQuery) -> list[ColumnHeading]:
     """Return the columns of the table of labels."""
     order = "ascending" if asked.is_ascending else "descending"
     return [
-        Heading(
+        ColumnHeading(
             key, name, asked.query(key), order if key == asked.sort else "", key not in _TEXT
         )
         for key, (name, _) in _COLUMNS.items()
     ]
 
 
-def label_rows(report: Report, asked: Asked) -> list[Row]:
+def report_label_rows(report: Report, asked: ReportQuery) -> list[Row]:
     """Return the labels of the facet asked for, in the order asked for, unknown ones last."""
     rows = [row for row in report["labels"] if asked.facet in ("", row["facet"])]
     value = _COLUMNS[asked.sort][1]
@@ -133,7 +133,7 @@ def _with_telling_names(labels: list[Row]) -> list[Row]:
     return [{**row, "name": name} for row, name in zip(labels, names, strict=True)]
 
 
-def curve_rows(report: Report, asked: Asked) -> list[Row]:
+def curve_rows(report: Report, asked: ReportQuery) -> list[Row]:
     """Return the labels whose curves are drawn: most frequent, all, or the one asked for."""
     curves = report["precision_recall"]
     rows = [row for row in _with_telling_names(report["labels"]) if curves.get(row["uid"])]
@@ -202,7 +202,9 @@ def never_rows(report: Report) -> list[Row]:
     ]
 
 
-def context(library: Library, report: Report, asked: Asked, hidden: Container[int] = ()) -> Row:
+def report_context(
+    library: Library, report: Report, asked: ReportQuery, hidden: Container[int] = ()
+) -> Row:
     """Return everything that the templates of a report show, but for answers of `hidden`."""
     mean = report["course"]["mean"]
     return {
@@ -211,7 +213,7 @@ def context(library: Library, report: Report, asked: Asked, hidden: Container[in
         "never": never_rows(report),
         "asked": asked,
         "headings": headings(asked),
-        "label_rows": label_rows(report, asked),
+        "label_rows": report_label_rows(report, asked),
         "facets": facets(report),
         "curve_rows": curve_rows(report, asked),
         "curve_choice": sorted(

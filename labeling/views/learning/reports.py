@@ -17,7 +17,7 @@ from labeling.loop.serving import blinding
 from labeling.models import Evaluation, Library, Membership, ModelVersion
 from labeling.permissions import MOST_ID, library_page
 from labeling.views.learning import model_rows, recipes, report_rows
-from labeling.views.learning.report_rows import Asked
+from labeling.views.learning.report_rows import ReportQuery
 
 Role = Membership.Role
 _MOST_OFFERED = 30
@@ -31,7 +31,7 @@ def model_detail(request: HttpRequest, library: Library, number: int) -> HttpRes
         library.models.select_related("run__snapshot", "run__feature_set"), number=number
     )
     shown = {
-        "row": model_rows.row_of(version),
+        "row": model_rows.model_row(version),
         "version": version,
         "run": version.run,
         "facts": version.run.config,
@@ -45,19 +45,21 @@ def model_detail(request: HttpRequest, library: Library, number: int) -> HttpRes
 def _reported(request: HttpRequest, library: Library, version: ModelVersion) -> dict[str, Any]:
     """Return the report of a model; without one, what was registered of its labels."""
     try:
-        evaluation = evaluation_records.find(library, model=version.number)
+        evaluation = evaluation_records.find_evaluation(library, model=version.number)
         report = evaluation_records.report_of(evaluation)
     except BadInput as error:
         return {
             "no_report": str(error),
             "is_record_gone": evaluation_records.is_record_gone(version),
-            "labels": model_rows.label_rows(version),
-            "course_of_run": model_rows.course_of(version.run),
+            "labels": model_rows.model_label_rows(version),
+            "course_of_run": model_rows.learning_curve_of(version.run),
         }
     champion = models.champion_of(library)
     hidden = blinding.hidden_from(library, cast(User, request.user))
     return {
-        **report_rows.context(library, report, Asked.of(request.GET.dict()), hidden),
+        **report_rows.report_context(
+            library, report, ReportQuery.of(request.GET.dict()), hidden
+        ),
         "evaluation": evaluation,
         "champion": champion if champion and champion.pk != version.pk else None,
     }
@@ -81,7 +83,9 @@ def evaluation_detail(request: HttpRequest, library: Library, pk: int) -> HttpRe
     shown = {
         "evaluation": evaluation,
         "name": evaluation_records.name_of(evaluation),
-        **report_rows.context(library, report, Asked.of(request.GET.dict()), hidden),
+        **report_rows.report_context(
+            library, report, ReportQuery.of(request.GET.dict()), hidden
+        ),
     }
     return render(request, "labeling/evaluation.html", shown)
 
@@ -89,7 +93,7 @@ def evaluation_detail(request: HttpRequest, library: Library, pk: int) -> HttpRe
 def chosen(library: Library, query: QueryDict) -> list[Evaluation]:
     """Return the evaluations that an address names: run=, model= or evaluation=, in order."""
     found = [
-        evaluation_records.find(library, **{_NAMES[name]: _number(text)})
+        evaluation_records.find_evaluation(library, **{_NAMES[name]: _number(text)})
         for name in _NAMES
         for text in query.getlist(name)
     ]
@@ -107,7 +111,7 @@ def _number(text: str) -> int:
 
 @library_page(Role.CURATOR)
 @require_safe
-def compare(request: HttpRequest, library: Library) -> HttpResponse:
+def compare_page(request: HttpRequest, library: Library) -> HttpResponse:
     """Set runs side by side on the tracks that all of them held out."""
     offered = evaluation_records.with_records(library)[:_MOST_OFFERED]
     shown: dict[str, Any] = {
@@ -126,7 +130,7 @@ def compare(request: HttpRequest, library: Library) -> HttpResponse:
 
 def compared_context(library: Library, runs: list[Evaluation]) -> dict[str, Any]:
     """Return everything that the templates of a comparison show."""
-    found = evaluation_records.compared(runs)
+    found = evaluation_records.compare_evaluations(runs)
     reports = [evaluation_records.report_of(one) for one in runs]
     return {
         "found": found,
@@ -161,6 +165,6 @@ def _decisions(library: Library, runs: list[Evaluation]) -> list[Any]:
 
 urlpatterns = [
     path("models/<slug:slug>/<int:number>/", model_detail, name="model"),
-    path("models/<slug:slug>/compare/", compare, name="compare_models"),
+    path("models/<slug:slug>/compare/", compare_page, name="compare_models"),
     path("models/<slug:slug>/evaluations/<int:pk>/", evaluation_detail, name="evaluation"),
 ]

@@ -116,7 +116,7 @@ class SnapshotForm(forms.Form):
         cleaned = super().clean() or {}
         if not self.errors:
             try:
-                selecting.check(self.library, self.selection())
+                selecting.check_selection(self.library, self.selection())
             except BadInput as error:
                 raise forms.ValidationError(str(error)) from error
         return cleaned

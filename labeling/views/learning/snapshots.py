@@ -13,8 +13,8 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from labeling import jobs
 from labeling.errors import BadInput
-from labeling.loop.datasets.preview import preview
-from labeling.loop.datasets.selection import Selection, in_words
+from labeling.loop.datasets.preview import preview_snapshot
+from labeling.loop.datasets.selection import Selection, describe_selection
 from labeling.models import Library, Membership, TrainingRun
 from labeling.models.jobs import JobKind
 from labeling.permissions import library_page
@@ -42,7 +42,7 @@ def snapshot_list(request: HttpRequest, library: Library) -> HttpResponse:
     context["snapshots"] = [
         (
             one,
-            in_words(Selection.of(one.selection)),
+            describe_selection(Selection.of(one.selection)),
             one.split.get("train", 0) + one.split.get("validation", 0),
         )
         for one in snapshots[:_MOST_SHOWN]
@@ -53,7 +53,10 @@ def snapshot_list(request: HttpRequest, library: Library) -> HttpResponse:
 
 def _previewed(library: Library, selection: Selection) -> dict[str, Any]:
     try:
-        return {"preview": preview(library, selection), "words": in_words(selection)}
+        return {
+            "preview": preview_snapshot(library, selection),
+            "words": describe_selection(selection),
+        }
     except BadInput as error:
         return {"refused": str(error)}
 
@@ -77,7 +80,7 @@ def snapshot_detail(request: HttpRequest, library: Library, number: int) -> Http
     labels = snapshot.facts.get("labels", [])
     context = {
         "snapshot": snapshot,
-        "words": in_words(Selection.of(snapshot.selection)),
+        "words": describe_selection(Selection.of(snapshot.selection)),
         "spec": sorted(snapshot.selection.items()),
         "facts": snapshot.facts,
         "labels": sorted(labels, key=lambda one: -one["positives"]),

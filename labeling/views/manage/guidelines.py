@@ -40,14 +40,14 @@ def _context(request: HttpRequest, library: Library) -> dict[str, object]:
 
 
 @library_page(Role.ANNOTATOR)
-def page(request: HttpRequest, library: Library) -> HttpResponse:
+def guidelines_page(request: HttpRequest, library: Library) -> HttpResponse:
     """Show what is in force, who has read it, what was before, and the draft."""
     return render(request, "labeling/guidelines.html", _context(request, library))
 
 
 @require_POST
 @library_page(Role.CURATOR)
-def change(request: HttpRequest, library: Library) -> HttpResponse:
+def change_guideline(request: HttpRequest, library: Library) -> HttpResponse:
     """Save, publish or discard the draft, as the button says."""
     user, action = cast(User, request.user), request.POST.get("action", "save")
     try:
@@ -72,7 +72,7 @@ def change(request: HttpRequest, library: Library) -> HttpResponse:
 
 @require_POST
 @library_page(Role.ANNOTATOR)
-def acknowledge(request: HttpRequest, library: Library, number: int) -> HttpResponse:
+def acknowledge_guideline(request: HttpRequest, library: Library, number: int) -> HttpResponse:
     """Note that this person has read the version that was on the screen."""
     shown = GuidelineVersion.objects.filter(library=library, number=number).first()
     annotator = libraries.annotator_of(library, cast(User, request.user))
@@ -87,9 +87,11 @@ def acknowledge(request: HttpRequest, library: Library, number: int) -> HttpResp
 
 
 urlpatterns = [
-    path("guidelines/<slug:slug>/", page, name="guidelines"),
-    path("guidelines/<slug:slug>/draft/", change, name="guidelines_change"),
+    path("guidelines/<slug:slug>/", guidelines_page, name="guidelines"),
+    path("guidelines/<slug:slug>/draft/", change_guideline, name="guidelines_change"),
     path(
-        "guidelines/<slug:slug>/<int:number>/read/", acknowledge, name="guidelines_acknowledge"
+        "guidelines/<slug:slug>/<int:number>/read/",
+        acknowledge_guideline,
+        name="guidelines_acknowledge",
     ),
 ]

@@ -30,7 +30,7 @@ from labeling.loop.importing.csv.columns import (
     FIELDS,
     Columns,
     ReadingOptions,
-    plan,
+    plan_columns,
 )
 from labeling.models import ImportBatch, ImportMapping, Job, Library, Membership
 from labeling.models.jobs import JobKind
@@ -136,7 +136,7 @@ def _mapping_page(
         messages.info(request, "This file is no longer kept: upload it again.")
         return redirect("imports", batch.library.slug)
     try:
-        seen = catalogue.preview(catalogue.stored_path(batch))
+        seen = catalogue.preview_catalogue(catalogue.stored_path(batch))
     except BadInput as error:
         seen, problem = (
             {"columns": [], "rows": [], "encoding": "", "delimiter": ","},
@@ -200,7 +200,7 @@ def _guess(
         ReadingOptions(key=key),
     ):
         try:
-            return _as_roles(plan(names, reading, facets), reading)
+            return _as_roles(plan_columns(names, reading, facets), reading)
         except BadInput:
             continue
     return {}, {}
@@ -233,7 +233,7 @@ def start_import(request: HttpRequest, library: Library, batch_id: int) -> HttpR
     options: dict[str, Any] = dict(batch.options)
     try:
         if "confirm" not in request.POST:
-            names = catalogue.preview(path_)["columns"] if path_.is_file() else []
+            names = catalogue.preview_catalogue(path_)["columns"] if path_.is_file() else []
             options = _read_options(request, library, names)
         elif options.get("audio_folder") not in (
             None,

@@ -101,7 +101,7 @@ class SettingsForm(forms.ModelForm):
 
 @library_page(Role.MANAGER)
 @require_http_methods(["GET", "HEAD", "POST"])
-def page(request: HttpRequest, library: Library) -> HttpResponse:
+def settings_page(request: HttpRequest, library: Library) -> HttpResponse:
     """Show members and settings; keep the settings."""
     # Another instance: what is refused must not be shown in the frame of the page.
     stored = Library.objects.get(pk=library.pk)
@@ -126,7 +126,7 @@ def add_member(request: HttpRequest, library: Library) -> HttpResponse:
     """Make a user a member."""
     name, role = request.POST.get("name", ""), request.POST.get("role", "")
     try:
-        added = members.add(library, name, role)
+        added = members.add_member(library, name, role)
         messages.success(request, f"{added.user} is now a member ({added.role}).")
     except BadInput as error:
         messages.error(request, f"{error}.")
@@ -139,7 +139,7 @@ def change_member(request: HttpRequest, library: Library, pk: int) -> HttpRespon
     """Give a member another role, or take the membership away."""
     try:
         if request.POST.get("action") == "remove":
-            user = members.remove(library, pk)
+            user = members.remove_member(library, pk)
             messages.success(request, f"{user} is no member any more; their answers stay.")
         else:
             changed = members.change_role(library, pk, request.POST.get("role", ""))
@@ -150,7 +150,7 @@ def change_member(request: HttpRequest, library: Library, pk: int) -> HttpRespon
 
 
 urlpatterns = [
-    path("settings/<slug:slug>/", page, name="settings"),
+    path("settings/<slug:slug>/", settings_page, name="settings"),
     path("settings/<slug:slug>/members/", add_member, name="add_member"),
     path("settings/<slug:slug>/members/<int:pk>/", change_member, name="change_member"),
 ]

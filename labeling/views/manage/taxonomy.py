@@ -23,7 +23,7 @@ _CHANGES_SHOWN = 30
 
 
 @library_page(Role.ANNOTATOR)
-def page(request: HttpRequest, library: Library) -> HttpResponse:
+def taxonomy_page(request: HttpRequest, library: Library) -> HttpResponse:
     """Show the labels by facet with their use, and what was changed last."""
     used = taxonomy_preview.yes_by_label(library)
     facets = []
@@ -100,7 +100,7 @@ def _label(library: Library, label_id: int) -> Label:
 
 @require_POST
 @library_page(Role.CURATOR)
-def add(request: HttpRequest, library: Library) -> HttpResponse:
+def add_label(request: HttpRequest, library: Library) -> HttpResponse:
     """Add a label to a facet."""
     facet = get_object_or_404(
         Facet, library=library, pk=whole_number(request.POST.get("facet")) or 0
@@ -120,7 +120,7 @@ def add(request: HttpRequest, library: Library) -> HttpResponse:
 
 @require_POST
 @library_page(Role.CURATOR)
-def change(request: HttpRequest, library: Library, label_id: int) -> HttpResponse:
+def change_taxonomy(request: HttpRequest, library: Library, label_id: int) -> HttpResponse:
     """Change one label, as the button says."""
     label = _label(library, label_id)
     action = ACTIONS.get(request.POST.get("action", ""))
@@ -184,11 +184,13 @@ ACTIONS: dict[str, Callable[[HttpRequest, Label], str]] = {
 
 @require_POST
 @library_page(Role.CURATOR)
-def undo(request: HttpRequest, library: Library, change_id: int) -> HttpResponse:
+def undo_taxonomy_change(
+    request: HttpRequest, library: Library, change_id: int
+) -> HttpResponse:
     """Take a change back."""
     row = get_object_or_404(TaxonomyChange, pk=change_id, label__facet__library=library)
     try:
-        taxonomy.undo(row)
+        taxonomy.undo_change(row)
         messages.success(request, f"Undone: {row.kind} of {row.label.name}.")
     except BadInput as error:
         messages.error(request, str(error))
@@ -196,9 +198,17 @@ def undo(request: HttpRequest, library: Library, change_id: int) -> HttpResponse
 
 
 urlpatterns = [
-    path("taxonomy/<slug:slug>/", page, name="taxonomy"),
-    path("taxonomy/<slug:slug>/add/", add, name="taxonomy_add"),
+    path("taxonomy/<slug:slug>/", taxonomy_page, name="taxonomy"),
+    path("taxonomy/<slug:slug>/add/", add_label, name="taxonomy_add"),
     path("taxonomy/<slug:slug>/labels/<int:label_id>/", label_page, name="taxonomy_label"),
-    path("taxonomy/<slug:slug>/labels/<int:label_id>/change/", change, name="taxonomy_change"),
-    path("taxonomy/<slug:slug>/changes/<int:change_id>/undo/", undo, name="taxonomy_undo"),
+    path(
+        "taxonomy/<slug:slug>/labels/<int:label_id>/change/",
+        change_taxonomy,
+        name="taxonomy_change",
+    ),
+    path(
+        "taxonomy/<slug:slug>/changes/<int:change_id>/undo/",
+        undo_taxonomy_change,
+        name="taxonomy_undo",
+    ),
 ]
