@@ -1,0 +1,72 @@
+"""The shape of JSON: which keys lead to which types, with what is data made anonymous."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from typing import Any
+
+#: Keys under which a value is a code that is stored or compared, not a text for people.
+CODES = {
+    "arm", "criteria", "facet", "format", "kind", "network", "negatives", "outcome",
+    "recipe", "role", "side", "state", "strategy", "stratum", "value",
+}  # fmt: skip
+
+_UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+_PLACEHOLDERS = (
+    (re.compile(_UUID), "<uid>"),
+    (re.compile(r"(?<![0-9a-zA-Z])[0-9a-f]{12,}(?![0-9a-zA-Z])"), "<hex>"),
+    (re.compile(r"\d{4}-\d\d-\d\d"), "<date>"),
+    (re.compile(r"(?<=peaks/)[0-9a-f]{2}(?=/)"), "<hh>"),
+    (re.compile(r"(?<!\d)(?<!seed-)\d+"), "<n>"),
+)
+
+
+def anonymous(text: str) -> str:
+    """Return the text with uids, hashes, dates and numbers replaced by what they are."""
+    for pattern, name in _PLACEHOLDERS:
+        text = pattern.sub(name, text)
+    return text
+
+
+def _key(name: str) -> str:
+    """Return the key; `<...>` where it is a number, a uid or a date and nothing else."""
+    found = anonymous(name)
+    return found if re.fullmatch(r"(<\w+>[-:. ]?)+", found) else name
+
+
+def shape(*values: Any) -> dict[str, str]:
+    """Return path -> types of all values together; items of lists are one under `[]`."""
+    types: dict[str, set[str]] = defaultdict(set)
+    codes: dict[str, set[str]] = defaultdict(set)
+    for value in values:
+        _walk(value, "", "", types, codes)
+    return {
+        path or ".": " | ".join(sorted(found))
+        + (f": {', '.join(sorted(codes[path]))}" if path in codes else "")
+        for path, found in sorted(types.items())
+    }
+
+
+def _walk(
+    value: Any, path: str, name: str, types: dict[str, set[str]], codes: dict[str, set[str]]
+) -> None:
+    if isinstance(value, dict):
+        types[path].add("object")
+        for key, inner in value.items():
+            _walk(inner, f"{path}.{_key(str(key))}", str(key), types, codes)
+    elif isinstance(value, list | tuple):
+        types[path].add("list")
+        for inner in value:
+            _walk(inner, f"{path}[]", name, types, codes)
+    else:
+        types[path].add(_type_of(value))
+        if name in CODES and isinstance(value, str) and value:
+            codes[path].add(value)
+
+
+def _type_of(value: Any) -> str:
+    if value is None:
+        return "null"
+    names = {bool: "bool", int: "int", float: "float", str: "text"}
+    return names[type(value)]
