@@ -17,16 +17,15 @@ from uuid import UUID
 import numpy as np
 
 from labeling.jobs import HELP_TASK, QUEUES, SCHEDULER, TASKS
-from labeling.loop.selection import Selection
-from ml import study_in_small
-from ml.evaluation_record import EvaluationRecord, LabelName
+from labeling.loop.datasets.selection import Selection
+from ml.evaluation.record import EvaluationRecord, LabelName
+from ml.metrics.splits import audit_groups, track_random_key
 from ml.networks import DEFAULT_NETWORK, REGISTRY
-from ml.recipes import RECIPES
-from ml.selection_rules import SelectionRules
-from ml.splits import audit_groups, track_random_key
+from ml.training.recipes import RECIPES
+from ml.training.selection_rules import SelectionRules
 from ml.types import FEATURE_CONFIGS, LabelMatrix, TrainingConfig
+from workers.jobs.schedules import ensure_schedules
 from workers.management.commands import demo_library
-from workers.schedules import ensure_schedules
 
 __all__ = ["broker", "configurations", "default_schedule", "quick", "record_content"]
 
@@ -121,8 +120,8 @@ def quick() -> Iterator[None]:
         for name, recipe in RECIPES.items():
             patches.enter_context(mock.patch.dict(RECIPES, {name: _fast(recipe)}))
         for name in ("SEED_2019", "SEED_NEXT", "SEED_NEXT_BOTH", "AUDIOTAG"):
-            fast = _fast(getattr(study_in_small, name))
-            patches.enter_context(mock.patch.object(study_in_small, name, fast))
+            fast = _fast(getattr(trials, name))
+            patches.enter_context(mock.patch.object(trials, name, fast))
         yield
 
 
