@@ -21,6 +21,7 @@ from labeling.loop.datasets.selection import Selection
 from ml.evaluation.record import EvaluationRecord, LabelName
 from ml.metrics.splits import audit_groups, track_random_key
 from ml.networks import DEFAULT_NETWORK, REGISTRY
+from ml.study import trials
 from ml.training.recipes import RECIPES
 from ml.training.selection_rules import SelectionRules
 from ml.types import FEATURE_CONFIGS, LabelMatrix, TrainingConfig

@@ -72,7 +72,8 @@ def background() -> dict[str, Any]:
         "tasks": tasks,
         **inside.broker(),
         "schedule": {
-            one.name: f"{one.task}, queue {one.queue}, {' '.join(str(one.schedule).split())}, enabled {one.enabled}"
+            one.name: f"{one.task}, queue {one.queue}, {' '.join(str(one.schedule).split())}, "
+            f"enabled {one.enabled}"
             for one in rows
             if one.name != "celery.backend_cleanup"
         },

@@ -58,8 +58,8 @@ def write_sounds(folder: Path, n: int = N_TRACKS) -> None:
 def write_catalogue(path: Path) -> None:
     """Write a catalogue with everything that a catalogue may have, and a row in error."""
     rows = [
-        ["filename", "title", "album", "artist", "composer", "isrc", "Family", "genre", "genre2",
-         "feel", "annotator", "annotated_at", "tempo"],
+        ["filename", "title", "album", "artist", "composer", "isrc", "Family", "genre",
+         "genre2", "feel", "annotator", "annotated_at", "tempo"],
         ["a.wav", "A", "One", "Ann", "Bo", "GB1", "f1", "Rock", "Drone", "calm", "", "", "90"],
         ["b.wav", "B", "One", "Ann", "Bo", "GB2", "f1", "Rock", "", "dark; calm", "Kim",
          "2024-03-01T10:00:00+00:00", "91"],
