@@ -23,7 +23,7 @@ from labeling.api.serializers import ErrorBody, JobBody, Listed
 from labeling.errors import BadInput
 from labeling.loop import retraining
 from labeling.loop.datasets import criteria
-from labeling.loop.datasets.preview import preview_snapshot
+from labeling.loop.datasets.preview import preview_selection
 from labeling.loop.datasets.selection import Selection
 from labeling.loop.registry import recipes
 from labeling.models import Membership, Snapshot
@@ -173,7 +173,7 @@ class SnapshotPreview(LibraryView):
         responses={200: OpenApiTypes.OBJECT, **_REFUSALS},
     )
     def post(self, request: Request, slug: str) -> Response:
-        return Response(asdict(preview_snapshot(self.library, _selection(request))))
+        return Response(asdict(preview_selection(self.library, _selection(request))))
 
 
 class SnapshotDetail(LibraryView):

@@ -62,7 +62,7 @@ class TestFigures:
         record(library, ana, own=False)
         record(library, ana, answered_at=timezone.now() - timedelta(days=3))
         record(library, ana)
-        assert desk_state.progress_of(library, ana)["today"] == 1
+        assert desk_state.desk_figures(library, ana)["today"] == 1
 
     def test_home_names_no_scripted_answer(self, client, library, ana):
         record(library, ana, own=False)
@@ -78,11 +78,11 @@ class TestFigures:
                 track=track, stratum="acquire", strategy="x", reason="x", rank=rank,
                 needed=2, remaining=2,
             )  # fmt: skip
-        assert desk_state.progress_of(library, ana)["ranked"] == 3
+        assert desk_state.desk_figures(library, ana)["ranked"] == 3
         done = [record(library, ana, track=track) for track in tracks]
-        assert desk_state.progress_of(library, ana)["ranked"] == 0
+        assert desk_state.desk_figures(library, ana)["ranked"] == 0
         event_record.retract(done[0])
-        assert desk_state.progress_of(library, ana)["ranked"] == 1
+        assert desk_state.desk_figures(library, ana)["ranked"] == 1
 
 
 class TestGuideline:

@@ -14,7 +14,7 @@ from labeling.models import Library
 
 
 @dataclass(frozen=True)
-class SnapshotPreview:
+class SelectionPreview:
     """The counts of a selection; `problem` says why nothing could be learnt from it."""
 
     tracks: int = 0
@@ -32,21 +32,21 @@ class SnapshotPreview:
         return self.split.get("train", 0) + self.split.get("validation", 0)
 
 
-def preview_snapshot(library: Library, selection: Selection) -> SnapshotPreview:
+def preview_selection(library: Library, selection: Selection) -> SelectionPreview:
     """Count what a snapshot of this selection would hold now; writes nothing."""
     check_selection(library, selection)
     try:
         frozen = build_arrays(library, selection)
     except EmptySelection as nothing:
         table = read.read_answer_table(library, selection)
-        return SnapshotPreview(
+        return SelectionPreview(
             answers=len(table.annotations),
             annotators=by_annotator(library, table),
             present=table.present.facts() if table.present else None,
             problem=str(nothing),
         )
     facts = frozen.facts
-    return SnapshotPreview(
+    return SelectionPreview(
         tracks=len(frozen.track_ids),
         answers=len(frozen.annotation_uids),
         split=split_of(frozen),

@@ -23,7 +23,7 @@ def state_of(library: Library, annotator: Annotator) -> dict[str, Any]:
     """Return what the page asks for again from time to time."""
     unread = unread_guideline(library, annotator)
     return {
-        "figures": progress_of(library, annotator),
+        "figures": desk_figures(library, annotator),
         "loop": loop_line(library),
         "guideline": None
         if unread is None
@@ -31,7 +31,7 @@ def state_of(library: Library, annotator: Annotator) -> dict[str, Any]:
     }
 
 
-def progress_of(library: Library, annotator: Annotator) -> dict[str, int]:
+def desk_figures(library: Library, annotator: Annotator) -> dict[str, int]:
     """Return what this person did today and what may be offered to them.
 
     Only what they recorded themselves counts, by when they answered: an import or a program may

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from labeling import jobs
 from labeling.errors import BadInput
-from labeling.loop.datasets.preview import preview_snapshot
+from labeling.loop.datasets.preview import preview_selection
 from labeling.loop.datasets.selection import Selection, describe_selection
 from labeling.models import Library, Membership, TrainingRun
 from labeling.models.jobs import JobKind
@@ -54,7 +54,7 @@ def snapshot_list(request: HttpRequest, library: Library) -> HttpResponse:
 def _previewed(library: Library, selection: Selection) -> dict[str, Any]:
     try:
         return {
-            "preview": preview_snapshot(library, selection),
+            "preview": preview_selection(library, selection),
             "words": describe_selection(selection),
         }
     except BadInput as error:

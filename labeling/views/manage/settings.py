@@ -126,7 +126,7 @@ def add_member(request: HttpRequest, library: Library) -> HttpResponse:
     """Make a user a member."""
     name, role = request.POST.get("name", ""), request.POST.get("role", "")
     try:
-        added = members.add_member(library, name, role)
+        added = members.add_membership(library, name, role)
         messages.success(request, f"{added.user} is now a member ({added.role}).")
     except BadInput as error:
         messages.error(request, f"{error}.")
@@ -139,7 +139,7 @@ def change_member(request: HttpRequest, library: Library, pk: int) -> HttpRespon
     """Give a member another role, or take the membership away."""
     try:
         if request.POST.get("action") == "remove":
-            user = members.remove_member(library, pk)
+            user = members.remove_membership(library, pk)
             messages.success(request, f"{user} is no member any more; their answers stay.")
         else:
             changed = members.change_role(library, pk, request.POST.get("role", ""))
