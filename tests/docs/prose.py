@@ -1,12 +1,13 @@
 """Prose check: find the words and the constructions that the style guide refuses.
 
-The rules stand in `prose_rules.toml` beside this file; `docs/glossary.md` says what to write
-instead. The file runs as a plain script, from any folder and without the project:
+The rules are in `prose_rules.toml`, in the same folder; `docs/glossary.md` says what to write
+instead. This file also runs as a plain script, from any folder and without the project:
 
     python -m tests.docs.prose [PATH ...]
 
-It reads the tracked files under the paths (the current folder without any), prints what it finds
-as `file:line: [rule] found -> write ...` and ends with a count per rule.
+It reads the files under the paths that git tracks (without a path: those of the current
+folder), prints each finding as `file:line: [rule] found -> write ...` and ends with a count per
+rule.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 RULES = Path(__file__).with_name("prose_rules.toml")
-EDGE = "\x1f"  # between pieces of text that no sentence crosses: cells, blocks, buttons
-VALUE = "\x1a"  # in the place of a value that is filled in: {{ name }}, {name}, `code`
+EDGE = "\x02"  # between pieces of text that no sentence crosses: cells, blocks, buttons
+VALUE = "\x03"  # in the place of a value that is filled in: {{ name }}, {name}, `code`
 
 
 @dataclass(frozen=True)
@@ -78,8 +79,9 @@ class Rule:
 
 
 def compiled(pattern: str) -> re.Pattern[str]:
-    """Compile a pattern in which a blank matches any white space, line ends too."""
-    return re.compile(pattern.replace(" ", r"\s+"), re.MULTILINE)
+    """Compile a pattern in which a blank matches white space, and no word an edge."""
+    pattern = pattern.replace(r"\S", rf"[^\s{EDGE}]").replace(" ", r"\s+")
+    return re.compile(pattern, re.MULTILINE)
 
 
 def read_rules(path: Path = RULES) -> list[Rule]:
@@ -118,9 +120,9 @@ def _documented(tree: ast.AST) -> Iterator[ast.Constant]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             first = node.body[0] if node.body else None
-            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
-                if isinstance(first.value.value, str):
-                    yield first.value
+            value = first.value if isinstance(first, ast.Expr) else None
+            if isinstance(value, ast.Constant) and isinstance(value.value, str):
+                yield value
 
 
 def _string(node: ast.AST) -> str | None:
@@ -135,7 +137,7 @@ def _string(node: ast.AST) -> str | None:
 
 
 def _strings(tree: ast.AST, seen: set[int]) -> Iterator[Piece]:
-    """Yield the strings of a module that hold more than one word and are no SQL."""
+    """Yield the strings of a module that have more than one word and are not SQL."""
     for node in ast.walk(tree):
         if id(node) in seen:
             continue
@@ -167,7 +169,7 @@ def _comments(source: str) -> Iterator[Piece]:
 
 
 def python_pieces(source: str) -> Iterator[Piece]:
-    """Yield docstrings, comments and strings; identifiers are no prose."""
+    """Yield docstrings, comments and strings; identifiers are not prose."""
     tree = ast.parse(source)
     seen: set[int] = set()
     for node in _documented(tree):
@@ -189,7 +191,7 @@ def _blank(text: str, mark: str = " ") -> str:
 
 
 def _template_tag(found: re.Match[str]) -> str:
-    """Return the sentences that stand as quoted words in a template tag."""
+    """Return the sentences quoted in a template tag."""
     words = [one for one in re.findall(r'"([^"]*)"', found.group()) if " " in one.strip()]
     return EDGE + EDGE.join(words) + _blank(found.group(), EDGE)
 
@@ -284,12 +286,15 @@ WORDS_THEMSELVES = ("docs/glossary.md", "tests/docs/prose_rules.toml")
 
 
 def pieces_of(path: Path, name: str) -> list[Piece]:
-    """Return the prose of a file; of tests without strings, which state what pages show."""
+    """Return the prose of a file.
+
+    Strings of tests state what pages show, those of migrations what models say: left out.
+    """
     reader = READERS.get(path.suffix) or READERS.get(path.name)
     if reader is None or name.endswith(WORDS_THEMSELVES):
         return []
     pieces = list(reader(path.read_text(encoding="utf-8")))
-    if re.search(r"(^|/)tests/", name):
+    if re.search(r"(^|/)(tests|migrations)/", name):
         pieces = [one for one in pieces if one.kind != "string"]
     return pieces
 
@@ -332,7 +337,7 @@ def find(paths: list[str], root: Path) -> list[Finding]:
 
 
 def main(paths: list[str]) -> int:
-    """Print the findings and the count of each rule; 1 where there are any."""
+    """Print the findings and the count of each rule; return 1 if there are any."""
     findings = find(paths or ["."], Path.cwd())
     for finding in findings:
         print(finding)
