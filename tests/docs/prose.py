@@ -54,7 +54,13 @@ class Finding:
 
 @dataclass(frozen=True)
 class Rule:
-    """One rule of `prose_rules.toml`: what it finds, where, and what it lets pass."""
+    """One rule of `prose_rules.toml`: what it finds, where, and what it lets pass.
+
+    Attributes
+    ----------
+    exceptions : patterns that let a match pass, each with a pattern of the paths it is for.
+    refused, passes : examples of both sides, for the tests.
+    """
 
     name: str
     pattern: re.Pattern[str]
@@ -87,20 +93,24 @@ def compiled(pattern: str) -> re.Pattern[str]:
 def read_rules(path: Path = RULES) -> list[Rule]:
     """Read the rules in the order of the file."""
     everywhere = ["docstring", "comment", "string", "page"]
+    tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    stored = [
+        (compiled(re.escape(one["text"]).replace(r"\ ", " ")), "") for one in tables["stored"]
+    ]
     return [
         Rule(
             name=one["name"],
             pattern=compiled(one["pattern"]),
             instead=one["instead"],
             kinds=frozenset(one.get("kinds", everywhere)),
-            exceptions=tuple(
-                (compiled(each["pattern"]), each.get("files", ""))
-                for each in one.get("exceptions", [])
+            exceptions=(
+                *stored,
+                *((compiled(e["pattern"]), e.get("files", "")) for e in one["exceptions"]),
             ),
             refused=tuple(one["refused"]),
             passes=tuple(one["passes"]),
         )
-        for one in tomllib.loads(path.read_text(encoding="utf-8"))["rule"]
+        for one in tables["rule"]
     ]
 
 

@@ -7,6 +7,7 @@ it must let pass; `python -m tests.docs.prose [PATH ...]` lists what is found.
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -117,8 +118,22 @@ def test_comments_of_configuration_are_prose(tmp_path):
 
 
 def test_every_exception_has_a_reason():
-    for one in prose.tomllib.loads(prose.RULES.read_text())["rule"]:
-        assert all(len(each["reason"]) > 4 for each in one["exceptions"]), one["name"]
+    tables = tomllib.loads(prose.RULES.read_text())
+    for rule in tables["rule"]:
+        assert all(len(one["reason"]) > 4 for one in rule["exceptions"]), rule["name"]
+    assert all(len(one["reason"]) > 4 for one in tables["stored"])
+
+
+def test_every_stored_text_is_still_in_the_product():
+    sources = [path for path in prose.tracked(["labeling", "ml"], ROOT) if path.suffix == ".py"]
+    strings = [
+        " ".join(piece.text.split())
+        for path in sources
+        for piece in prose.pieces_of(path, path.name)
+        if piece.kind == "string"
+    ]
+    for one in tomllib.loads(prose.RULES.read_text())["stored"]:
+        assert any(one["text"] in text for text in strings), one["text"]
 
 
 def folders():
