@@ -1,4 +1,4 @@
-"""What must not happen on the annotation page: keys that reach too far, words that mislead."""
+"""Guards of the annotation page: keys that reach too far, words that mislead."""
 
 from __future__ import annotations
 

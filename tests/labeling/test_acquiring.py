@@ -1,4 +1,4 @@
-"""Which tracks a round asks about, in what order, and how it takes the former one's place."""
+"""Ranking: the tracks of a round, their order, and the switch to the new round."""
 
 from __future__ import annotations
 

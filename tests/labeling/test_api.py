@@ -1,4 +1,4 @@
-"""The contract of the interface for programs."""
+"""The contract of the API."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Nobody learns from a page or the interface what must not sway their judgement."""
+"""No page and no part of the API shows what must not influence a judgement."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the desk says around a track: true figures, the guideline, the loop, last answers."""
+"""State of the desk around a track: figures, the guideline, the loop, last answers."""
 
 from __future__ import annotations
 

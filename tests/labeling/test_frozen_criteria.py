@@ -1,4 +1,4 @@
-"""A snapshot says of every track whether any of its answers is by the criteria of today."""
+"""A snapshot marks every track that has an answer by the current criteria."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def library():
-    """A catalogue said something of every track, Ana of two in 2022 and of two in 2024."""
+    """A catalogue labels every track, Ana labels two in 2022 and two in 2024."""
     library = make_library()
     labels = make_labels(library)
     catalogue = make_annotator(library, "Catalogue", kind="legacy")

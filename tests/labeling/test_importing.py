@@ -51,7 +51,7 @@ def counts(report):
 
 
 def holds(key, annotator="legacy", facet="genre"):
-    """Return the names said yes to that hold, and whether the replay says the same."""
+    """Return the current positive labels, after checking that a replay gives the same."""
     row = CurrentAnswer.objects.get(
         track__key=key, annotator__name=annotator, facet__name=facet
     )

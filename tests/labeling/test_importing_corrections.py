@@ -96,7 +96,7 @@ def test_what_the_annotator_took_back_does_not_return_with_the_same_file(library
 def test_a_row_put_right_means_no_more_by_its_blanks_than_before(
     library, tmp_path, since, negatives
 ):
-    """Which labels the catalogue's author knew does not follow from a correction."""
+    """A correction does not show which labels the catalogue's author knew."""
     path = tmp_path / "dated.csv"
     for label in ("A", "B"):
         path.write_text(f"filename,genre,annotated_at\n1.mp3,{label},2020-01-01\n")

@@ -1,4 +1,4 @@
-"""The interface keeps what its OpenAPI file says, whatever is sent to it."""
+"""The API keeps to its OpenAPI schema, whatever is sent to it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the model suggests for a track, as it is read while a page is served."""
+"""The model's suggestions for a track, as they are read while a page is served."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which model is put in use by itself, and with which reason it is kept back."""
+"""Promotion policy: which model is promoted automatically, and why another is rejected."""
 
 from __future__ import annotations
 

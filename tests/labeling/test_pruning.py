@@ -1,4 +1,4 @@
-"""What is removed to save space, what must stay, and that nobody loses what he reads."""
+"""Pruning: what is removed to save space, what must stay, and no loss while it is read."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def run_of(snapshot, job=None):
 
 @pytest.fixture
 def make_model(library, settings):
-    """Make a model with files and a snapshot of its own, put in use or refused."""
+    """Make a model with files and a snapshot of its own, promoted or rejected."""
 
     def make(decision=NO, snapshot=None, job=None):
         run = run_of(snapshot or snapshot_of(library, settings), job)
@@ -109,7 +109,7 @@ def make_model(library, settings):
 
 
 def record_in(folder, settings):
-    """Leave what stands for the record of an evaluation and its report."""
+    """Write files in the place of an evaluation record and its report."""
     for name in RECORD:
         leave(settings.MODEL_ROOT, f"{folder}/{name}")
     return Measured(folder, "s", "h", "audit", 1, "good")

@@ -1,4 +1,4 @@
-"""Why a track is asked about: words that fit what the buttons show, and do not contradict."""
+"""Reasons for serving a track: words that fit the buttons and do not contradict them."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_only_labels_of_one_facet_are_compared():
 @pytest.mark.parametrize(
     ("probabilities", "cuts"),
     [
-        ([0.1, 0.4, 0.1, 0.1, 0.1], None),  # under its cut
+        ([0.1, 0.4, 0.1, 0.1, 0.1], None),  # under its threshold
         ([0.9, 0.6, 0.1, 0.1, 0.1], None),  # not the top of its facet
     ],
 )

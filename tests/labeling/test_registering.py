@@ -1,4 +1,4 @@
-"""Which model is put in use, and what is written about it."""
+"""Promotion of a model, and the record of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Labels of a report under names that tell them apart."""
+"""Labels of a report under names that distinguish them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which answers a snapshot takes, and what it makes of them."""
+"""Snapshots: the answers that one takes, and the arrays it makes from them."""
 
 from __future__ import annotations
 

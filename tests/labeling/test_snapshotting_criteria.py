@@ -1,4 +1,4 @@
-"""Whose criteria count: sources, uploads, guideline versions, current and legacy."""
+"""Selection by criteria: sources, uploads, guideline versions, current and legacy."""
 
 from __future__ import annotations
 
@@ -169,7 +169,7 @@ class TestCurrent:
         cut(self.ben, "2023-12-01")
         assert said(library, criteria="current") == {"after": ["Drone"], "both": ["Rock"]}
         legacy = said(library, criteria="legacy")
-        # What she said of the same track before counts as the legacy that it was.
+        # Her earlier answer to the same track counts as legacy.
         assert legacy["both"] == ["Ambient"]
         assert set(legacy) == {"old", "ben", "early", "before", "both"}
 
@@ -346,7 +346,7 @@ class TestAuditIsolation:
 
 
 class TestRules:
-    """What a recipe does to the labels: in the snapshot only, never in the events."""
+    """Label rules of a recipe: they change the snapshot only, never the events."""
 
     def say(self, who, track, yes):
         say(who, track, yes, offered=self.labels, kind="imported")

@@ -1,4 +1,4 @@
-"""Every run leaves the record of what it said of held-out tracks, and its report."""
+"""Every run leaves a record of its predictions for held-out tracks, and a report."""
 
 from __future__ import annotations
 

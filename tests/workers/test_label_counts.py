@@ -1,4 +1,4 @@
-"""The loop learns how many labels of each facet a track carries."""
+"""The loop fits the cardinality potential of each facet."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_labels_are_counted_by_facet(planted):
 
 
 def test_a_training_is_told_the_facets(planted, monkeypatch):
-    """The planted library has one; as if its labels were of two, each would be by itself."""
+    """The planted library has one facet; with two, each is counted separately."""
     facets = property(lambda prepared: ["a", "a", "b"])
     monkeypatch.setattr(preparing.Prepared, "facets", facets)
     run("train", planted.library, "--inline")

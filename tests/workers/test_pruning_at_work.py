@@ -23,7 +23,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def turned(settings, monkeypatch):
-    """Return a library with a model in use and a refused one of an old snapshot of its own."""
+    """Return a library with a champion and a rejected model of an old snapshot of its own."""
     settings.KEEP_MODELS = 0
     planted = plant()
     round_of(planted.library)

@@ -1,4 +1,4 @@
-"""A whole turn of the loop on the numpy network, in this process."""
+"""A whole round on the numpy network, in this process."""
 
 from __future__ import annotations
 
