@@ -173,7 +173,7 @@ def ours_like_the_study() -> Callable[[Path], object]:
 
 
 def ours_through_the_child(features: str = "audiotag") -> Callable[[Path], object]:
-    """What the product does: `ml.features.extraction.extract`."""
+    """The way of the product: `ml.features.extraction.extract`."""
     from ml.audio.reader import AudioReader
     from ml.features.extraction import extract
     from ml.types import FEATURE_CONFIGS

@@ -94,7 +94,7 @@ def first_look(annotator, track):
 
 @pytest.fixture
 def repeat(annotator, first_look, library):
-    """The track before the annotator for the second time."""
+    """Return the track that is served to the annotator for the second time."""
     (shown,) = desk.next_tracks(annotator)
     assert (shown.stratum, shown.track_id) == (Stratum.REPEAT, first_look.track_id)
     return shown

@@ -49,7 +49,7 @@ def test_model_of_one_facet_does_not_replace_one_of_two(planted):
 
 def test_model_without_a_common_label_is_refused(planted):
     champion = models.champion_of(planted.library)
-    # As if the one in use had been trained on the moods alone.
+    # As if the champion had been trained on the moods alone.
     uids = [label.uid.hex for label in planted.moods]
     ModelVersion.objects.filter(pk=champion.pk).update(label_uids=uids)
     assert train_genres(planted) == 1
