@@ -34,7 +34,7 @@ def own_commands() -> dict[str, BaseCommand]:
 
 
 def options() -> dict[str, Any]:
-    """Return the options of every command; help texts are no contract."""
+    """Return the options of every command; help texts are not a contract."""
     usual = {action.dest for action in BaseCommand().create_parser("", "")._actions}
     found: dict[str, Any] = {}
     for name, command in own_commands().items():

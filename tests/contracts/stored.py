@@ -1,4 +1,4 @@
-"""What is stored: tables, choices, JSON in columns, hashes, files."""
+"""Stored values: tables, choices, JSON in columns, hashes, files."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def _by_kind(one: Any, name: str, title: str, by: str | None) -> dict[str, Any]:
 
 
 def codes() -> dict[str, Any]:
-    """Return the codes that stand in columns without choices."""
+    """Return the codes in columns without choices."""
     return {
         f"{one._meta.db_table}.{name}": sorted(set(one.objects.values_list(name, flat=True)))
         for one in own_models()

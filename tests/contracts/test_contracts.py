@@ -1,7 +1,7 @@
-"""What is used from outside is what the golden files say, byte for byte.
+"""Everything used from outside matches the golden files, byte for byte.
 
-Commands, addresses, the interface for programs, settings, CSV columns, tables, stored values,
-hashes. Where a change is meant: `python -m tests.contracts.write`, and read the difference.
+Commands, addresses, the API, settings, CSV columns, tables, stored values and hashes. If a
+change is intended, run `python -m tests.contracts.write` and read the difference.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The site: addresses, interface for programs, pages, as a client sees them."""
+"""The site as a client sees it: addresses, API, pages."""
 
 from __future__ import annotations
 
@@ -73,9 +73,9 @@ def _without_texts(value: Any) -> Any:
     }
 
 
-# --- interface for programs -----------------------------------------------------------------
+# --- API ------------------------------------------------------------------------------------
 class Caller:
-    """Calls the interface with a token and keeps what comes back."""
+    """Client of the API with a token; keeps what comes back."""
 
     def __init__(self, token: str) -> None:
         self.client = site(headers={"authorization": f"Token {token}"})
@@ -100,7 +100,7 @@ class Caller:
 
 
 def interface(token: str) -> dict[str, Any]:
-    """Use every address of the interface as a manager does, refusals too."""
+    """Use every address of the API as a manager does, refusals too."""
     call = Caller(token)
     _label(call)
     _read(call)

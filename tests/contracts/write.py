@@ -1,6 +1,6 @@
-"""Write the golden files anew: `python -m tests.contracts.write`.
+"""Write the golden files again: `python -m tests.contracts.write`.
 
-Only where what is used from outside was meant to change: look at the difference first.
+Run it only if something used from outside was meant to change, and read the difference.
 """
 
 from __future__ import annotations
