@@ -75,6 +75,7 @@ class Runner:
         self.answers: dict[str, Any] = {}
         self.files: dict[str, list[str]] = {}
         self.headers: dict[str, list[str]] = {}
+        self.names: dict[str, Any] = {}
 
     def json(self, command: str, *arguments: Any, title: str = "") -> Any:
         """Run a command, keep the shape of its answer under its name or `title`."""
@@ -130,3 +131,32 @@ def without_library() -> dict[str, str]:
         if takes and name not in _MAKES:
             found[name] = ended(name, "--library", "nowhere", *_NEEDS.get(name, ()))
     return found
+
+
+#: Input that is refused before anything is written.
+_BAD: tuple[tuple[str, ...], ...] = (
+    ("backup", "nowhere/b.tar"),
+    ("restore", "nowhere.tar"),
+    ("create_user", "zoe", "--library", "No Slug", "--role", "curator"),
+    ("demo_library", "--tracks", "5"),
+    ("study_in_small", "--out", "nowhere", "--parts", "nothing"),
+    ("import_library", "nowhere.csv", "--library", "fixed"),
+    ("extract_features", "--library", "fixed", "--features", "nothing"),
+    ("predict", "--library", "fixed", "--model", "99"),
+    ("queue", "--library", "fixed", "--count", "0"),
+    ("queue", "--library", "fixed", "--annotator", "nobody"),
+    ("report", "--library", "fixed", "--out", "nowhere"),
+    ("run_round", "--library", "fixed", "--network", "nothing"),
+    ("seed_experiment", "--library", "fixed", "--out", "nowhere", "--recipes", "nothing"),
+    ("take_snapshot", "--library", "fixed", "--facet", "nothing"),
+    ("take_snapshot", "--library", "fixed", "--negatives", "nothing"),
+    ("take_snapshot", "--library", "fixed", "--since", "yesterday"),
+    ("train", "--library", "fixed", "--recipe", "nothing"),
+    ("train", "--library", "fixed", "--folds", "1"),
+    ("compare_networks", "--library", "fixed", "--networks", "nothing"),
+)
+
+
+def with_bad_input() -> dict[str, str]:
+    """Return how commands end that are asked for what is not there."""
+    return {" ".join(given): ended(*given) for given in _BAD}

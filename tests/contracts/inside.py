@@ -16,20 +16,26 @@ from uuid import UUID
 
 import numpy as np
 
-from labeling.jobs import HELP_TASK, QUEUES, SCHEDULER, TASKS
+from labeling.jobs import HELP_TASK, QUEUES, SCHEDULER, TASKS, enqueue
 from labeling.loop.datasets.selection import Selection
+from labeling.models import Job, Library
 from ml.evaluation.record import EvaluationRecord, LabelName
+from ml.features.track_features import ArrayFeatures
 from ml.metrics.splits import audit_groups, track_random_key
 from ml.networks import DEFAULT_NETWORK, REGISTRY
 from ml.study import trials
+from ml.study.experiments import Material
+from ml.study.runner import RecipeTrial
 from ml.training.recipes import RECIPES
 from ml.training.selection_rules import SelectionRules
 from ml.types import FEATURE_CONFIGS, LabelMatrix, TrainingConfig
+from workers.jobs.run import run_inline
 from workers.jobs.schedules import ensure_schedules
 from workers.management.commands import demo_library
 
-__all__ = ["broker", "configurations", "default_schedule", "quick", "record_content"]
-
+_LATER = TrainingConfig(
+    members=4, criteria="apart", label_counts="learnt", options=(("patience", 3),)
+)
 FAST = TrainingConfig(network="pooled-numpy", epochs=2)
 
 
@@ -39,7 +45,7 @@ def default_schedule() -> None:
 
 
 def broker() -> dict[str, Any]:
-    """Return the facts about tasks and queues that need no worker."""
+    """Return what is known of tasks and queues without a worker."""
     return {
         "task and queue of each kind of job": {
             str(kind): list(where) for kind, where in TASKS.items()
@@ -62,17 +68,13 @@ def configurations() -> dict[str, Any]:
             name: {"digest": one.digest(), "canonical": one.canonical()}
             for name, one in RECIPES.items()
         },
-        "training": _with_digests(
-            {
-                "default": TrainingConfig(),
-                "members": TrainingConfig(members=4, criteria="apart"),
-            }
-        ),
+        "training": _with_digests({"default": TrainingConfig(), "later": _LATER}),
         "selection rules": _with_digests({"default": SelectionRules()}),
         "selection": {
             "canonical": Selection().canonical(),
             "fields": [one.name for one in fields(Selection)],
         },
+        "experiment key": experiment_key(),
         "networks": {"names": sorted(REGISTRY), "default": DEFAULT_NETWORK},
         "random keys": {
             key: track_random_key(str(UUID(int=7)), key) for key in ("a.mp3", "b/ü.wav")
@@ -108,6 +110,38 @@ def record_content() -> bytes:
         history=({"epoch": 1, "loss": 0.5},),
         about={"network": "pooled-numpy"},
     ).to_bytes()
+
+
+def experiment_key() -> str:
+    """Return the key of a recipe on fixed material: by it a run that is there is found."""
+    labels = np.arange(24).reshape(8, 3) % 2 == 0
+    matrix = LabelMatrix(labels, np.ones_like(labels))
+    summary = np.arange(16, dtype=np.float32).reshape(8, 2)
+    windows = [np.full((2, 3, 4), n, dtype=np.float16) for n in range(8)]
+    material = Material(
+        names=("A", "B", "C"),
+        track_uids=np.array([f"{n:06d}" for n in range(8)], dtype="S36"),
+        features={name: ArrayFeatures(summary, windows) for name in FEATURE_CONFIGS},
+        said={"all": matrix},
+        groups=np.arange(8),
+        held_out=np.array([0, 1], dtype=np.intp),
+        reference=matrix,
+        judged_by="somebody",
+    )
+    return RecipeTrial("recipes", "audiotag", "Title", RECIPES["audiotag"], material).key(3)
+
+
+def work(*kinds: str) -> None:
+    """Do the jobs of these kinds that wait, as a worker would."""
+    for job in Job.objects.filter(kind__in=kinds, state="queued").order_by("id"):
+        run_inline(job)
+
+
+def measure_consistency(slug: str) -> None:
+    """Count the answers of a library and keep its figures of agreement."""
+    library = Library.objects.get(slug=slug)
+    enqueue("consistency", library=library, key="measured once", is_announced=False)
+    work("consistency")
 
 
 @contextmanager

@@ -6,15 +6,16 @@ folder and database are new and are removed at the end; the settings are those o
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from tests.contracts.shapes import as_text
 
 
 @contextmanager
@@ -52,33 +53,39 @@ def build(work: Path) -> dict[str, Any]:
     django.setup()
     call_command("migrate", verbosity=0)
 
-    from tests.contracts import commands, inside, stored, surroundings, tour, web
+    from tests.contracts import commands, deeds, inside, stored, surroundings, tour, web
 
     (work / "work").mkdir()
     run = commands.Runner(work / "work")
-    steps: dict[str, Any] = {}
+    found: dict[str, Any] = {}
 
-    def step(name: str, do: Any, *arguments: Any) -> Any:
+    def step(name: str, do: Callable[..., Any], *arguments: Any) -> Any:
         start = time.perf_counter()
-        steps[name] = do(*arguments)
+        found[name] = do(*arguments)
         print(f"{name}: {time.perf_counter() - start:.1f} s", file=sys.stderr)
-        return steps[name]
+        return found[name]
 
     login = step("import", tour.import_shop, run)
     step("shop", stored.hashes_of_shop)
     step("round", tour.round_of_fixed, run)
-    step("fixed", stored.hashes_of_fixed)
     step("rest", tour.rest_of_the_loop, run)
-    step("later", stored.hashes_of_fixed)
-    for annotator in ("mia",):
-        _join(annotator)
+    step("fixed", stored.hashes_of_fixed)
+    tokens = step("people", tour.people)
     step("pages", web.pages, login["user"], login["password"])
+    step("roles", web.roles, tokens)
     step("interface", web.interface, login["token"])
+    step("deeds", deeds.deeds, login["user"], login["password"])
     step("experiments", tour.experiments, run)
-    step("columns", stored.json_columns)
+    step("waiting", tour.background, run)
+    step("json_columns", stored.json_columns)
     step("codes", stored.codes)
     step("files", stored.files)
+    step("job_keys", stored.job_keys)
+    step("label_sets", stored.label_sets)
+    step("drift_verdicts", stored.drift_verdicts)
+    step("messages", stored.messages)
     step("missing", commands.without_library)
+    step("bad", commands.with_bad_input)
     step("background", surroundings.background)
     step("upkeep", tour.upkeep, run)
     return {
@@ -87,35 +94,34 @@ def build(work: Path) -> dict[str, Any]:
         "commands": {
             "answers": run.answers,
             "files": run.files,
-            "without the library": steps["missing"],
+            "names": run.names,
+            "without the library": found["missing"],
+            "with bad input": found["bad"],
         },
         "csv": run.headers,
         "addresses": web.addresses(),
         "environment": surroundings.environment(),
-        "background": steps["background"],
+        "background": found["background"] | {"messages": found["messages"]},
         "configurations": inside.configurations(),
         "hashes": {
-            "fixed": steps["later"],
-            "shop": steps["shop"],
+            "fixed": found["fixed"],
+            "shop": found["shop"],
+            "jobs": found["job_keys"],
+            "label sets": found["label_sets"],
             "evaluation record": stored.evaluation_record(),
         },
         "tables": stored.tables(),
         "stored": {
             "choices": stored.choices(),
-            "codes": steps["codes"],
-            "json": steps["columns"],
+            "codes": found["codes"] | {"verdicts on drift": found["drift_verdicts"]},
+            "json": found["json_columns"],
         },
-        "interface": steps["interface"],
-        "pages": steps["pages"],
-        "files": steps["files"],
+        "interface": found["interface"],
+        "pages": found["pages"],
+        "deeds": found["deeds"],
+        "roles": found["roles"],
+        "files": found["files"],
     }
-
-
-def _join(name: str) -> None:
-    """Make the manager of the shop a manager of the fixed library too."""
-    from tests.contracts.commands import ended
-
-    assert ended("create_user", name, "--library", "fixed", "--role", "manager") == "exit 0"
 
 
 def write(folder: Path) -> None:
@@ -132,8 +138,7 @@ def write(folder: Path) -> None:
         with own_database():
             found = build(work)
     for kind, picture in found.items():
-        text = json.dumps(picture, indent=1, sort_keys=True, ensure_ascii=False)
-        (folder / f"{kind}.json").write_text(text + "\n")
+        (folder / f"{kind}.json").write_text(as_text(picture) + "\n")
 
 
 if __name__ == "__main__":

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import defaultdict
 from typing import Any
 
 #: Keys under which a value is a code that is stored or compared, not a text for people.
 CODES = {
-    "arm", "criteria", "facet", "format", "kind", "network", "negatives", "outcome",
-    "recipe", "role", "side", "state", "strategy", "stratum", "value",
+    "aggregation", "arm", "bias", "calibration", "criteria", "facet", "features", "format",
+    "kind", "label_counts", "loss", "negatives", "network", "others", "outcome", "recipe",
+    "role", "sampling", "semantics", "side", "split", "state", "strategy", "stratum",
+    "thresholds",
 }  # fmt: skip
 
 _UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
@@ -61,8 +64,8 @@ def _walk(
             _walk(inner, f"{path}[]", name, types, codes)
     else:
         types[path].add(_type_of(value))
-        if name in CODES and isinstance(value, str) and value:
-            codes[path].add(value)
+        if name in CODES and isinstance(value, str | int) and value != "":
+            codes[path].add(str(value))
 
 
 def _type_of(value: Any) -> str:
@@ -70,3 +73,26 @@ def _type_of(value: Any) -> str:
         return "null"
     names = {bool: "bool", int: "int", float: "float", str: "text"}
     return names[type(value)]
+
+
+#: The longest line of a golden file, where it can be broken at all.
+WIDTH = 96
+
+
+def as_text(value: Any, indent: int = 0, before: int = 0) -> str:
+    """Return JSON with sorted keys: on one line where that is short enough, else broken."""
+    line = json.dumps(value, sort_keys=True, ensure_ascii=False)
+    if not isinstance(value, dict | list) or indent + before + len(line) < WIDTH:
+        return line
+    inner, end = " " * (indent + 1), " " * indent
+    if isinstance(value, list):
+        parts = [as_text(one, indent + 1) for one in value]
+        opening, closing = "[", "]"
+    else:
+        parts = []
+        for key, one in sorted(value.items()):
+            name = json.dumps(key, ensure_ascii=False) + ": "
+            parts.append(name + as_text(one, indent + 1, len(name)))
+        opening, closing = "{", "}"
+    lines = (",\n" + inner).join(parts)
+    return f"{opening}\n{inner}{lines}\n{end}{closing}"

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import io
 import json
+import re
+import tarfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from django.apps import apps
 from django.conf import settings
-from django.db import models
+from django.db import connection, models
 from django.db.migrations.loader import MigrationLoader
 
 from tests.contracts import inside
@@ -36,6 +39,7 @@ def tables() -> dict[str, Any]:
     migrations = MigrationLoader(None).disk_migrations
     return {
         "tables": {one._meta.db_table: _table(one) for one in own_models()},
+        "triggers": triggers(),
         "migrations": sorted(".".join(key) for key in migrations if key[0] in labels),
     }
 
@@ -130,7 +134,8 @@ def hashes_of_fixed() -> dict[str, Any]:
                 "number": one.number,
                 "hash": one.hash,
                 "file": one.file,
-                "selection": one.selection,
+                "selection": _changed(one.selection),
+                "present": one.facts["present"],
                 "label_uids": one.label_uids,
                 "split": one.split,
                 "arrays": arrays_of((settings.SNAPSHOT_ROOT / one.file).read_bytes()),
@@ -158,10 +163,47 @@ def hashes_of_fixed() -> dict[str, Any]:
             for one in model("Evaluation").objects.filter(**mine).order_by("id")
         ],
         "agreement": list(model("AgreementFigures").objects.values_list("made_of", flat=True)),
-        "jobs": sorted(
-            {(one.kind, anonymous(one.key)) for one in model("Job").objects.filter(**mine)}
-        ),
     }
+
+
+#: A selection that asks for nothing.
+_NOTHING = inside.configurations()["selection"]["canonical"]
+
+
+def _changed(selection: dict[str, Any]) -> dict[str, Any]:
+    """Return the names of a selection, and its values where it asks for something."""
+    asked = {name: value for name, value in selection.items() if value != _NOTHING.get(name)}
+    return {"names": " ".join(sorted(selection)), **asked}
+
+
+def label_sets() -> list[str]:
+    """Return the hashes of what was on offer in the fixed library, once people answered."""
+    rows = model("LabelSet").objects.filter(facet__library__slug="fixed")
+    return sorted(f"{one.facet.name}: {one.hash}" for one in rows.select_related("facet"))
+
+
+def job_keys() -> list[str]:
+    """Return how jobs are called, by kind."""
+    rows = model("Job").objects.values_list("kind", "key")
+    return sorted({f"{kind}: {anonymous(key)}" for kind, key in rows})
+
+
+def drift_verdicts() -> list[str]:
+    """Return what may stand before the colon in the verdicts on change over time."""
+    kept = model("AgreementFigures").objects.values_list("figures", flat=True)
+    rows = [row for figures in kept for row in figures.get("drift", ())]
+    return sorted({row["verdict"].partition(":")[0] for row in rows})
+
+
+def triggers() -> list[str]:
+    """Return the triggers of the database."""
+    names = {
+        "sqlite": "SELECT name FROM sqlite_master WHERE type = 'trigger'",
+        "postgresql": "SELECT tgname FROM pg_trigger WHERE NOT tgisinternal",
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(names[connection.vendor])
+        return sorted(row[0] for row in cursor.fetchall())
 
 
 def hashes_of_shop() -> dict[str, Any]:
@@ -189,6 +231,8 @@ def arrays_of(content: bytes) -> dict[str, str]:
             told = f"{array.dtype.str} {array.shape}"
             if array.dtype.kind != "f":
                 told += f" {hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()}"
+            if name in ("judged_by", "facts"):
+                told += f" {array.tobytes().decode()}"
             found[name] = told
     return found
 
@@ -209,6 +253,10 @@ def files() -> dict[str, Any]:
     kept = {name: found for name, found in by_name.items() if not name.startswith("demo/audio")}
     return {
         "names": sorted(kept),
+        "modes": {
+            name: oct((root / name).stat().st_mode & 0o777)
+            for name in (".", "secret_key", "demo/logins.json", "broker")
+        },
         "json": {
             name: shape(*(json.loads(path.read_text()) for path in found))
             for name, found in sorted(kept.items())
@@ -225,3 +273,35 @@ def files() -> dict[str, Any]:
 def _is_of_engine(path: Path) -> bool:
     """Say whether only one of the two database engines has this file."""
     return "sqlite3" in path.name or path.suffix == ".pgdump" or path.parent.name == "locks"
+
+
+def archive_of(path: Path) -> dict[str, Any]:
+    """Return what a backup consists of, whichever the engine."""
+    with tarfile.open(path) as archive:
+        names = archive.getnames()
+        manifest = json.loads(archive.extractfile("manifest.json").read())  # type: ignore[union-attr]
+    manifest["files"] = {"a file": next(iter(manifest["files"].values()))}
+    return {
+        "names": sorted(
+            {re.sub(r"^database\..*", "database.<engine>", _top(n)) for n in names}
+        ),
+        "manifest": shape(manifest),
+        "format": manifest["format"],
+    }
+
+
+def _top(name: str) -> str:
+    return "/".join(name.split("/")[:2])
+
+
+def messages() -> list[str]:
+    """Return the messages that wait for workers: queue, task, shape of the arguments."""
+    found = set()
+    for path in (Path(settings.DATA) / "broker").glob("*.msg"):
+        message = json.loads(path.read_text())
+        headers, body = message["headers"], base64.b64decode(message["body"])
+        queue = path.name.split(".")[1]
+        given, named, _ = json.loads(body)
+        told = ", ".join([type(one).__name__ for one in given] + sorted(named))
+        found.add(f"{queue}: {headers['task']}({told})")
+    return sorted(found)

@@ -29,6 +29,7 @@ def environment() -> dict[str, Any]:
     return {
         "read": dict(sorted(_reads(ast.parse(source.read_text())))),
         "named anywhere": sorted({name for text in texts for name in _NAME.findall(text)}),
+        "kept by browsers": _kept_by_browsers(),
         "of Django": {
             name: getattr(settings, name)
             for name in (
@@ -37,6 +38,15 @@ def environment() -> dict[str, Any]:
             )
         },
     }  # fmt: skip
+
+
+def _kept_by_browsers() -> list[str]:
+    """Return the names under which pages keep something in a browser."""
+    folders = [Path(app.path) / "static" for app in apps.get_app_configs()]
+    own = [folder for folder in folders if folder.is_relative_to(settings.BASE_DIR)]
+    texts = [file.read_text() for folder in own for file in folder.rglob("*.js")]
+    pattern = re.compile(r"""["'`](audiotag/[\w/-]*|theme(?==))""")
+    return sorted({name for text in texts for name in pattern.findall(text)})
 
 
 def _reads(tree: ast.Module) -> list[tuple[str, str]]:
@@ -72,8 +82,7 @@ def background() -> dict[str, Any]:
         "tasks": tasks,
         **inside.broker(),
         "schedule": {
-            one.name: f"{one.task}, queue {one.queue}, {' '.join(str(one.schedule).split())}, "
-            f"enabled {one.enabled}"
+            one.name: [one.task, one.queue, " ".join(str(one.schedule).split()), one.enabled]
             for one in rows
             if one.name != "celery.backend_cleanup"
         },

@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+import io
+import json
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 from tests.contracts import inside
-from tests.contracts.commands import Runner
+from tests.contracts.commands import Runner, ended
+from tests.contracts.stored import archive_of
 from tests.contracts.world import Fixed, model, write_catalogue, write_sounds
 
 FIXED = ("--library", "fixed")
+#: What a snapshot may be asked to hold: each of these has a hash.
+SELECTIONS: tuple[tuple[str, ...], ...] = (
+    ("--min-support", "2"),
+    ("--negatives", "closed", "--others", "fold", "--min-support", "5"),
+    ("--negatives", "open", "--others", "drop", "--top-labels", "2"),
+    ("--facet", "genre", "--annotators", "ann,ben", "--min-support", "1"),
+    ("--since", "2025-01-10", "--until", "2025-02-20", "--min-support", "1"),
+    ("--guideline", "2", "--annotator-kinds", "person", "--min-support", "1"),
+    ("--source", "judgement", "--criteria", "current", "--min-support", "1"),
+    ("--criteria", "legacy", "--min-support", "1"),
+)
 SHOP = ("--library", "shop")
 
 
@@ -44,7 +58,8 @@ def round_of_fixed(run: Runner) -> Fixed:
     model("Job").objects.filter(library=fixed.library).delete()
     run.json("extract_features", *FIXED, "--inline")
     name_shards(run.work.parent / "data" / "features")
-    run.json("take_snapshot", *FIXED, "--min-support", "2")
+    for more in SELECTIONS:
+        run.json("take_snapshot", *FIXED, *more)
     run.json("run_round", *FIXED, "--inline", "--min-support", "2")
     return fixed
 
@@ -69,6 +84,7 @@ def rest_of_the_loop(run: Runner) -> None:
     run.json("predict", *inline)
     run.json("queue", *FIXED, "--count", "10")
     run.json("consistency", *FIXED)
+    inside.measure_consistency("fixed")
     run.json("compare_networks", *inline, "--networks", "pooled-numpy,knn", "--folds", "2")
     for title, more in (("report", ()), ("report, comparison", ("--model", "2"))):
         out = run.work / title
@@ -78,6 +94,25 @@ def rest_of_the_loop(run: Runner) -> None:
         run.export("fixed", form, *more)
     run.export("shop", "wide")
     run.export("shop", "consensus", "--raw")
+
+
+def people() -> dict[str, str]:
+    """Make the manager of the shop one of the fixed library, and a person a role; tokens."""
+    ended("create_user", "mia", *FIXED, "--role", "manager")
+    tokens = {}
+    for role in ("annotator", "curator", "manager"):
+        out = io.StringIO()
+        ended("create_user", role, *FIXED, "--role", role, "--token", "--json", out=out)
+        tokens[role] = json.loads(out.getvalue())["token"]
+    return tokens
+
+
+def background(run: Runner) -> None:
+    """Ask for work and leave it to a worker that is not there."""
+    for command in ("predict", "run_round", "train"):
+        run.json(command, *FIXED, "--no-wait", title=f"{command} --no-wait")
+    how = ("--networks", "knn", "--no-wait")
+    run.json("compare_networks", *FIXED, *how, title="compare_networks --no-wait")
 
 
 def experiments(run: Runner) -> None:
@@ -95,11 +130,13 @@ def experiments(run: Runner) -> None:
 
 def upkeep(run: Runner) -> None:
     """Look after the installation, back up, restore."""
-    run.json("doctor", "--quick", title="doctor --quick")
+    found = run.json("doctor", "--quick", title="doctor --quick")
+    run.names["checks of doctor --quick"] = [check["name"] for check in found["checks"]]
     run.json("doctor", "--only", "python")
     run.json("prune", "--dry-run", title="prune --dry-run")
     run.json("prune", *FIXED)
     archive = run.work / "backup.tar"
     run.json("backup", archive)
+    run.names["backup"] = archive_of(archive)
     run.json("restore", archive, title="restore, without --yes")
     run.json("restore", archive, "--yes")

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from html.parser import HTMLParser
 from typing import Any
+from urllib.parse import parse_qs
 
-from django.apps import apps
 from django.conf import settings
-from django.core.files.uploadedfile import SimpleUploadedFile
+from django.contrib.auth import get_user_model
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
@@ -18,6 +16,11 @@ from tests.contracts.shapes import anonymous, shape
 from tests.contracts.world import model
 
 API = "/api/v1/libraries/fixed/"
+#: The pages of a library.
+PARTS = (
+    "annotate", "tracks", "consistency", "models", "snapshots", "imports", "jobs", "guidelines",
+    "taxonomy", "settings",
+)  # fmt: skip
 
 
 def site(**more: Any) -> Client:
@@ -29,9 +32,12 @@ def site(**more: Any) -> Client:
 def addresses() -> list[str]:
     """Return `name: pattern` of every address, of the admin only our own."""
     found = sorted(_walk(get_resolver(), "", ""))
-    labels = [f"admin:{app.label}_" for app in apps.get_app_configs()]
-    theirs = tuple(label for label in labels if label != "admin:labeling_")
-    return [line for line in found if not line.startswith(theirs)]
+    own = ("admin:index:", "admin:login:", "admin:labeling_")
+    return [
+        line
+        for line in found
+        if not line.startswith("admin:") or (line.startswith(own) and "<" not in line)
+    ]
 
 
 def _walk(resolver: URLResolver, before: str, spaces: str) -> list[str]:
@@ -107,7 +113,6 @@ def interface(token: str) -> dict[str, Any]:
     call.post("snapshots/preview/", {"min_support": 2})
     call.post("snapshots/", {"min_support": 2})
     call.post("snapshots/", {"facets": ["taste"]}, "snapshots/ (unknown facet)")
-    call.post("recipes/audiotag/train/", {})
     job = model("Job").objects.filter(library__slug="fixed").order_by("-id")[0]
     call.get(f"jobs/{job.pk}/", "jobs/<id>/")
     for path in ("tracks/999999/", "nowhere/", "tracks/?owner=1"):
@@ -158,12 +163,13 @@ def _read(call: Caller) -> None:
 
 # --- pages ----------------------------------------------------------------------------------
 class Forms(HTMLParser):
-    """The forms of a page: method, action, and the names of what is sent."""
+    """The forms of a page: method, action, names and choices; and the queries of its links."""
 
     def __init__(self) -> None:
         super().__init__()
         self.found: dict[str, set[str]] = {}
-        self._form = ""
+        self.queries: set[str] = set()
+        self._form = self._select = ""
 
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
         """Note a form, or a field of the form that is open (or that it names)."""
@@ -176,6 +182,14 @@ class Forms(HTMLParser):
             form = self._form or "(outside)"
             name = anonymous(str(given["name"]))
             self.found.setdefault(form, set()).add(f"{name}{_value(tag, given)}")
+            self._select = name if tag == "select" else ""
+        elif tag == "option" and self._select and given.get("value"):
+            choice = f"{self._select}={anonymous(str(given['value']))}"
+            self.found[self._form or "(outside)"].add(choice)
+        elif tag == "a" and "?" in (given.get("href") or ""):
+            path, _, query = str(given["href"]).partition("?")
+            names = sorted(parse_qs(query, keep_blank_values=True))
+            self.queries.add(f"{anonymous(path)}?{'&'.join(names)}")
 
     def handle_endtag(self, tag: str) -> None:
         """Leave a form."""
@@ -185,7 +199,7 @@ class Forms(HTMLParser):
 
 def _value(tag: str, given: dict[str, str | None]) -> str:
     """Return `=value` of what chooses by being pressed."""
-    is_choice = tag == "button" or given.get("type") in ("checkbox", "radio")
+    is_choice = tag == "button" or given.get("type") in ("checkbox", "radio", "submit")
     value = given.get("value")
     return f"={anonymous(value)}" if is_choice and value else ""
 
@@ -198,9 +212,12 @@ def pages(user: str, password: str) -> dict[str, Any]:
     answer = client.post("/accounts/login/", {"username": user, "password": password})
     found["log in"] = {"status": answer.status_code, "cookies": sorted(client.cookies)}
     found["csrf header"] = settings.CSRF_HEADER_NAME
+    found["headers of a page"] = dict(sorted(client.get("/").headers.items()))
+    found["headers of a page"].pop("Content-Length", None)
+    policy = found["headers of a page"]["Content-Security-Policy"]
+    found["headers of a page"]["Content-Security-Policy"] = sorted(policy.split("; "))
     for path in _paths():
-        found[anonymous(path)] = _page(client, path)
-    found["import"] = _upload(client)
+        found[anonymous(path)] = page(client, path)
     return found
 
 
@@ -209,10 +226,6 @@ def _paths() -> list[str]:
     label = model("Label").objects.get(name="Rock", facet__library__slug="fixed")
     evaluation = model("Evaluation").objects.filter(library__slug="fixed").order_by("id")[0]
     one = f"fixed/{track.pk}/"
-    parts = (
-        "annotate", "annotate/fixed/state", "tracks", "consistency", "models", "snapshots",
-        "imports", "jobs", "guidelines", "taxonomy", "settings",
-    )  # fmt: skip
     more = (
         "annotate/fixed/state/", "annotate/fixed/back/", f"tracks/{one}", f"audio/{one}",
         f"peaks/{one}", "models/fixed/1/", "models/fixed/now/", "jobs/fixed/rows/",
@@ -220,12 +233,10 @@ def _paths() -> list[str]:
         f"models/fixed/evaluations/{evaluation.pk}/", "snapshots/fixed/1/",
         f"taxonomy/fixed/labels/{label.pk}/", "healthz", "annotate/nowhere/",
     )  # fmt: skip
-    return ["/", *(f"/{part}/fixed/" for part in parts if "/" not in part)] + [
-        f"/{path}" for path in more
-    ]
+    return ["/", *(f"/{part}/fixed/" for part in PARTS), *(f"/{path}" for path in more)]
 
 
-def _page(client: Client, path: str) -> dict[str, Any]:
+def page(client: Client, path: str) -> dict[str, Any]:
     answer = client.get(path)
     kind = answer.get("Content-Type", "")
     told: dict[str, Any] = {"status": answer.status_code, "type": kind}
@@ -236,24 +247,33 @@ def _page(client: Client, path: str) -> dict[str, Any]:
     elif kind.startswith("text/html"):
         forms = Forms()
         forms.feed(answer.content.decode())
-        told["forms"] = {name: sorted(fields) for name, fields in sorted(forms.found.items())}
+        forms.found.pop("post /accounts/logout/", None)
+        told["forms"] = {name: sorted(fields) for name, fields in forms.found.items()}
+        told["queries"] = sorted(forms.queries)
     return told
 
 
-def _upload(client: Client) -> dict[str, Any]:
-    """Send a catalogue with a row in error; look at its page and at the file of errors."""
-    content = b"filename,genre,annotator,annotated_at\nx.wav,Rock,Kim,no date\n"
-    file = SimpleUploadedFile("new.csv", content, content_type="text/csv")
-    sent = client.post("/imports/fixed/", {"file": file})
-    batch = model("ImportBatch").objects.order_by("-id")[0]
-    page = f"/imports/fixed/{batch.pk}/"
-    batch.report = {"errors": [{"row": 2, "column": "annotated_at", "message": "no date"}]}
-    batch.save()
-    errors = client.get(page + "errors/")
-    return {
-        "status": sent.status_code,
-        "to": anonymous(sent.get("Location", "")),
-        "page": _page(client, page),
-        "errors": next(csv.reader(io.StringIO(errors.content.decode("utf-8-sig")))),
-        "disposition": anonymous(errors.get("Content-Disposition", "")),
+# --- who may see what -----------------------------------------------------------------------
+def roles(tokens: dict[str, str]) -> dict[str, Any]:
+    """Return the status of the API's addresses and the pages for every role and for nobody."""
+    found: dict[str, Any] = {}
+    clients = {"nobody": site()} | {
+        role: site(headers={"authorization": f"Token {token}"})
+        for role, token in tokens.items()
     }
+    for path in ("tracks/", "labels/", "models/", "recipes/", "snapshots/", "consistency/"):
+        found[f"GET {path}"] = _statuses(clients, API + path)
+    logged_in = {role: site() for role in tokens}
+    for role, client in logged_in.items():
+        client.force_login(get_user_model().objects.get(username=role), _BACKEND)
+    logged_in["nobody"] = site()
+    for part in PARTS:
+        found[f"/{part}/fixed/"] = _statuses(logged_in, f"/{part}/fixed/")
+    return found
+
+
+def _statuses(clients: dict[str, Client], path: str) -> dict[str, int]:
+    return {role: client.get(path).status_code for role, client in clients.items()}
+
+
+_BACKEND = "django.contrib.auth.backends.ModelBackend"

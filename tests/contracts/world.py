@@ -19,7 +19,7 @@ from django.contrib.auth import get_user_model
 
 N_TRACKS, N_AUDIT = 24, 8
 RATE_HZ = 44_100
-GENRES = ("Ambient", "Drone", "Rock")
+GENRES = ("Ambient", "Drone", "Rock", "Jazz")
 MOODS = ("Calm", "Dark")
 START = datetime(2025, 1, 6, 9, tzinfo=UTC)
 
@@ -35,13 +35,14 @@ def uid(kind: int, number: int) -> UUID:
 
 
 def genres_of(number: int) -> list[int]:
-    """Return which genres a track has: one in turn, every fifth two."""
+    """Return which genres a track has: one in turn, every fifth two; three are rare Jazz."""
     one = number % 3
-    return sorted({one, (one + 1) % 3}) if number % 5 == 0 else [one]
+    two = {(one + 1) % 3} if number % 5 == 0 else set()
+    return sorted({one} | two | ({3} if number in (3, 12, 18) else set()))
 
 
 def write_sounds(folder: Path, n: int = N_TRACKS) -> None:
-    """Write a tone, a noise or a beat a genre, 1.2 s long."""
+    """Write a sound a genre, 1.2 s long, with a hum where the mood is dark."""
     folder.mkdir(parents=True, exist_ok=True)
     t = np.arange(int(1.2 * RATE_HZ)) / RATE_HZ
     for number in range(n):
@@ -50,8 +51,10 @@ def write_sounds(folder: Path, n: int = N_TRACKS) -> None:
             0.2 * np.sin(2 * np.pi * rng.uniform(200, 260) * t),
             0.1 * rng.standard_normal(len(t)),
             0.3 * np.sin(2 * np.pi * 3_000 * t) * (t % 0.2 < 0.05),
+            0.2 * np.sin(2 * np.pi * (900 + 300 * t) * t),
         )
-        sound = sum(parts[genre] for genre in genres_of(number))
+        hum = 0.3 * np.sin(2 * np.pi * 120 * t) * (number % 2)
+        sound = 0.5 * (hum + sum(parts[genre] for genre in genres_of(number)))
         soundfile.write(folder / f"{number:02d}.wav", sound, RATE_HZ, subtype="PCM_16")
 
 
