@@ -17,7 +17,8 @@ from tests.contracts.write import GOLDEN
 
 ROOT = Path(__file__).resolve().parents[2]
 KINDS = sorted(path.stem for path in GOLDEN.glob("*.json"))
-SHOWN = 60
+#: How much of a difference is shown: lines, and characters of each.
+SHOWN, WIDEST = 60, 200
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +40,8 @@ def test_contract_is_kept(picture, kind):
     lines = list(difflib.unified_diff(golden, now, "golden", "now", n=4, lineterm=""))
     if lines:
         more = f"\n... and {len(lines) - SHOWN} more lines" if len(lines) > SHOWN else ""
-        pytest.fail(f"{kind} changed:\n" + "\n".join(lines[:SHOWN]) + more, pytrace=False)
+        shown = "\n".join(line[:WIDEST] for line in lines[:SHOWN])
+        pytest.fail(f"{kind} changed:\n{shown}{more}", pytrace=False)
 
 
 def test_every_kind_has_a_golden_file(picture):

@@ -113,6 +113,9 @@ def interface(token: str) -> dict[str, Any]:
     call.post("snapshots/preview/", {"min_support": 2})
     call.post("snapshots/", {"min_support": 2})
     call.post("snapshots/", {"facets": ["taste"]}, "snapshots/ (unknown facet)")
+    call.post("recipes/audiotag/train/", {})
+    call.post("recipes/soup/train/", {})
+    model("Job").objects.filter(kind="train", state="queued").update(state="cancelled")
     job = model("Job").objects.filter(library__slug="fixed").order_by("-id")[0]
     call.get(f"jobs/{job.pk}/", "jobs/<id>/")
     for path in ("tracks/999999/", "nowhere/", "tracks/?owner=1"):
