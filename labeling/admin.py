@@ -1,6 +1,6 @@
-"""Every model in the admin site: to look things up, and to mend what people may mend.
+"""The admin site: every model, to look things up and to correct what people may correct.
 
-What was answered, shown, trained or promoted is evidence: those pages are read-only for
+Answers, presentations, trainings and promotions are evidence: their pages are read-only for
 everybody. Nothing can be deleted here; the loop has its own ways to retire things.
 """
 
@@ -63,7 +63,7 @@ admin.site.index_title = "Administration"
 
 
 class Careful(ModelAdmin):
-    """What all pages share: nothing is deleted, big tables stay fast."""
+    """The base of all pages: nothing is deleted, and big tables stay fast."""
 
     show_full_result_count = False
     list_per_page = 50
@@ -79,7 +79,7 @@ class Careful(ModelAdmin):
 
 
 class OfOneLibrary(Careful):
-    """What stays in its library: moved, it would tear from it all that refers to it."""
+    """Rows that stay in their library: moving one would break all that refers to it."""
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         fixed = super().get_readonly_fields(request, obj)
@@ -87,7 +87,7 @@ class OfOneLibrary(Careful):
 
 
 class ReadOnlyAdmin(Careful):
-    """What happened: to be read, never written."""
+    """Records of what happened: read-only."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -97,7 +97,7 @@ class ReadOnlyAdmin(Careful):
 
 
 class ReadOnlyInline(TabularInline):
-    """Rows of evidence below the row they belong to."""
+    """Read-only rows below the row they belong to."""
 
     extra = 0
     can_delete = False
@@ -112,7 +112,7 @@ class ReadOnlyInline(TabularInline):
 
 # --- the library and its people -----------------------------------------------------------
 class MembershipInline(TabularInline):
-    """Who may do what in a library; a membership may be taken away."""
+    """Memberships: who may do what in a library; they can be removed."""
 
     model = Membership
     extra = 0
@@ -128,7 +128,7 @@ class LibraryAdmin(Careful):
     inlines = (MembershipInline,)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        """A library needs facets and guideline 0 from the first moment: a command makes it."""
+        """Refuse: a command creates libraries, with their facets and guideline 0."""
         return False
 
 
@@ -229,7 +229,7 @@ class FacetAdmin(Careful):
 
 @register(Label)
 class LabelAdmin(Careful):
-    """Name, merge and offer are changed on the taxonomy page, which can undo them."""
+    """Labels. The Taxonomy page changes name, merge and offer, and can undo them."""
 
     list_display = ("name", "facet", "hotkey", "is_active", "merged_into", "position")
     list_filter = ("facet__library", "facet", "is_active")
@@ -378,7 +378,7 @@ class JobAdmin(ReadOnlyAdmin):
 
 
 def _plain(model: type[models.Model], *shown: str, filters: tuple[str, ...] = ()) -> None:
-    """Register a table that is only ever looked at."""
+    """Register a read-only table."""
     admin.site.register(model, ReadOnlyAdmin, list_display=shown, list_filter=filters)
 
 

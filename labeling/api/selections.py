@@ -1,4 +1,4 @@
-"""What is learnt from, and by which recipe: snapshots, their previews, recipes."""
+"""Snapshots, their previews, and recipes."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def _word() -> serializers.CharField:
 
 @extend_schema_serializer(component_name="Selection")
 class SelectionRequest(serializers.Serializer[Any]):
-    """Which answers; what is left out narrows nothing. The words are those of the commands."""
+    """A selection of answers, with the options of the commands; omitted fields mean all."""
 
     facets = _names()
     annotators = _names()
@@ -72,7 +72,7 @@ class SelectionRequest(serializers.Serializer[Any]):
 
 
 class SnapshotBody(serializers.ModelSerializer[Snapshot]):
-    """A frozen training set: what was asked for, what that meant, who said how much."""
+    """A training set: its selection, the criteria then current, and answers by annotator."""
 
     class Meta:
         model = Snapshot
@@ -97,7 +97,7 @@ class SnapshotList(Listed):
 
 
 class RecipeBody(serializers.Serializer[Recipe]):
-    """A named experiment: a selection and a training."""
+    """A recipe: a selection of answers and a training configuration."""
 
     name = serializers.CharField()
     title = serializers.CharField()
@@ -163,7 +163,7 @@ class Snapshots(LibraryView):
 
 
 class SnapshotPreview(LibraryView):
-    """What a snapshot of a selection would hold now; writes nothing."""
+    """Preview of a snapshot of a selection; writes nothing."""
 
     required_role = Membership.Role.CURATOR
 
@@ -195,7 +195,7 @@ class SnapshotDetail(LibraryView):
 
 
 class Recipes(LibraryView):
-    """The named experiments."""
+    """The recipes."""
 
     required_role = Membership.Role.CURATOR
 
@@ -207,7 +207,7 @@ class Recipes(LibraryView):
 
 
 class RecipeTraining(LibraryView):
-    """Training by a recipe; a training that is under way already is answered in its place."""
+    """Training by a recipe; a running training is returned instead."""
 
     required_role = Membership.Role.MANAGER
 
@@ -221,5 +221,5 @@ class RecipeTraining(LibraryView):
             raise Http404(str(error)) from error
         job = retraining.request_recipe(self.library, recipe, by_id=request.user.pk)
         if job is None:
-            raise BadInput("no track of this library has audio, so there is nothing to learn")
+            raise BadInput("no track of this library has audio: import some first")
         return Response(JobBody(job).data, status=202)

@@ -1,4 +1,4 @@
-"""Pages by key: as quick on the last page of a million tracks as on the first.
+"""Pages by key: as fast on the last page of a million tracks as on the first.
 
 A search may match nothing for a long way. So a page looks at a bounded number of rows only;
 it says when it stopped early, and the next one goes on from there.

@@ -20,19 +20,19 @@ ERRORS_SHOWN = 50
 
 
 class Command(AudiotagCommand):
-    help = "Import a catalogue: tracks, and the labels in it as an annotator's work."
+    help = "Import a catalogue: tracks, and its labels as the answers of an annotator."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         super().add_arguments(parser)
         parser.add_argument("csv", type=Path, metavar="CSV")
-        parser.add_argument("--audio", default="", metavar="DIR", help="where the files are")
+        parser.add_argument("--audio", default="", metavar="DIR", help="audio folder")
         parser.add_argument("--annotator", default="", metavar="NAME", help="whose labels")
         parser.add_argument("--key", default="filename", metavar="COLUMN")
         parser.add_argument("--family", default="", metavar="COLUMN")
         parser.add_argument("--map", action="append", default=[], metavar="COLUMN=FACET")
         parser.add_argument("--split", action="append", default=[], metavar='"COLUMN=SEP"')
-        parser.add_argument("--dry-run", action="store_true", help="count, write nothing")
-        parser.add_argument("--strict", action="store_true", help="all rows or none")
+        parser.add_argument("--dry-run", action="store_true", help="count only, write nothing")
+        parser.add_argument("--strict", action="store_true", help="import all rows or none")
         parser.add_argument("--no-wait", action="store_true", help="do not follow the probe")
 
     def answer(self, **options: Any) -> dict[str, Any]:
@@ -75,7 +75,7 @@ class Command(AudiotagCommand):
             self.say(f"{done:,} of {total:,} tracks")
 
     def _probe(self, slug: str, *, waits: bool) -> dict[str, Any]:
-        """Have the new files listened to, and follow it where a worker is there to do so."""
+        """Have the new files probed, and follow the job if a worker runs."""
         job = catalogue.probe_if_pending(Library.objects.get(slug=slug))
         if job is None:
             return {}
@@ -84,7 +84,7 @@ class Command(AudiotagCommand):
         if job.state in Job.OPEN:
             self.say(
                 f"job {job.pk} ({job.get_kind_display()}) waits for a worker: `make run` "
-                "starts one; `extract_features --inline` listens to the files without"
+                "starts one; `extract_features --inline` reads the files without"
             )
             return {"pending_jobs": [job.pk]}
         if job.state != Job.State.DONE:

@@ -1,4 +1,4 @@
-"""One track: its sound, everything that was said of it, and how that came to be."""
+"""The page of a track: its sound, its current answers and their history."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MOST_EVENTS = 200
 
 @dataclass(frozen=True)
 class ShownAnswer:
-    """What one answer says of its facet, in names of today."""
+    """The labels of one answer, under their current names."""
 
     facet: str
     yes: list[str]
@@ -35,7 +35,7 @@ class ShownAnswer:
 
 @dataclass(frozen=True)
 class Holding:
-    """An answer that holds now."""
+    """A current answer."""
 
     annotation: Annotation
     said: ShownAnswer
@@ -44,7 +44,7 @@ class Holding:
 
 @dataclass(frozen=True)
 class Past:
-    """An event of the history, with what became of it."""
+    """An event of the history, and whether it was undone."""
 
     annotation: Annotation
     said: list[ShownAnswer]
@@ -52,7 +52,7 @@ class Past:
 
 
 class LabelNames:
-    """Names of labels, merged ones under what they became; read once for the page."""
+    """Names of labels, with merges resolved; read once per page."""
 
     def __init__(self, library: Library) -> None:
         self._resolve = taxonomy.resolutions(library)
@@ -60,7 +60,7 @@ class LabelNames:
         self._names = dict(labels.values_list("pk", "name"))
 
     def said(self, answer: Answer) -> ShownAnswer:
-        """Return what an answer says; its judgements and facet are fetched before."""
+        """Return the labels of an answer; its judgements and facet are already fetched."""
         by_value: dict[int, set[str]] = {1: set(), 0: set(), -1: set()}
         for judgement in answer.judgements.all():
             label_id = self._resolve.get(judgement.label_id, judgement.label_id)
@@ -75,7 +75,7 @@ class LabelNames:
 
 
 def holding_of(current: QuerySet[CurrentAnswer], names: LabelNames) -> list[Holding]:
-    """Return the answers that hold, by annotator and facet."""
+    """Return the current answers, by annotator and facet."""
     rows = (
         current.filter(answer__isnull=False)
         .select_related(

@@ -1,7 +1,7 @@
-"""The page on which people label: a plain form that scripts make quick.
+"""The annotation page: a plain form that scripts make quick.
 
 Without scripts a GET shows the track on the caller's desk and a POST records the answer. With
-them the same page talks to the interface for programs and is never reloaded.
+them the same page uses the API and is never reloaded.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ SKIP_REASONS = (
 @require_http_methods(["GET", "HEAD", "POST"])
 @library_page(Role.ANNOTATOR)
 def annotate(request: HttpRequest, library: Library) -> HttpResponse:
-    """Show the track on the caller's desk, or record what the form says of it."""
+    """Show the track on the caller's desk, or record the answer of the form."""
     annotator = libraries.annotator_of(library, cast(User, request.user))
     if request.method == "POST":
         _act(request, library, annotator)
@@ -128,7 +128,7 @@ def _why_empty(library: Library, annotator: Annotator) -> dict[str, Any]:
 
 
 def _act(request: HttpRequest, library: Library, annotator: Annotator) -> None:
-    """Do what the form asks for; a refusal becomes a message, nothing is lost silently."""
+    """Carry out the action of the form; turn a refusal into a message."""
     try:
         action = request.POST.get("action", "save")
         if action == "undo":
@@ -139,7 +139,7 @@ def _act(request: HttpRequest, library: Library, annotator: Annotator) -> None:
                 annotator, request.POST.get("presentation", "")
             )
         except (ValueError, ValidationError) as error:  # no UUID at all
-            raise BadInput("the form has lost its track: load the page again") from error
+            raise BadInput("the form no longer knows its track: load the page again") from error
         if action == "skip":
             leases.skip(presentation, text_in(request.POST, "reason"))
             messages.info(request, "Skipped.")
@@ -150,8 +150,8 @@ def _act(request: HttpRequest, library: Library, annotator: Annotator) -> None:
     except StaleVersion:
         messages.error(
             request,
-            "Not saved: you answered this track in another window meanwhile, and that answer "
-            "holds. Undo it first to answer again.",
+            "Not saved: you have answered this track in another window since. Undo that answer "
+            "first to answer again.",
         )
 
 
@@ -197,17 +197,17 @@ def _undo(request: HttpRequest, annotator: Annotator) -> None:
     uids = [row["uid"] for row in recent]
     wanted = request.POST.get("uid") or (uids[0] if uids else "")
     if wanted not in uids:
-        raise BadInput("there is nothing to undo")
+        raise BadInput("there is no answer to undo")
     annotation = Annotation.objects.get(uid=wanted, annotator=annotator)
     desk.undo(annotation, recorded_by_id=request.user.pk)
-    messages.info(request, "Undone: the track is back on your desk.")
+    messages.info(request, "Undone. The track is back on your desk.")
 
 
 @never_cache
 @require_safe
 @library_page(Role.ANNOTATOR)
 def context(request: HttpRequest, library: Library, token: str) -> HttpResponse:
-    """Return what else is known of a track on the caller's desk, fetched ahead by the page."""
+    """Return further facts about a track on the caller's desk, fetched ahead by the page."""
     annotator = libraries.annotator_of(library, cast(User, request.user))
     shown = get_object_or_404(
         Presentation.objects.select_related("track"),
@@ -222,7 +222,7 @@ def context(request: HttpRequest, library: Library, token: str) -> HttpResponse:
 @require_safe
 @library_page(Role.ANNOTATOR)
 def state(request: HttpRequest, library: Library) -> HttpResponse:
-    """Return what changes around the annotator, for the page to write in again."""
+    """Return the parts of the page that change while the annotator works."""
     annotator = libraries.annotator_of(library, cast(User, request.user))
     return JsonResponse(state_of(library, annotator))
 
@@ -244,7 +244,7 @@ def acknowledge_on_desk(request: HttpRequest, library: Library, number: int) -> 
 @require_safe
 @library_page(Role.ANNOTATOR)
 def back(request: HttpRequest, library: Library) -> HttpResponse:
-    """Say that one is logged in again: the desk waits in the window one came from."""
+    """Show that the user is logged in again and can go back to the first window."""
     return render(request, "labeling/annotate/back.html", {})
 
 

@@ -1,4 +1,4 @@
-"""A report as people read it: names instead of numbers of columns, sorted, linked to tracks."""
+"""A report for people: with names, sorted, and linked to tracks."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def _known(value: float | None) -> float:
 
 @dataclass(frozen=True)
 class ReportQuery:
-    """What the address asks of a report: the order and facet of the labels, whose curves."""
+    """The query of a report: order and facet of the labels, and which curves."""
 
     sort: str = "support"
     is_ascending: bool = False
@@ -72,7 +72,7 @@ class ReportQuery:
 
     @classmethod
     def of(cls, query: Mapping[str, str]) -> ReportQuery:
-        """Read the query; what makes no sense is the default."""
+        """Read the query; use defaults for invalid values."""
         text = query.get("sort", "")
         key = text.lstrip("-")
         if key not in _COLUMNS:
@@ -146,7 +146,7 @@ def curve_rows(report: Report, asked: ReportQuery) -> list[Row]:
 
 
 def confusion_rows(report: Report) -> list[Row]:
-    """Return what is said instead of each label, by name."""
+    """Return the labels that each label is confused with, by name."""
     names = telling_names(report["labels"])
     return [
         {
@@ -162,9 +162,9 @@ def confusion_rows(report: Report) -> list[Row]:
 
 
 def mistake_rows(library: Library, report: Report, hidden: Container[int] = ()) -> list[Row]:
-    """Return the worst mistakes with their tracks; one that is gone keeps its row.
+    """Return the worst mistakes with their tracks; a removed track keeps its row.
 
-    What was answered of a `hidden` track is not told: it is before its annotator again.
+    The answers to a `hidden` track are left out: it is on its annotator's desk again.
     """
     rows = report["mistakes"]
     tracks = evaluation_records.tracks_by_uid(library, (row["track_uid"] for row in rows))
@@ -254,14 +254,14 @@ def _plain(value: Any) -> str:
 
 _HINTS = {
     "macro_ap": "how well tracks with a label rank above those without",
-    "bce_skill": "share of the constant's uncertainty that it takes away",
-    "lwlrap": "how high a track's own labels rank in it",
+    "bce_skill": "1 - cross-entropy / cross-entropy of the baseline: 0 is no better than it",
+    "lwlrap": "how high a track's labels rank among its predictions",
     "macro_f1": "at thresholds tuned on the training side",
 }
 
 
 def headline_rows(found: Report) -> list[Row]:
-    """Return the figures of all runs, a row a figure, each beside its difference."""
+    """Return the metrics of all runs, one row per metric, each with its difference."""
     return [
         {
             "name": HEADLINE_NAMES[key],

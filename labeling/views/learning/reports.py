@@ -1,4 +1,4 @@
-"""The page of one model or cross-validation, and the page that sets several side by side."""
+"""The report of a model or cross-validation, and the comparison of several."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _MOST_OFFERED = 30
 @library_page(Role.CURATOR)
 @require_safe
 def model_detail(request: HttpRequest, library: Library, number: int) -> HttpResponse:
-    """Show one version: what it is worth, where it fails, what it learnt from."""
+    """Show one version: its metrics, its mistakes and its training set."""
     version = get_object_or_404(
         library.models.select_related("run__snapshot", "run__feature_set"), number=number
     )
@@ -43,7 +43,7 @@ def model_detail(request: HttpRequest, library: Library, number: int) -> HttpRes
 
 
 def _reported(request: HttpRequest, library: Library, version: ModelVersion) -> dict[str, Any]:
-    """Return the report of a model; without one, what was registered of its labels."""
+    """Return the report of a model, or else its registered labels."""
     try:
         evaluation = evaluation_records.find_evaluation(library, model=version.number)
         report = evaluation_records.report_of(evaluation)
@@ -73,7 +73,7 @@ def evaluation_detail(request: HttpRequest, library: Library, pk: int) -> HttpRe
     try:
         evaluation_records.check_kept(evaluation)
     except BadInput as error:
-        messages.info(request, f"There is nothing left to show: {error}.")
+        messages.info(request, f"The report cannot be shown: {error}.")
         return redirect("models", library.slug)
     try:
         report = evaluation_records.report_of(evaluation)
@@ -105,7 +105,7 @@ _NAMES = {"model": "model", "run": "run", "evaluation": "pk"}
 
 def _number(text: str) -> int:
     if not (text.isdecimal() and int(text) <= MOST_ID):
-        raise BadInput(f"{text!r} is not a number of a run")
+        raise BadInput(f"{text!r} is not the number of a run")
     return int(text)
 
 

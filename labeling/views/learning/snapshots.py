@@ -1,4 +1,4 @@
-"""The Snapshots page: which answers were frozen, and freezing another selection."""
+"""The Snapshots page: existing snapshots, and taking another one."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _LONG = ("epochs", "metrics", "baseline")
 @library_page(Membership.Role.CURATOR)
 @require_http_methods(["GET", "HEAD", "POST"])
 def snapshot_list(request: HttpRequest, library: Library) -> HttpResponse:
-    """Show the snapshots; preview a selection, or freeze it."""
+    """Show the snapshots; preview a selection or take a snapshot of it."""
     form = SnapshotForm(library, request.POST or None)
     context: dict[str, Any] = {"form": form}
     if request.method == "POST" and form.is_valid():
@@ -75,7 +75,7 @@ def _taken(request: HttpRequest, library: Library, selection: Selection) -> Http
 @library_page(Membership.Role.CURATOR)
 @require_safe
 def snapshot_detail(request: HttpRequest, library: Library, number: int) -> HttpResponse:
-    """Show one snapshot: what was asked for, what that meant, who said how much."""
+    """Show one snapshot: its selection, its labels, and the answers by annotator."""
     snapshot = get_object_or_404(library.snapshots.select_related("by"), number=number)
     labels = snapshot.facts.get("labels", [])
     context = {
