@@ -177,7 +177,7 @@ class PresentationBody(serializers.ModelSerializer[Presentation]):
 
     def get_reason(self, presentation: Presentation) -> str:
         is_blind = presentation.stratum == Stratum.REPEAT
-        return "drawn at random, for evaluation" if is_blind else presentation.reason
+        return "drawn at random, to measure with" if is_blind else presentation.reason
 
 
 class NextBody(PresentationBody):

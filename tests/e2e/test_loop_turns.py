@@ -125,7 +125,7 @@ def test_twenty_answers_train_once_and_change_the_queue(house, page, address):
 def model_in_use(page, number):
     """Wait until the Models page, which refreshes itself, shows this model as champion."""
     row = page.locator(f"[data-model='{number}']")
-    expect(row.get_by_text("in use")).to_be_visible(timeout=TURN_MS)
+    expect(row.get_by_text("champion")).to_be_visible(timeout=TURN_MS)
 
 
 def turns_done(page, address, n):

@@ -133,7 +133,7 @@ class TestLoopLine:
         [
             ("train", "running", "training now"),
             ("train", "queued", "the next training is on its way"),
-            ("rank", "running", "trained: the queue is being ranked anew"),
+            ("rank", "running", "trained: the queue is being ranked again"),
         ],
     )
     def test_what_is_under_way(self, library, audio, kind, state, said):

@@ -66,8 +66,8 @@ def test_models_stand_beside_the_constant(planted, curator):
     version = ModelVersion.objects.get()
     metrics, baseline = version.metrics, version.baseline
     assert f">{metrics['macro_ap']:.2f}<" in text
-    assert f"{metrics['macro_ap'] / baseline['macro_ap']:.1f} × constant" in text
-    assert "in use" in text
+    assert f"{metrics['macro_ap'] / baseline['macro_ap']:.1f} × baseline" in text
+    assert "champion" in text
     assert "the first usable model of this library" in text
     assert "all selected: catalogue" in text
     assert 'data-running="no"' in text
@@ -76,7 +76,7 @@ def test_models_stand_beside_the_constant(planted, curator):
 def test_detail_shows_labels_course_and_what_it_learnt_from(planted, curator):
     turn(planted.library)
     text = page(curator, f"/models/{planted.library.slug}/1/")
-    for part in ("Ambient", "Drone", "Rock", "33 to learn from, 12 audit", "audiotag", "<svg"):
+    for part in ("Ambient", "Drone", "Rock", "33 for training, 12 audit", "audiotag", "<svg"):
         assert part in text
     assert curator.get(f"/models/{planted.library.slug}/9/").status_code == 404
 
@@ -101,7 +101,7 @@ def test_button_asks_for_a_training_once(planted, curator):
     assert (job.kind, job.arguments["network"]) == (JobKind.TRAIN, "pooled-numpy")
     assert job.by.username == "carla"
     answer = curator.post(address, {"network": "pooled-numpy"}, follow=True)
-    assert "under way already" in answer.content.decode()
+    assert "already running" in answer.content.decode()
     assert "No worker is running" in answer.content.decode()
     assert Job.objects.count() == 1
 
@@ -110,7 +110,7 @@ def test_unknown_network_and_library_without_audio_are_refused(planted, curator,
     answer = curator.post(
         f"/models/{planted.library.slug}/train/", {"network": "x"}, follow=True
     )
-    assert "no such network" in answer.content.decode()
+    assert "This network does not exist" in answer.content.decode()
     bare = make_library()
     client.force_login(make_user(library=bare, role="curator"))
     answer = client.post(f"/models/{bare.slug}/train/", {"network": "pooled"}, follow=True)
@@ -154,7 +154,7 @@ def test_another_model_is_put_in_use_by_a_button(planted, curator):
     same = models.Trained("f", "s", ["a"], [0.5], {}, {}, {})
     models.register_model(run, same, models.Decision(True, "newer"))
     answer = curator.post(f"/models/{planted.library.slug}/1/use/", follow=True)
-    assert "Model 1 is in use." in answer.content.decode()
+    assert "Model 1 is the champion now." in answer.content.decode()
     assert models.champion_of(planted.library) == first
     assert Job.objects.filter(kind="rank", state="queued").count() == 1
     again = curator.post(f"/models/{planted.library.slug}/1/use/", follow=True)
@@ -208,8 +208,8 @@ class TestSnapshots:
         address = f"/snapshots/{planted.library.slug}/"
         asked = {**self.DEFAULTS, "min_support": "2", "action": "preview"}
         text = curator.post(address, asked).content.decode()
-        assert "What this would hold" in text
-        assert "33 to train, 12 audit" in text
+        assert "<h2>Preview</h2>" in text
+        assert "33 for training, 12 audit" in text
         for cells in (
             '<bdi>Ana</bdi> <span class="muted">person</span></td><td class="num">8</td>',
             '<bdi>catalogue</bdi> <span class="muted">legacy</span></td>'
@@ -217,9 +217,9 @@ class TestSnapshots:
         ):
             assert cells in text
         assert "measured by all selected: Ana, catalogue" not in text  # audit: catalogue alone
-        assert "measured by all selected: catalogue" in text
+        assert "reference labels: all selected: catalogue" in text
         current = curator.post(address, asked | {"criteria": "current"}).content.decode()
-        assert "8 to train, 0 audit" in current
+        assert "8 for training, 0 audit" in current
         assert "The criteria of guideline 0, which is in force." in current
         assert "45</td>" not in current
         assert (Job.objects.count(), Snapshot.objects.count()) == (0, 0)
@@ -242,7 +242,7 @@ class TestSnapshots:
         taken = snapshots.take_snapshot(planted.library, chosen)
         text = page(curator, f"/snapshots/{planted.library.slug}/1/")
         for part in (
-            taken.hash, "source: imported", "33 to train, 12 audit", "nobody else has answered",
+            taken.hash, "source: imported", "33 for training, 12 audit", "nobody else has answered",
             "<dd>imported</dd>", "<td><bdi>Rock</bdi></td>",
         ):  # fmt: skip
             assert part in text

@@ -206,10 +206,10 @@ class TestModels:
         client.force_login(make_user(library=library, role="manager"))
         text = client.get("/models/house/").content.decode()
         assert text.count("files removed") == 1
-        assert text.count("Use this one") == 2
+        assert text.count(">Promote</button>") == 2
         one = client.get("/models/house/1/").content.decode()
         assert "removed to save space" in one
-        assert "Use this one" not in one
+        assert ">Promote</button>" not in one
         assert "file removed" in client.get("/snapshots/house/").content.decode()
         answer = client.post("/models/house/1/use/", follow=True).content.decode()
         assert "files of model 1 were removed" in answer
@@ -276,7 +276,7 @@ class TestEvaluations:
         text = client.get("/models/house/").content.decode()
         assert "model=2&amp;model=1" not in text
         assert "model=2&amp;model=3" in text
-        assert text.count("the same answers as model 2") == 3
+        assert text.count("the same labels as model 2") == 3
 
     def test_newest_cross_validations_stay(self, library, make_model, settings):
         other = fold_of(make_library("other"), settings)
@@ -552,7 +552,7 @@ class TestUploads:
         assert left == {"late.csv", "open.csv", "new.csv"}
         client.force_login(make_user(library=library, role="manager"))
         answer = client.get(f"/imports/house/{row.pk}/", follow=True).content.decode()
-        assert "no longer kept: upload it again" in answer
+        assert "was removed: upload it again" in answer
 
     def test_strays_go_when_they_are_old(self, library, settings):
         self.batch(library, settings, "known.csv")

@@ -79,8 +79,8 @@ class TestModelPage:
         text = page(curator, f"/models/{planted.library.slug}/1/")
         report = evaluation_records.report_of(Evaluation.objects.get())
         for part in (
-            "Has it collapsed?", "Course of the training", "Do its probabilities mean",
-            "Precision and recall", "What is said instead", "Worst mistakes", "Trained on",
+            "Has the model collapsed?", "Training history", "Calibration",
+            "Precision and recall", "Confused with", "Worst mistakes", "Trained on",
         ):  # fmt: skip
             assert part in text
         assert escape(report["verdict"]["reasons"]) in text
@@ -140,7 +140,7 @@ class TestModelPage:
         track = Track.objects.get(uid=worst)
         address = f"/models/{planted.library.slug}/1/"
         api = f"/api/v1/libraries/{planted.library.slug}/models/1/report/"
-        hidden = "hidden: this track is before you again"
+        hidden = "hidden: this track is on your desk again"
         assert hidden not in page(curator, address)
         open_repeat(carla, track)
         text = page(curator, address)
@@ -234,7 +234,7 @@ class TestCompare:
         assert f"{gap['difference']:+.3f}" in text
         assert f"{gap['lo']:+.3f} to {gap['hi']:+.3f}" in text
         assert found["runs"][1]["verdict"] in text
-        assert "<strong>12</strong> judged tracks" in text
+        assert "<strong>12</strong> labelled tracks" in text
         assert "Decisions" in text
 
     def test_a_difference_without_an_interval(self, two, curator, monkeypatch):
@@ -252,14 +252,14 @@ class TestCompare:
     def test_runs_are_found_by_id_too(self, two, curator):
         runs = [version.run_id for version in ModelVersion.objects.order_by("number")]
         text = page(curator, f"/models/{two.library.slug}/compare/?run={runs[0]}&run={runs[1]}")
-        assert "Differences are to Model 1" in text
+        assert "Differences are from Model 1" in text
 
     @pytest.mark.parametrize(
         ("query", "said"),
         [
             ("?model=1&model=9", "has no model 9"),
-            ("?run=x&run=2", "is not a number of a run"),
-            ("?run=99999999999999999999", "is not a number of a run"),
+            ("?run=x&run=2", "is not the number of a run"),
+            ("?run=99999999999999999999", "is not the number of a run"),
             ("?model=1", "Choose"),
             ("", "Choose"),
         ],
@@ -277,11 +277,11 @@ class TestCompare:
     def test_the_list_says_which_figures_compare(self, two, curator):
         text = page(curator, f"/models/{two.library.slug}/")
         champion = ModelVersion.objects.get(state="champion").number
-        assert f"the same answers as model {champion}" in text
+        assert f"the same labels as model {champion}" in text
         catalogue(two, range(3), shift=1, at="2024-03-01")
         train(two.library, "--seed", "3")
         text = page(curator, f"/models/{two.library.slug}/")
-        assert "other answers than model" in text
+        assert "other labels than model" in text
 
 
 class TestChoice:
@@ -404,7 +404,7 @@ class TestCharts:
             assert root.find("desc").text
             assert root.attrib["role"] == "img"
         assert "lowest 0.300 in epoch 4" in charts[0]
-        assert "The constant predictor has 0.200." in charts[0]
+        assert "The baseline has 0.200." in charts[0]
 
     def test_all_points_lie_within_the_axes(self):
         mean = self.report()["course"]["mean"]
@@ -422,7 +422,7 @@ class TestCharts:
         assert "not recorded" in report_charts.epochs_chart("accuracy", [None], [None])
         assert "no curve" in report_charts.precision_recall_chart("x", [None], None)
         nothing = {"before": {"bins": []}, "after": {"bins": []}}
-        assert "no figures" in report_charts.reliability_chart(nothing)
+        assert "no data" in report_charts.reliability_chart(nothing)
         assert report_charts.difference_chart(None, 1) == ""
 
     @pytest.mark.parametrize(
