@@ -14,9 +14,9 @@ from django.test import Client
 
 from labeling import private_files
 from tests import factories
-from tests.labeling.test_authorization import LEAST, filled
+from tests.labeling.api.test_authorization import LEAST, filled
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 PASSWORD = "a long enough password"
 UNSAFE = ("post", "put", "patch", "delete")
 

@@ -9,7 +9,7 @@ from ml.study.library_report import library_blocks, library_story
 from ml.study.text import choices_section
 from ml.training.choice_effects import what_it_does
 from ml.training.recipes import AUDIOTAG, SEED_2019, SEED_NEXT
-from tests.ml.test_experiment_story import record, run_of
+from tests.ml.study.test_story import record, run_of
 
 ONE_WEIGHT = "each track gets one weight, that of its first label"
 HEADING = "## What the choices of these runs do"

@@ -11,7 +11,7 @@ from django.utils.http import urlencode
 from labeling.models import ImportBatch, Job
 from tests import factories
 from tests.answers import say
-from tests.labeling.test_authorization import LEAST
+from tests.labeling.api.test_authorization import LEAST
 
 pytestmark = pytest.mark.django_db
 

@@ -19,7 +19,7 @@ from ml.types import TrainingConfig
 from tests.ml.planted import planted_tracks
 
 FEATURES, LABELS, GROUPS = planted_tracks(60)
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(scope="module")

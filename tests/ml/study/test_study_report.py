@@ -24,7 +24,7 @@ from ml.study.text import gap, signature_blocks, verdicts
 from ml.training.recipes import AUDIOTAG
 from ml.training.selection_rules import SelectionRules
 from ml.types import LabelMatrix, TrainingConfig
-from tests.ml.test_experiment_story import record
+from tests.ml.study.test_story import record
 
 FAST = replace(
     AUDIOTAG,

@@ -26,7 +26,7 @@ from tests.faults.conftest import open_house, recordings  # noqa: F401 - fixture
 from tests.faults.house import until
 from tests.faults.sound import plant_catalogue
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 SECRETS = {"AUDIOTAG_SECRET_KEY": "s" * 50, "AUDIOTAG_DB_PASSWORD": "letters1"}
 #: Several chunks, so that there is work for more than one worker.
 N_TRACKS = 300

@@ -109,4 +109,4 @@ from ml.networks import features_for, names
 assert [features_for(name, "own") for name in names()].count("timbral") == 3
 assert not {"sklearn", "threadpoolctl", "scipy", "tensorflow"} & set(sys.modules), "imported"
 """
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[3])

@@ -24,7 +24,7 @@ from ml.simulation.library import (
 )
 from ml.types import LabelMatrix
 
-SHARED = pathlib.Path(__file__).resolve().parents[2].parent / "shared" / "data"
+SHARED = pathlib.Path(__file__).resolve().parents[3].parent / "shared" / "data"
 EARLY, LATE = datetime(2023, 1, 1, tzinfo=UTC), datetime(2024, 1, 1, tzinfo=UTC)
 
 

@@ -25,7 +25,7 @@ from workers.process.supervisor import (
     open_log,
 )
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 #: A process whose child ignores SIGTERM, as a stuck decoder would.
 STUBBORN = """
 import os, signal, subprocess, sys

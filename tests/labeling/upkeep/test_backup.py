@@ -13,7 +13,7 @@ import pytest
 
 from labeling.loop.upkeep import backup
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 class Site:

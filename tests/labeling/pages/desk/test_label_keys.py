@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from labeling.errors import BadInput
 from labeling.views.desk.label_keys import DIGITS, LETTERS, RESERVED, assign_keys, check_hotkey
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[4]
 SCRIPT = ROOT / "labeling/static/labeling/annotate/keyboard.js"
 ROW = re.compile(r'\{ key: "(.+?)", shown: "(.+?)", action: "(\w+)", help: "(.+?)" \}')
 

@@ -52,7 +52,7 @@ from ml.networks import load_network, names
 [load_network(name) for name in names()]
 assert not {"tensorflow", "keras"} & set(sys.modules), "imported"
 """
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[3])
 
 
 @pytest.mark.tensorflow
