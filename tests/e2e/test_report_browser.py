@@ -7,7 +7,7 @@ from playwright.sync_api import expect
 
 from labeling.models import Evaluation, PromotionEvent
 from tests.factories import make_user
-from tests.labeling.pages.learning.test_report_page import train
+from tests.labeling.pages.learning.report.world import train
 from tests.planted_library import plant
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]

@@ -12,7 +12,7 @@ from labeling.models import Label, ModelVersion, PromotionEvent, Track, Training
 from tests.answers import say
 from tests.factories import make_annotator, make_labels
 from tests.planted_library import catalogue, plant
-from tests.workers.test_round import round_of, run
+from tests.workers.rounds.world import round_of, run
 
 pytestmark = pytest.mark.django_db
 

@@ -233,8 +233,8 @@ def test_an_incomplete_answer_says_so(client, ana, library, track):
 
 @pytest.mark.parametrize(
     ("state", "words"),
-    [("no_audio", "no audio file"), ("pending", "not read the file"), ("missing", "Put it back"),
-     ("unreadable", "ends after 3 s")],
+    [("no_audio", "no audio file"), ("pending", "not read the file"),
+     ("missing", "Put it back"), ("unreadable", "ends after 3 s")],
 )  # fmt: skip
 def test_a_track_without_sound_says_why(client, ana, library, state, words):
     track = make_track(library, state=state, state_reason="the file ends after 3 s")

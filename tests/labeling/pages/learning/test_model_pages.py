@@ -242,8 +242,8 @@ class TestSnapshots:
         taken = snapshots.take_snapshot(planted.library, chosen)
         text = page(curator, f"/snapshots/{planted.library.slug}/1/")
         for part in (
-            taken.hash, "source: imported", "33 for training, 12 audit", "nobody else has answered",
-            "<dd>imported</dd>", "<td><bdi>Rock</bdi></td>",
+            taken.hash, "source: imported", "33 for training, 12 audit",
+            "nobody else has answered", "<dd>imported</dd>", "<td><bdi>Rock</bdi></td>",
         ):  # fmt: skip
             assert part in text
         assert curator.get(f"/snapshots/{planted.library.slug}/2/").status_code == 404

@@ -1,4 +1,4 @@
-"""Every figure of a report, computed from the stored record, against scikit-learn."""
+"""Known answers, missing figures and the rules of the verdict."""
 
 from __future__ import annotations
 
@@ -8,210 +8,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from sklearn import metrics as sk
-from sklearn.calibration import calibration_curve
 
-from ml.errors import ParameterError
 from ml.evaluation import curves, diagnosis
 from ml.evaluation.diagnosis import Evidence, verdict
-from ml.evaluation.record import EvaluationRecord, RecordFileError, read_record, write_record
 from ml.evaluation.report import build_report
-from ml.evaluation.resampling import HEADLINES, headline_figures, label_average_precision
-from ml.metrics.scores import evaluate
+from ml.evaluation.resampling import HEADLINES
 from ml.types import LabelMatrix
+from tests.ml.evaluation.report.world import FAR, GOOD, NEAR, fixed, of
 from tests.ml.records import history, make_record
-
-
-def fixed(record, probabilities):
-    """The record with other probabilities, before and after calibration alike."""
-    clipped = np.clip(probabilities, 1e-7, 1 - 1e-7)
-    logits = np.log(clipped) - np.log1p(-clipped)
-    return replace(
-        record,
-        probabilities=probabilities.astype(np.float32),
-        logits=logits.astype(np.float32),
-    )
-
-
-@pytest.fixture
-def record():
-    return make_record(history=history())
-
-
-@pytest.fixture
-def report(record):
-    return build_report(record, n_resamples=50)
-
-
-class TestRecord:
-    def test_what_is_written_is_read_back(self, record, tmp_path):
-        stored = write_record(tmp_path / "a" / "evaluation.npz", record)
-        again = read_record(stored.path, stored.sha256)
-        assert again.to_bytes() == record.to_bytes()
-        assert stored.size_bytes == stored.path.stat().st_size
-        assert [path.name for path in stored.path.parent.iterdir()] == ["evaluation.npz"]
-        assert build_report(again, n_resamples=20) == build_report(record, n_resamples=20)
-
-    def test_another_file_is_refused_before_it_is_parsed(self, record, tmp_path):
-        stored = write_record(tmp_path / "evaluation.npz", record)
-        with pytest.raises(RecordFileError, match="not the evaluation record"):
-            read_record(stored.path, "0" * 64)
-        with pytest.raises(RecordFileError, match="missing"):
-            read_record(tmp_path / "nowhere.npz", stored.sha256)
-
-    def test_a_pickle_is_never_unpacked(self, tmp_path):
-        path = tmp_path / "evaluation.npz"
-        np.savez(path, track_uids=np.array([{"a": 1}], dtype=object))
-        with pytest.raises(RecordFileError, match="does not hold"):
-            EvaluationRecord.from_bytes(path.read_bytes())
-
-    @pytest.mark.parametrize(
-        "over",
-        [
-            {"groups": np.zeros(3, dtype=int)},
-            {"side": "training"},
-            {"track_uids": np.array([b"same"] * 200)},
-            {"part_of": np.full(200, 1)},
-            {"labels": ()},
-        ],
-    )
-    def test_what_does_not_fit_together_is_refused(self, over):
-        with pytest.raises(ParameterError):
-            make_record(**over)
-
-    def test_a_label_of_a_recipe_needs_no_facet(self, tmp_path):
-        from ml.evaluation.record import LabelName
-
-        names = (*(LabelName(f"uid{k}", f"Label {k}", "genre") for k in range(4)),)
-        record = make_record(labels=(*names, LabelName("others", "Others")))
-        stored = write_record(tmp_path / "evaluation.npz", record)
-        labels = build_report(read_record(stored.path, stored.sha256), n_resamples=5)["labels"]
-        assert (labels[-1]["name"], labels[-1]["facet"]) == ("Others", "")
-
-
-class TestAgainstScikitLearn:
-    def cells(self, record):
-        mask = record.reference.label_mask
-        return record.reference.labels[mask], record.probabilities[mask].astype(float)
-
-    def test_figures_of_each_label(self, record, report):
-        for index, row in enumerate(report["labels"]):
-            judged = record.reference.label_mask[:, index]
-            y = record.reference.labels[judged, index]
-            p = record.probabilities[judged, index]
-            chosen = p >= record.thresholds[0, index]
-            assert row["support"] == y.sum()
-            assert row["ap"] == pytest.approx(sk.average_precision_score(y, p))
-            assert row["ap_ratio"] == pytest.approx(row["ap"] / y.mean())
-            assert row["precision"] == pytest.approx(sk.precision_score(y, chosen))
-            assert row["recall"] == pytest.approx(sk.recall_score(y, chosen))
-            assert row["f1"] == pytest.approx(sk.f1_score(y, chosen))
-            assert row["largest_output"] == pytest.approx(record.probabilities[:, index].max())
-            low, high = row["ap_interval"]
-            assert low <= row["ap"] <= high
-
-    def test_summary(self, record, report):
-        y, p = self.cells(record)
-        prior = record.constant[record.reference.label_mask]
-        figures = report["figures"]
-        loss, of_prior = sk.log_loss(y, p), sk.log_loss(y, prior)
-        assert figures["bce"] == pytest.approx(loss)
-        assert figures["bce_skill"] == pytest.approx(1 - loss / of_prior)
-        assert figures["binary_accuracy"] == pytest.approx(sk.accuracy_score(y, p >= 0.5))
-        constant = report["baseline"]["binary_accuracy"]
-        assert constant == pytest.approx(sk.accuracy_score(y, prior >= 0.5))
-        rows = report["labels"]
-        assert figures["macro_ap"] == pytest.approx(np.mean([row["ap"] for row in rows]))
-        assert figures["macro_f1"] == pytest.approx(np.mean([row["f1"] for row in rows]))
-
-    def test_lwlrap_where_all_is_judged(self):
-        record = make_record(mask=0.0)
-        y, p = record.reference.labels, record.probabilities
-        kept = y.any(axis=1)
-        expected = sk.label_ranking_average_precision_score(
-            y[kept], p[kept], sample_weight=y[kept].sum(axis=1)
-        )
-        figures = build_report(record, n_resamples=5)["figures"]
-        assert figures["lwlrap"] == pytest.approx(expected)
-
-    def test_reliability_before_and_after(self, record, report):
-        y, p = self.cells(record)
-        for name, values in (
-            ("after", p),
-            ("before", record.raw[record.reference.label_mask]),
-        ):
-            rate, mean = calibration_curve(y, values, n_bins=10)
-            bins = report["calibration"][name]["bins"]
-            assert [row["observed_rate"] for row in bins] == pytest.approx(rate.tolist())
-            assert [row["mean_probability"] for row in bins] == pytest.approx(mean.tolist())
-            gaps = [row["n"] * abs(m - r) for row, m, r in zip(bins, mean, rate, strict=True)]
-            assert report["calibration"][name]["ece"] == pytest.approx(sum(gaps) / len(y))
-
-    def test_precision_recall_curve(self, record):
-        for index in range(5):
-            judged = record.reference.label_mask[:, index]
-            y = record.reference.labels[judged, index]
-            p = record.probabilities[judged, index]
-            expected = sk.precision_recall_curve(y, p)
-            precision, recall, cuts = curves.precision_recall(p, y)
-            np.testing.assert_allclose(precision, expected[0][:-1][::-1])
-            np.testing.assert_allclose(recall, expected[1][:-1][::-1])
-            np.testing.assert_allclose(cuts, expected[2][::-1])
-            drawn = curves.curve_of(p, y)
-            assert (len(drawn["recall"]), drawn["recall"][-1]) == (100, 1.0)
-
-    def test_folds_are_means_of_their_own_figures(self):
-        record = make_record(parts=3, side="folds")
-        record.thresholds[:] *= np.array([[1.0], [1.5], [0.7]])
-        figures = build_report(record, n_resamples=5)["figures"]
-        by_fold = []
-        for fold in range(3):
-            rows = np.flatnonzero(record.part_of == fold)
-            by_fold.append(
-                evaluate(
-                    record.probabilities[rows], record.reference.rows(rows),
-                    record.thresholds[fold], prior=record.prior[fold], n_bootstrap=0,
-                )
-            )  # fmt: skip
-        for name in ("macro_ap", "bce_skill", "lwlrap", "macro_f1", "binary_accuracy"):
-            assert figures[name] == pytest.approx(np.mean([one[name] for one in by_fold]))
-
-
-class TestResampling:
-    def test_weights_of_one_give_the_figures_themselves(self, record):
-        once = np.ones((record.n_tracks, 1))
-        args = (record.probabilities, record.reference)
-        found = headline_figures(*args, record.cuts, record.constant, once)
-        expected = evaluate(*args, record.thresholds[0], prior=record.prior[0], n_bootstrap=0)
-        for name in HEADLINES:
-            assert found[name][0] == pytest.approx(expected[name])
-
-    def test_a_track_twice_weighs_two(self, record):
-        weights = np.ones((record.n_tracks, 1))
-        weights[:20] = 2
-        twice = np.r_[np.arange(record.n_tracks), np.arange(20)]
-        args = (record.probabilities, record.reference, record.cuts, record.constant)
-        found = headline_figures(*args, weights)
-        doubled = headline_figures(
-            record.probabilities[twice], record.reference.rows(twice), record.cuts[twice],
-            record.constant[twice], np.ones((len(twice), 1)),
-        )  # fmt: skip
-        for name in HEADLINES:
-            assert found[name][0] == pytest.approx(doubled[name][0])
-
-    def test_blocks_change_nothing(self, record, rng, monkeypatch):
-        weights = rng.integers(0, 3, (record.n_tracks, 7)).astype(float)
-        whole = label_average_precision(record.probabilities, record.reference, weights)
-        monkeypatch.setattr("ml.evaluation.resampling.CELLS_A_BLOCK", 2 * record.n_tracks)
-        parts = label_average_precision(record.probabilities, record.reference, weights)
-        np.testing.assert_array_equal(whole, parts)
-
-    def test_the_interval_of_macro_ap_is_that_of_the_metrics(self, record):
-        stored = evaluate(
-            record.probabilities, record.reference, record.thresholds[0],
-            prior=record.prior[0], groups=record.groups, n_bootstrap=200,
-        )  # fmt: skip
-        found = build_report(record)["intervals"]["macro_ap"]
-        assert found == pytest.approx(stored["interval"]["macro_ap"])
 
 
 class TestKnownAnswers:
@@ -359,25 +163,6 @@ class TestWithoutFigures:
         report = build_report(record, n_resamples=50)
         assert set(report["intervals"].values()) == {None}
         assert report["verdict"]["text"] == diagnosis.USEFUL
-
-
-GOOD = {
-    "n": 100,
-    "labels_scored": 10,
-    "skill": 0.3,
-    "skill_interval": (0.2, 0.4),
-    "accuracy": 0.96,
-    "constant_accuracy": 0.94,
-    "macro_ap": 0.5,
-    "macro_ap_interval": (0.4, 0.6),
-    "constant_ap": 0.1,
-    "never_at_half": 2,
-}
-NEAR, FAR = 0.945, 0.96  # of the baseline's accuracy
-
-
-def of(skill, interval, accuracy):
-    return {"skill": skill, "skill_interval": interval, "accuracy": accuracy}
 
 
 @pytest.mark.parametrize(

@@ -11,31 +11,25 @@ from labeling.loop.events import record
 from labeling.loop.events.answers import Vocabulary, parse_answers
 from labeling.loop.library import guidelines, libraries
 from labeling.models import Label, Presentation, Receipt, Track
-from tests.e2e.test_annotate_browser import (  # noqa: F401 - fixtures
+from tests.e2e.annotate.world import (
     PASSWORD,
     all_saved,
-    ana,
     answer,
-    context,
-    errors,
-    library,
     name_of,
-    page,
     press,
     ready,
     said,
-    sound_folder,
 )
 from tests.factories import make_labels
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 
-def state(page, name):  # noqa: F811
+def state(page, name):
     return page.get_attribute(f"[data-name={name}]", "data-state")
 
 
-def test_a_number_in_a_dialog_is_no_label_key(page):  # noqa: F811
+def test_a_number_in_a_dialog_is_no_label_key(page):
     Label.objects.filter(name="Drone").update(hotkey="2")
     page.reload()
     ready(page)
@@ -49,7 +43,7 @@ def test_a_number_in_a_dialog_is_no_label_key(page):  # noqa: F811
     assert state(page, "Drone") == "yes"
 
 
-def test_a_conflict_is_not_decided_by_keys_for_the_next_track(page, library, ana, errors):  # noqa: F811
+def test_a_conflict_is_not_decided_by_keys_for_the_next_track(page, library, ana, errors):
     name = name_of(page)
     desk.save(
         record.Submission(
@@ -73,7 +67,7 @@ def test_a_conflict_is_not_decided_by_keys_for_the_next_track(page, library, ana
     errors[:] = [one for one in errors if "409" not in one]
 
 
-def test_a_refusal_to_send_is_on_the_screen(page, library):  # noqa: F811
+def test_a_refusal_to_send_is_on_the_screen(page, library):
     make_labels(library, "instrumentation", [f"Instrument {n}" for n in range(140)])
     page.set_viewport_size({"width": 1280, "height": 720})
     page.reload()
@@ -83,7 +77,7 @@ def test_a_refusal_to_send_is_on_the_screen(page, library):  # noqa: F811
     expect(page.locator("#alert")).to_be_in_viewport(ratio=1)
 
 
-def test_what_is_ticked_and_written_outlives_a_reload(page):  # noqa: F811
+def test_what_is_ticked_and_written_outlives_a_reload(page):
     press(page, "d", "Shift+a", "n")
     page.keyboard.type("half a no")
     page.reload()
@@ -96,7 +90,7 @@ def test_what_is_ticked_and_written_outlives_a_reload(page):  # noqa: F811
     assert page.evaluate("Object.keys(localStorage).filter((k) => k.includes('draft'))") == []
 
 
-def test_undo_after_a_reload_gives_back_what_was_said(page):  # noqa: F811
+def test_undo_after_a_reload_gives_back_what_was_said(page):
     first = answer(page, "d", "Shift+a", "Alt+r")
     all_saved(page)
     page.reload()
@@ -108,7 +102,7 @@ def test_undo_after_a_reload_gives_back_what_was_said(page):  # noqa: F811
     assert [state(page, one) for one in ("Drone", "Ambient", "Rock")] == ["yes", "unsure", "no"]
 
 
-def test_a_new_guideline_is_acknowledged_by_key(page, library):  # noqa: F811
+def test_a_new_guideline_is_acknowledged_by_key(page, library):
     expect(page.locator("#guideline")).to_be_hidden()
     guidelines.save_draft(library, "Rock has guitars.")
     number = guidelines.publish(library).number
@@ -119,7 +113,7 @@ def test_a_new_guideline_is_acknowledged_by_key(page, library):  # noqa: F811
     assert Receipt.objects.count() == 1
 
 
-def test_what_was_refused_is_kept_until_it_is_dealt_with(page, errors):  # noqa: F811
+def test_what_was_refused_is_kept_until_it_is_dealt_with(page, errors):
     def refuse(route):
         route.fulfill(status=400, json={"errors": [{"message": "no such label"}]})
 
@@ -141,7 +135,7 @@ def test_what_was_refused_is_kept_until_it_is_dealt_with(page, errors):  # noqa:
     errors[:] = [one for one in errors if "400" not in one]
 
 
-def test_session_over_is_said_until_one_is_back(page, context, live_server, errors):  # noqa: F811
+def test_session_over_is_said_until_one_is_back(page, context, live_server, errors):
     Session.objects.all().delete()
     answer(page, "d")
     alert = page.locator("#alert")
@@ -161,7 +155,7 @@ def test_session_over_is_said_until_one_is_back(page, context, live_server, erro
     errors[:] = [one for one in errors if "403" not in one]
 
 
-def test_an_empty_desk_without_connection_says_so(page, context, errors):  # noqa: F811
+def test_an_empty_desk_without_connection_says_so(page, context, errors):
     context.set_offline(True)
     for _ in range(2):
         answer(page, "d")
@@ -175,7 +169,7 @@ def test_an_empty_desk_without_connection_says_so(page, context, errors):  # noq
     errors.clear()
 
 
-def uncovered(page, selector):  # noqa: F811
+def uncovered(page, selector):
     """Say whether nothing lies over the corners of an element, such as a bar that sticks."""
     return page.evaluate(
         """(selector) => {
@@ -188,7 +182,7 @@ def uncovered(page, selector):  # noqa: F811
     )
 
 
-def test_every_label_is_reached_on_a_small_screen(page, library):  # noqa: F811
+def test_every_label_is_reached_on_a_small_screen(page, library):
     make_labels(library, "instrumentation", [f"Instrument {n}" for n in range(100)])
     make_labels(library, "category", [f"Category {n}" for n in range(40)])
     page.set_viewport_size({"width": 1280, "height": 720})
@@ -213,14 +207,14 @@ def test_every_label_is_reached_on_a_small_screen(page, library):  # noqa: F811
 
 
 @pytest.mark.parametrize("width", [1024, 1280])
-def test_no_area_is_out_of_sight(page, width):  # noqa: F811
+def test_no_area_is_out_of_sight(page, width):
     page.set_viewport_size({"width": width, "height": 720})
     areas = page.locator(".areas a")
     for index in range(areas.count()):
         expect(areas.nth(index)).to_be_in_viewport(ratio=1)
 
 
-def test_keys_in_buttons_can_be_read(page):  # noqa: F811
+def test_keys_in_buttons_can_be_read(page):
     assert (
         page.locator(".actions .button kbd").first.evaluate(
             "(key) => getComputedStyle(key).opacity"
