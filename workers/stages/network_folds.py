@@ -72,7 +72,7 @@ def _prepared(run: Attempt) -> dict[str, Prepared]:
 
 
 def _contender(prepared: Prepared, track_ids: np.ndarray) -> Contender:
-    """Return a network by itself: one of it, which knows of no criteria and no counts."""
+    """Return a single network, without criteria conditioning and cardinality potential."""
     rows = np.searchsorted(prepared.frozen.track_ids, track_ids)
     config = replace(prepared.config, members=1, criteria="same", label_counts="free")
     return Contender(config, SelectedTracks(prepared.features, rows))
