@@ -239,8 +239,8 @@ def test_dry_run_says_the_same_and_writes_nothing(load):
     [
         (["", "Rock", "", "", "", ""], "filename", "is empty"),
         (["1.mp3", "x" * 121, "", "", "", ""], "genre1", "longer than 120"),
-        (["1.mp3", "Rock", "", "", "", "01.05.2019"], "annotated_at", "is no date"),
-        (["1.mp3", "Rock", "", "", "", "2019-13-01"], "annotated_at", "is no date"),
+        (["1.mp3", "Rock", "", "", "", "01.05.2019"], "annotated_at", "is not a date"),
+        (["1.mp3", "Rock", "", "", "", "2019-13-01"], "annotated_at", "is not a date"),
         (["1.mp3", "Rock", "", "", "x" * 151, ""], "annotator", "150 are the most"),
         (["1.mp3", "a\0b", "", "", "", ""], "genre1", "NUL"),
         (["1" * 701, "Rock", "", "", "", ""], "filename", "700 are the most"),

@@ -61,7 +61,7 @@ def test_an_admin_may_use_the_administration():
     [
         ("e", "new", "short", "too short"),
         ("no blanks", "new", "a long enough secret", "valid username"),
-        ("e", "No Slug", "a long enough secret", "is no library name"),
+        ("e", "No Slug", "a long enough secret", "is not a library name"),
     ],
 )
 def test_bad_input_writes_nothing(monkeypatch, name, library, password, words):

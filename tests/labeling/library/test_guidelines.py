@@ -50,7 +50,7 @@ def test_publishing_without_a_draft_or_without_a_change_is_refused(library):
     guidelines.save_draft(library, "one")
     guidelines.publish(library)
     guidelines.save_draft(library, "one")
-    with pytest.raises(BadInput, match="in force already"):
+    with pytest.raises(BadInput, match="the version in force"):
         guidelines.publish(library)
 
 
@@ -112,7 +112,7 @@ def test_what_was_typed_is_kept_when_it_is_refused(client, library):
     send(client, library, text="one", action="publish")
     page = send(client, library, text="one", action="publish")
     assert page.status_code == 400
-    assert "in force already" in page.content.decode()
+    assert "the version in force" in page.content.decode()
 
 
 def test_annotators_may_not_write(client, library):

@@ -98,8 +98,8 @@ def test_putting_another_in_use_by_hand(library, new_run):
     assert models.champion_of(library) == first
     event = PromotionEvent.objects.first()
     assert (event.kind, event.previous) == ("rolled_back", second)
-    assert event.reason == "put in use by hand instead of model 2"
-    with pytest.raises(BadInput, match="in use already"):
+    assert event.reason == "promoted by hand instead of model 2"
+    with pytest.raises(BadInput, match="already the champion"):
         models.promote(first)
 
 
@@ -112,7 +112,7 @@ def test_no_model_takes_the_place_of_one_it_was_not_compared_with(library, new_r
     assert models.champion_of(library) == first
     assert (third.state, PromotionEvent.objects.first().reason) == (
         "candidate",
-        "model 1 was put in use while it was compared with another one",
+        "model 1 was promoted while it was compared with another one",
     )
     models.register_model(new_run(), trained(), replace(YES, against_id=first.pk))
     assert models.champion_of(library).number == 4
@@ -181,7 +181,7 @@ def test_folders_that_nobody_names_are_swept_when_they_are_old(library, new_run)
 
 
 def test_unknown_model_is_refused(library):
-    with pytest.raises(BadInput, match="train one first"):
+    with pytest.raises(BadInput, match="train a model first"):
         models.model_version_of(library)
     with pytest.raises(BadInput, match="no model 3"):
         models.model_version_of(library, 3)

@@ -32,7 +32,7 @@ class TestHeldBack:
         bad = {"macro_ap": 0.1, "n": 20, "interval": {"macro_ap": [0.05, 0.15]}}
         decision = held(bad)
         assert not decision.is_promoted
-        assert "worse than guessing: macro AP 0.100, a constant has 0.200" in decision.reason
+        assert "worse than the baseline: macro AP 0.100, the baseline has 0.200" in decision.reason
         assert decision.figures == {"macro_ap": 0.1, "constant": 0.2, "n": 20}
 
     def test_maybe_worse_than_a_constant(self):
@@ -117,7 +117,7 @@ class TestAgainst:
         good = labels.labels * 0.8 + 0.1
         decision = decide(1 - good, good)
         assert not decision.is_promoted
-        assert decision.reason.startswith("plainly worse: macro AP -0.")
+        assert decision.reason.startswith("clearly worse: macro AP -0.")
         assert "on 40 audit tracks (95 % between" in decision.reason
         assert decision.figures["hi"] < 0
         assert decision.figures["n"] == 40

@@ -96,7 +96,7 @@ def test_plainly_worse_model_is_refused_and_nothing_else_changes(planted):
     assert models.champion_of(planted.library).number == 1
     event = PromotionEvent.objects.first()
     assert event.kind == "refused"
-    assert event.reason.startswith("plainly worse: macro AP -")
+    assert event.reason.startswith("clearly worse: macro AP -")
     assert event.figures["hi"] < 0
     assert PredictionSet.objects.get() == before
 

@@ -158,7 +158,7 @@ def test_another_model_is_put_in_use_by_a_button(planted, curator):
     assert models.champion_of(planted.library) == first
     assert Job.objects.filter(kind="rank", state="queued").count() == 1
     again = curator.post(f"/models/{planted.library.slug}/1/use/", follow=True)
-    assert "in use already" in again.content.decode()
+    assert "already the champion" in again.content.decode()
 
 
 @pytest.mark.parametrize("part", ["models", "snapshots"])

@@ -116,7 +116,7 @@ class TestMembers:
         answer = manager.post(
             f"{ADDRESS}members/{theirs.pk}/", {"action": "remove"}, follow=True
         )
-        assert "not there any more" in said(answer)
+        assert "has been removed" in said(answer)
         assert Membership.objects.filter(pk=theirs.pk).exists()
         assert manager.get("/settings/other/").status_code == 404
 
