@@ -105,8 +105,8 @@ def test_impossible_options_are_refused(option):
 def test_naming_networks_never_imports_scikit_learn():
     code = """
 import sys
-from ml.networks import features_for, names
-assert [features_for(name, "own") for name in names()].count("timbral") == 3
+from ml.networks import feature_config_for, names
+assert [feature_config_for(name, "own") for name in names()].count("timbral") == 3
 assert not {"sklearn", "threadpoolctl", "scipy", "tensorflow"} & set(sys.modules), "imported"
 """
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])

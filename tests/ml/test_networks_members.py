@@ -11,7 +11,7 @@ from ml.errors import CancelledError, ParameterError
 from ml.features.track_features import SelectedTracks
 from ml.networks import load_network
 from ml.networks.base import Watch, plan_of
-from ml.networks.members import Members, network_of
+from ml.networks.members import EnsembleNetwork, network_of
 from ml.training.fit import train
 from ml.training.trained_model import TrainedModel
 from ml.types import TrainingConfig
@@ -28,7 +28,7 @@ def plan(**changes):
 
 def test_a_config_says_how_many_members_there_are():
     assert network_of(replace(CONFIG, members=1)) is ALONE
-    assert isinstance(network_of(CONFIG), Members)
+    assert isinstance(network_of(CONFIG), EnsembleNetwork)
     with pytest.raises(ParameterError, match="members is 0"):
         replace(CONFIG, members=0)
 
@@ -43,7 +43,7 @@ def test_one_member_keeps_the_digest_that_trainings_had_before_there_were_member
 
 def test_together_they_say_the_mean_of_the_log_odds():
     data, items = summary_data(), summary_data().inputs.values
-    together = Members(ALONE, 3).fit(data, plan(), Watch()).predictor
+    together = EnsembleNetwork(ALONE, 3).fit(data, plan(), Watch()).predictor
     alone = [ALONE.fit(data, plan(seed=n * 1_000_003), Watch()).predictor for n in range(3)]
     each = np.stack([one.logits(items) for one in alone])
     np.testing.assert_allclose(together.logits(items), each.mean(axis=0), atol=1e-6)
@@ -52,7 +52,7 @@ def test_together_they_say_the_mean_of_the_log_odds():
 
 def test_the_history_is_the_mean_of_theirs_over_the_epochs_all_saw():
     data = summary_data()
-    fitted = Members(ALONE, 3).fit(data, plan(), Watch(first_epoch=10, epochs=20))
+    fitted = EnsembleNetwork(ALONE, 3).fit(data, plan(), Watch(first_epoch=10, epochs=20))
     alone = [ALONE.fit(data, plan(seed=n * 1_000_003), Watch()) for n in range(3)]
     losses = np.array([[report.validation_loss for report in f.history] for f in alone])
     found = [report.validation_loss for report in fitted.history]
@@ -65,7 +65,7 @@ def test_the_history_is_the_mean_of_theirs_over_the_epochs_all_saw():
 def test_who_looks_on_sees_every_epoch_of_every_member_go_forward():
     seen = []
     watch = Watch(on_epoch=seen.append, first_epoch=4, epochs=8, stage="fold 2 of 2")
-    Members(ALONE, 3).fit(summary_data(), plan(), watch)
+    EnsembleNetwork(ALONE, 3).fit(summary_data(), plan(), watch)
     assert len(seen) == 12
     epochs = [report.epoch for report in seen]
     assert epochs == sorted(epochs)
@@ -86,16 +86,16 @@ def test_they_come_back_from_files_and_repeat_by_seed(tmp_path):
 
 def test_weights_of_another_number_of_members_are_refused():
     data = summary_data()
-    weights = Members(ALONE, 3).fit(data, plan(), Watch()).predictor.weights()
+    weights = EnsembleNetwork(ALONE, 3).fit(data, plan(), Watch()).predictor.weights()
     for n_members in (2, 4):
         with pytest.raises(ParameterError):
-            Members(ALONE, n_members).restore(plan(), (6,), 3, weights)
+            EnsembleNetwork(ALONE, n_members).restore(plan(), (6,), 3, weights)
 
 
 def test_a_stop_ends_the_member_at_work():
     asked = iter([False] * 6)
     with pytest.raises(CancelledError):
-        Members(ALONE, 3).fit(
+        EnsembleNetwork(ALONE, 3).fit(
             summary_data(), plan(), Watch(should_stop=lambda: next(asked, True))
         )
 

@@ -10,7 +10,12 @@ import pytest
 from ml.errors import ParameterError
 from ml.features.track_features import ArrayFeatures, SelectedTracks
 from ml.metrics.scores import average_precision
-from ml.networks.inputs import CRITERIA_OFFSET, CRITERIA_SHARE, SummaryInputs, told_apart
+from ml.networks.inputs import (
+    CRITERIA_OFFSET,
+    CRITERIA_SHARE,
+    SummaryInputs,
+    condition_on_criteria,
+)
 from ml.training.fit import train
 from ml.training.trained_model import TrainedModel
 from ml.types import LabelMatrix, TrainingConfig
@@ -59,7 +64,7 @@ def trained():
 
 def test_items_hold_the_values_the_contrast_and_the_side():
     values = np.array([[1.0, -2.0], [3.0, 4.0]], dtype=np.float32)
-    items = told_apart(SummaryInputs(values), np.array([True, False])).values
+    items = condition_on_criteria(SummaryInputs(values), np.array([True, False])).values
     share, offset = CRITERIA_SHARE, CRITERIA_OFFSET
     wanted = [
         [1, -2, share, -2 * share, offset],

@@ -14,7 +14,7 @@ from labeling.errors import BadInput
 from ml.evaluation.cross_validation import FoldProgress
 from ml.evaluation.network_comparison import Contender, compare_networks
 from ml.features.track_features import SelectedTracks
-from ml.networks import features_for
+from ml.networks import feature_config_for
 from workers.jobs.run import Run
 from workers.stages import preparing
 from workers.stages.preparing import Prepared
@@ -64,7 +64,7 @@ def _prepared(run: Run) -> dict[str, Prepared]:
     found: dict[str, Prepared] = {}
     snapshot = run.arguments.get("snapshot")
     for name in run.arguments["networks"]:
-        features = features_for(name, run.library.features)
+        features = feature_config_for(name, run.library.features)
         asked = run.arguments | {"network": name, "features": features, "snapshot": snapshot}
         found[name] = preparing.prepare(run.library, asked)
         snapshot = found[name].snapshot.number

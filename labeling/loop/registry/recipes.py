@@ -12,7 +12,7 @@ from labeling.loop.datasets.selection import Selection
 from labeling.models import Label, Library
 from labeling.names import name_key
 from ml.errors import ParameterError
-from ml.networks import features_for
+from ml.networks import feature_config_for
 from ml.training.recipes import AUDIOTAG, RECIPES, Recipe, for_network, recipe
 from ml.types import TrainingConfig
 
@@ -66,7 +66,7 @@ def config_of(library: Library, asked: dict[str, Any]) -> TrainingConfig:
 
 def features_of(library: Library, network: str | None = None) -> str:
     """Return the features that a network (None: the library's) reads of this library."""
-    return features_for(network or library.network, library.features)
+    return feature_config_for(network or library.network, library.features)
 
 
 def facts_of(asked: dict[str, Any]) -> dict[str, Any]:

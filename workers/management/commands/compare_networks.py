@@ -11,7 +11,7 @@ from labeling.loop import features
 from labeling.models import Job, Library
 from labeling.models.jobs import JobKind
 from ml.evaluation.network_comparison import as_markdown
-from ml.networks import features_for, names
+from ml.networks import feature_config_for, names
 from workers.management.chain import ChainCommand
 from workers.management.commands.train import check_network
 
@@ -60,7 +60,9 @@ class Command(ChainCommand):
         self, library: Library, networks: list[str], options: dict[str, Any]
     ) -> Job | None:
         """Extract what is missing of any network's features; return the job that waits."""
-        for name in sorted({features_for(network, library.features) for network in networks}):
+        for name in sorted(
+            {feature_config_for(network, library.features) for network in networks}
+        ):
             steps: list[str] = []
             if features.has_pending_probe(library):
                 steps.append(JobKind.PROBE)
