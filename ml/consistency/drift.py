@@ -51,7 +51,7 @@ def label_rate_change(
     Examples
     --------
     >>> round(label_rate_change(30, 200, 60, 200), 6)
-    0.000287
+    0.000295
     """
     for positives, n in ((before_positives, before_n), (after_positives, after_n)):
         if not 0 <= positives <= n:
