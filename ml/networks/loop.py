@@ -16,7 +16,7 @@ import numpy as np
 
 from ml.errors import NetworkDivergedError
 from ml.metrics.calibration import logit, sigmoid
-from ml.metrics.scores import average_precision
+from ml.metrics.ranking import average_precision
 from ml.networks.base import (
     EpochReport,
     FitData,

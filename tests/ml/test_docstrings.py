@@ -24,7 +24,6 @@ PENDING = (
     "consistency",
     "evaluation",
     "features",
-    "metrics",
     "networks",
     "simulation",
     "study",
