@@ -46,7 +46,7 @@ class NetworkRow:
     Attributes
     ----------
     network, features : names. macro_ap : mean over the folds; interval : 95 %.
-    ratio : macro_ap over the constant's.
+    ratio : macro_ap over that of the baseline.
     differences : by the name of a reference, `difference` (macro_ap less the reference's) and
         its 95 % `interval`; both None for the reference itself, and where nothing can be said.
     bce_skill, macro_f1 : as in `ml.metrics.scores.evaluate`.
@@ -227,7 +227,7 @@ def _difference(
 
 # --- as text --------------------------------------------------------------------------------
 
-_LEFT = ("network", "features", "macro AP", "95 %", "x constant")
+_LEFT = ("network", "features", "macro AP", "95 %", "x baseline")
 _RIGHT = ("skill", "tuned F1", "s an epoch", "epochs", "s in all", "parameters")
 
 

@@ -113,7 +113,7 @@ def test_only_labels_that_all_know_count(record):
 
 @pytest.fixture
 def folding(record):
-    """Return runs whose last label is an Others, made of what is said here."""
+    """Return runs whose last label is an Others with these labels."""
 
     def made(labels, *, facet="", name="Others", judged=None):
         whole = record.reference
@@ -212,7 +212,7 @@ def test_tracks_of_a_few_groups_are_told_apart_by_nothing(record, n_groups, said
 
 
 def test_a_labels_share_is_of_the_tracks_that_it_was_judged_on(record):
-    """Not asked is no "no": the constant's line would lie too low."""
+    """Not asked is not a "no": the baseline would be too low."""
     mask = np.ones_like(record.reference.labels)
     mask[40:, 1] = False
     judged = LabelMatrix(record.reference.labels & mask, mask)

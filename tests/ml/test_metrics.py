@@ -207,7 +207,7 @@ def test_the_interval_holds_the_figure_and_repeats_with_the_seed(rng):
 
 
 def test_the_interval_covers_the_truth_at_about_its_level():
-    """Scores drawn from known densities: the AP of 20,000 tracks stands for the truth."""
+    """Scores drawn from known densities: the AP of 20,000 tracks counts as the truth."""
     rng = np.random.default_rng(11)
 
     def sample(n):

@@ -71,7 +71,7 @@ def for_comparison(
     return None
 
 
-def held_back(
+def needs_a_person(
     metrics: dict[str, Any], baseline: dict[str, Any], n_learnt: int, verdict: str
 ) -> Decision | None:
     """Hold back what is not known to be any good, whatever is in use; None where it may be.
