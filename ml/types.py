@@ -17,6 +17,14 @@ import numpy.typing as npt
 
 from ml.errors import ParameterError
 
+#: Arrays of any shape. `Floats` have any float dtype, `FloatArray` is float32.
+Bools = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.floating[Any]]
+FloatArray = npt.NDArray[np.float32]
+Doubles = npt.NDArray[np.float64]
+#: Rows or columns of another array.
+Indices = npt.NDArray[np.intp]
+
 
 class Hashed:
     """A frozen dataclass with a canonical JSON form and its sha256."""

@@ -16,9 +16,8 @@ from typing import Any, Self, TypedDict
 import numpy as np
 
 from ml.errors import ParameterError
-from ml.metrics.ranking import Bools, Floats
 from ml.metrics.scores import check_probabilities
-from ml.types import LabelMatrix
+from ml.types import Bools, Floats, LabelMatrix
 
 #: With fewer positives (or negatives) the slope stays 1 and only the intercept moves.
 MINIMUM_FOR_SLOPE = 20

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ml.metrics.ranking import CELLS_A_BLOCK, Floats, macro_average_precision
-from ml.types import LabelMatrix
+from ml.metrics.ranking import CELLS_A_BLOCK, macro_average_precision
+from ml.types import Floats, LabelMatrix
 
 
 def resampling_weights(

@@ -15,13 +15,12 @@ from ml.errors import ParameterError
 from ml.metrics.intervals import centred_bounds, resampling_weights
 from ml.metrics.judged_groups import can_be_resampled
 from ml.metrics.ranking import (
-    Floats,
     binary_cross_entropy,
     label_ranking_precision,
     macro_average_precision,
 )
 from ml.metrics.scores import check_probabilities, scorable_labels
-from ml.types import LabelMatrix
+from ml.types import Floats, LabelMatrix
 
 #: Below this many audit tracks two models are not compared: the verdict is "undecided".
 MINIMUM_TRACKS_TO_COMPARE = 8

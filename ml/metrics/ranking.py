@@ -6,15 +6,9 @@ bootstrap of a thousand resamples sorts the scores once. Numpy only.
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
-
 import numpy as np
-import numpy.typing as npt
 
-from ml.types import LabelMatrix
-
-Floats: TypeAlias = npt.NDArray[np.floating[Any]]
-Bools: TypeAlias = npt.NDArray[np.bool_]
+from ml.types import Bools, Floats, LabelMatrix
 
 #: Work is done in blocks of about this many cells: 32 MB of float64.
 CELLS_A_BLOCK = 4_000_000

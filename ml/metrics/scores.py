@@ -39,14 +39,8 @@ import numpy.typing as npt
 from ml.errors import ParameterError
 from ml.metrics.intervals import centred_interval, resampled_macro_ap
 from ml.metrics.judged_groups import can_be_resampled
-from ml.metrics.ranking import (
-    Bools,
-    Floats,
-    average_precision,
-    binary_cross_entropy,
-    label_ranking_precision,
-)
-from ml.types import LabelMatrix
+from ml.metrics.ranking import average_precision, binary_cross_entropy, label_ranking_precision
+from ml.types import Bools, Floats, LabelMatrix
 
 
 class LabelMetrics(TypedDict):

@@ -21,7 +21,6 @@ PENDING = (
     "ml",
     "acquisition",
     "audio",
-    "consistency",
     "evaluation",
     "features",
     "networks",

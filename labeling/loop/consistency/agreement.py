@@ -7,7 +7,7 @@ is in docs/decisions/0009-what-consistency-counts.md. A figure that cannot be co
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import combinations
 from typing import Any, NamedTuple
 
@@ -261,5 +261,5 @@ def _names(library: Library) -> dict[int, str]:
     return dict(Annotator.objects.filter(library=library).values_list("id", "name"))
 
 
-def _only(figures: dict[str, Any], wanted: tuple[str, ...]) -> dict[str, Any]:
+def _only(figures: Mapping[str, Any], wanted: tuple[str, ...]) -> dict[str, Any]:
     return {name: figures[name] for name in wanted}
