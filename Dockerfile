@@ -1,4 +1,4 @@
-# Two images from one file: `web` without the packages for audio and learning, `worker` with.
+# Two images: `web` without the packages for audio and learning, `worker` with them.
 FROM python:3.11-slim AS base
 ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /app

@@ -1,4 +1,4 @@
-# audiotag: needs Python 3.11 or newer and make, nothing else. `make` lists what there is.
+# audiotag needs Python 3.11 or newer and make, nothing else. `make` lists the targets.
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
@@ -10,10 +10,10 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3 python; do \
 	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 PYTEST := $(BIN)/python -m pytest -q
-# Each process has a data folder and a database of its own; a file's tests stay together.
+# Each process has its own data folder and database; the tests of a file stay together.
 TEST_PROCESSES ?= 2
 AT_ONCE := $(PYTEST) -m "not faults" -n $(TEST_PROCESSES) --dist loadfile
-# These start servers, workers and browsers that need the processors too: after the others.
+# These start servers, workers and browsers, which need the processors: run them last.
 SERVERS := tests/workers/test_supervisor.py tests/workers/test_compose.py tests/e2e
 export AUDIOTAG_TEST_POSTGRES_URL ?= postgres://postgres@127.0.0.1:5432/postgres
 export AUDIOTAG_TEST_REDIS_URL ?= redis://127.0.0.1:6379/9
@@ -40,11 +40,11 @@ $(VENV)/dev.stamp: requirements-dev.txt $(VENV)/runtime.stamp
 setup: $(VENV)/runtime.stamp ## Install what the program needs into .venv
 
 .PHONY: run
-run: $(VENV)/runtime.stamp ## Set up, make and train the demo, start everything; Ctrl-C stops it
+run: $(VENV)/runtime.stamp ## Set up, create and train the demo, start everything; Ctrl-C stops it
 	@exec $(BIN)/python manage.py run_audiotag --with-parent
 
 .PHONY: test
-test: $(VENV)/dev.stamp ## All tests on SQLite, then those with a database on PostgreSQL and Redis
+test: $(VENV)/dev.stamp ## Run all tests on SQLite, then those with a database on PostgreSQL and Redis
 	$(AT_ONCE) $(SERVERS:%=--ignore=%)
 	$(AT_ONCE) $(SERVERS)
 	@if $(BIN)/python -m tests.servers; then \
@@ -52,13 +52,13 @@ test: $(VENV)/dev.stamp ## All tests on SQLite, then those with a database on Po
 		$(AT_ONCE) tests/labeling tests/workers $(SERVERS:%=--ignore=%); \
 		$(AT_ONCE) $(SERVERS); \
 	elif [ "$${CI:-}" = true ]; then \
-		echo "in CI the tests on PostgreSQL and Redis must not be skipped" >&2; exit 1; \
+		echo "CI must not skip the tests on PostgreSQL and Redis" >&2; exit 1; \
 	else \
 		echo "SKIPPED: the tests on PostgreSQL and Redis (see above)"; \
 	fi
 
 .PHONY: check
-check: $(VENV)/dev.stamp ## Style, types, import contracts, missing migrations, deployment
+check: $(VENV)/dev.stamp ## Check style, types, import contracts, migrations and deployment settings
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy .
@@ -74,16 +74,16 @@ faults: $(VENV)/dev.stamp ## Kill workers and web servers at seeded moments; not
 	$(PYTEST) -m faults -s tests/faults
 
 .PHONY: bench
-bench: $(VENV)/dev.stamp ## Measure; figures are ratios within one run
+bench: $(VENV)/dev.stamp ## Run the benchmarks; figures are ratios within one run
 	@for file in benchmarks/[a-z]*.py; do \
 		module=$${file%.py}; echo "== $$module"; $(BIN)/python -m $${module//\//.}; done
 
 STUDY ?= data/study
 .PHONY: study
-study: $(VENV)/runtime.stamp ## The study in the small: hours; stop it and start it as you like
+study: $(VENV)/runtime.stamp ## Run the study in the small: takes hours, can be stopped and resumed
 	$(BIN)/python manage.py study_in_small --out $(STUDY) $(if $(PARTS),--parts $(PARTS))
 
 .PHONY: clean
-clean: ## Remove the environment and all caches; data/ stays
+clean: ## Remove the environment and all caches; data/ is kept
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Django's entry point. On a fresh clone every setting has a default that works."""
+"""Django's entry point; on a fresh clone every setting has a default that works."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The site: configuration only, no domain code.
+"""Site configuration, without domain code.
 
 The Celery application is loaded with it, so that a view can enqueue a task by name.
 """

@@ -8,7 +8,7 @@ from celery import Celery
 from kombu.transport import TRANSPORT_ALIASES
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "audiotag_site.settings")
-# What settings call filesystem:// is ours, not kombu's: see there.
+# filesystem:// uses our transport instead of kombu's; folder_broker says why.
 TRANSPORT_ALIASES["filesystem"] = "audiotag_site.folder_broker:Transport"
 
 app = Celery("audiotag")

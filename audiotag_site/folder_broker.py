@@ -1,10 +1,10 @@
-"""Messages in a folder, for one machine without Redis; survives a kill at any moment.
+"""Message broker in a folder, for one machine without Redis; a kill at any moment is safe.
 
-The transport of kombu that this stands on makes a file and then fills it: a worker that looks
-in between reads half a message, dies of it, and with it the work of its children. A sender that
-is killed there leaves such a file for the next worker, and a table of queues that nobody can
-read any more. Here everything appears under its name whole. A message that cannot be read all
-the same is passed over: it only wakes, and is sent again.
+The file-system transport of kombu, which this extends, creates a file and then fills it. A
+worker that reads it in between gets half a message and crashes, with the work of its children.
+A sender killed in between leaves such a file, and a table of queues that cannot be read. Here
+each file is written under another name and then renamed, so it is always complete. A message
+that still cannot be read is skipped: messages only wake workers, and the sweep resends them.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ _FORGOTTEN_AFTER_S = 3_600.0
 
 
 class Channel(filesystem.Channel):
-    """Puts and takes each file in one step: by giving it another name."""
+    """Channel that writes and takes each file in one step, by renaming it."""
 
     def _put(self, queue: str, payload: Any, **_: Any) -> None:  # type: ignore[override]
         name = f"{time.time_ns():020d}-{uuid.uuid4().hex}.{queue}.msg"
         try:
             _publish(Path(self.data_folder_out) / name, payload)
         except OSError as error:
-            raise ChannelError(f"no message can be left in {self.data_folder_out}") from error
+            raise ChannelError(f"cannot write a message to {self.data_folder_out}") from error
 
     def _get(self, queue: str, timeout: float | None = None) -> Any:
         folder = Path(self.data_folder_in)
@@ -51,7 +51,7 @@ class Channel(filesystem.Channel):
             try:
                 return loads(bytes_to_str(content))
             except ValueError:
-                logger.warning("message %s cannot be read and is passed over", name)
+                logger.warning("message %s cannot be read and is skipped", name)
         raise Empty
 
     def get_table(self, exchange: str) -> list[Any]:
@@ -60,7 +60,7 @@ class Channel(filesystem.Channel):
             return list(super().get_table(exchange))
         except ValueError:
             logger.warning(
-                "the queues of exchange %r cannot be read; they are bound anew", exchange
+                "the queues of exchange %r cannot be read; they are bound again", exchange
             )
             return []
 
@@ -75,11 +75,11 @@ class Channel(filesystem.Channel):
                 if bound not in table:
                     _publish(file, [bound, *table])
         except OSError as error:
-            raise ChannelError(f"{file} cannot be written") from error
+            raise ChannelError(f"cannot write {file}") from error
 
 
 class Transport(filesystem.Transport):
-    """The folder as a broker."""
+    """Transport that uses the folder as a broker."""
 
     Channel = Channel
     global_state = virtual.BrokerState()
@@ -92,7 +92,7 @@ def _publish(path: Path, content: Any) -> None:
 
 
 def _take(path: Path) -> bytes | None:
-    """Return what is in a message that nobody else has taken, and remove it."""
+    """Return the content of a message and remove it; None if another process took it."""
     mine = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.taken")
     try:
         path.rename(mine)
@@ -104,7 +104,7 @@ def _take(path: Path) -> bytes | None:
 
 
 def _forget(path: Path) -> None:
-    """Remove what somebody who was killed left behind long ago."""
+    """Remove a file that a killed process left behind long ago."""
     try:
         if time.time() - path.stat().st_mtime > _FORGOTTEN_AFTER_S:
             path.unlink(missing_ok=True)

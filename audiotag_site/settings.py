@@ -1,6 +1,6 @@
-"""All settings, from the environment, each with a default that works on a fresh clone.
+"""Settings from the environment, each with a default that works on a fresh clone.
 
-Names, meanings and defaults are listed in docs/settings.md, which a test compares with this.
+docs/settings.md lists names, meanings and defaults; a test compares it with this module.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ DATABASE_URL = env.str("AUDIOTAG_DATABASE_URL", f"sqlite:///{DATA / 'audiotag.sq
 DATABASES = {"default": env.db_url_config(DATABASE_URL)}
 IS_SQLITE = DATABASES["default"]["ENGINE"].endswith("sqlite3")
 if IS_SQLITE:
-    # Measured: Django's defaults answer "database is locked" to most of eight writers.
+    # With Django's defaults, most of eight writers got "database is locked" (measured).
     DATABASES["default"]["OPTIONS"] = {
         "transaction_mode": "IMMEDIATE",
         "timeout": 20,
@@ -102,7 +102,7 @@ if IS_SQLITE:
             "PRAGMA mmap_size=134217728; PRAGMA temp_store=MEMORY;"
         ),
     }
-    # A file also for tests: threads that share a database in memory do not lock as a file does.
+    # Tests use a file too: threads sharing a database in memory do not lock as a file does.
     DATABASES["default"]["TEST"] = {"NAME": str(DATA / "test.sqlite3")}
 DATABASES["default"]["CONN_MAX_AGE"] = 600
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
@@ -152,7 +152,7 @@ CONTENT_SECURITY_POLICY = {
 
 # --- files ------------------------------------------------------------------------------
 STATIC_URL = "/static/"
-# Served from where the packages have them: nothing to collect, the same in every way to run.
+# Files are served from the packages, so there is no step to collect them.
 WHITENOISE_USE_FINDERS = True
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 FILE_UPLOAD_TEMP_DIR = str(private_folder(DATA / "tmp"))
@@ -172,7 +172,7 @@ def _audio_roots(text: str) -> dict[str, str]:
 
 AUDIO_ROOTS = _audio_roots(env.str("AUDIOTAG_AUDIO_ROOTS", ""))
 
-# --- interface for programs -------------------------------------------------------------
+# --- API --------------------------------------------------------------------------------
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "rest_framework.authentication.SessionAuthentication",
@@ -203,8 +203,8 @@ EMBEDDED_BROKER = private_folder(DATA / "broker")
 CELERY_BROKER_URL = env.str("AUDIOTAG_BROKER_URL", "filesystem://")
 HAS_EMBEDDED_BROKER = CELERY_BROKER_URL.startswith("filesystem://")
 if HAS_EMBEDDED_BROKER:
-    # One folder for both directions: who sends and who reads look at the same messages.
-    # The transport's default pause of 1 s throttles; measured 15 times faster at 0.05 s.
+    # One folder for both directions: senders and readers use the same messages.
+    # The default pause of 1 s is slow: at 0.05 s, messages pass 15 times faster (measured).
     CELERY_BROKER_TRANSPORT_OPTIONS = {
         "data_folder_in": str(EMBEDDED_BROKER),
         "data_folder_out": str(EMBEDDED_BROKER),
@@ -242,15 +242,15 @@ MEMBERS = max(1, env.int("AUDIOTAG_MEMBERS", 4))
 HEARTBEAT_S = env.float("AUDIOTAG_HEARTBEAT_S", 2.0)
 STALE_AFTER_S = env.float("AUDIOTAG_STALE_AFTER_S", 20.0)
 WORKER_SEEN_S = 15.0
-# Set by `run_audiotag` for its children, which leave when it is gone.
+# Set by `run_audiotag` for its children, which stop when it is gone.
 IS_SUPERVISED = env.bool("AUDIOTAG_SUPERVISED", False)
 
-# --- what is kept (`prune`) --------------------------------------------------------------
+# --- retention (`prune`) -----------------------------------------------------------------
 KEEP_MODELS = env.int("AUDIOTAG_KEEP_MODELS", 10)
 KEEP_JOBS_DAYS = env.int("AUDIOTAG_KEEP_JOBS_DAYS", 90)
 KEEP_UPLOADS_DAYS = env.int("AUDIOTAG_KEEP_UPLOADS_DAYS", 30)
 
-# --- words on the wire ------------------------------------------------------------------
+# --- logging ----------------------------------------------------------------------------
 LOG_LEVEL = env.str("AUDIOTAG_LOG_LEVEL", "INFO")
 LOGGING = {
     "version": 1,

@@ -1,4 +1,4 @@
-"""Where everything is."""
+"""URL configuration: the admin site, the API and the pages."""
 
 from __future__ import annotations
 

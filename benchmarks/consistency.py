@@ -1,12 +1,12 @@
-"""How long consistency takes where it is worst: everybody judged everything.
+"""Consistency in the worst case: every annotator judged every track.
 
     python -m benchmarks.consistency [--tracks 48411] [--labels 55] [--json]
 
 One to three annotators answer all tracks over two years, one to four labels each, so that
-nearly every answer is another set of labels. `measure` counts all of it for the first time,
-`report` is the command after that, `page` a visit of the page then. Each runs in a process of
-its own, on SQLite; seconds are of the processor. Baseline in the same run: one annotator. Bars
-for two: measure 15 s, report 5 s, page 1 s, 300 MB.
+nearly every answer is another set of labels. `measure` counts everything for the first time,
+`report` then runs the command, and `page` visits the page. Each step runs in its own process,
+on SQLite, and is timed in processor seconds. Baseline in the same run: one annotator. Bars for
+two: measure 15 s, report 5 s, page 1 s, 300 MB.
 """
 
 from __future__ import annotations
@@ -141,7 +141,7 @@ def _library() -> Any:
 
 
 def seed(n_annotators: int, n_tracks: int, n_labels: int) -> None:
-    """Write the library, past the program; only what is counted afterwards is measured."""
+    """Write the library directly to the tables; only the counting afterwards is measured."""
     from django.core.management import call_command
 
     from labeling.bulk_rows import insert_rows

@@ -1,10 +1,10 @@
-"""Cost of features: middle 40 s of a 180 s mp3 to MFCC windows, ours beside other ways.
+"""Cost of features: middle 40 s of a 180 s mp3 to MFCC windows, ours and other ways.
 
     python -m benchmarks.features [--tracks 6] [--rounds 3] [--audio DIR]
 
-Every row is a process of its own, pinned to one core, one thread; rows take turns, round by
+Every row has its own process, pinned to one core and one thread; the rows take turns, round by
 round, over the same files. The figure is processor time per track (own and children's); the
-least of the rounds counts. Files are synthesised (CBR 128 to 320 and VBR) unless a folder is
+lowest of the rounds counts. Files are synthesised (CBR 128 to 320 and VBR) unless a folder is
 given. Bars: at least 6 times cheaper than the study's way, at most 1.65 times decoding alone.
 """
 
@@ -173,7 +173,7 @@ def ours_like_the_study() -> Callable[[Path], object]:
 
 
 def ours_through_the_child(features: str = "audiotag") -> Callable[[Path], object]:
-    """What the product does: `ml.features.extraction.extract`."""
+    """The way of the product: `ml.features.extraction.extract`."""
     from ml.audio.reader import AudioReader
     from ml.features.extraction import extract
     from ml.types import FEATURE_CONFIGS

@@ -1,4 +1,4 @@
-"""How fast a whole catalogue comes in, and what it costs in memory.
+"""Speed and memory of importing a whole catalogue.
 
     python benchmarks/importing.py [--tracks 48411] [--csv FILE]
 

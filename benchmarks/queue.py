@@ -6,7 +6,7 @@
 Against the web server as the program starts it (gunicorn with threads: 1 x 8 on SQLite, 2 x 4
 on PostgreSQL), on a database of its own that is dropped afterwards. Clients and server share
 the machine. Baselines in the same run: the smallest size, and `refused` (a request that is
-refused before any look at the database: the server's own cost). Bars: 0 double, 0 lost,
+refused before any query of the database: the server's own cost). Bars: 0 double, 0 lost,
 0 errors; the 95th percentiles at 1,000,000 items within twice those at 48,411.
 """
 

@@ -62,7 +62,7 @@ def main() -> None:
 
 
 def run(asked: argparse.Namespace, seeded: Seeded) -> list[dict[str, Any]]:
-    """Drive the clients against the server, and compare what they were told with the tables."""
+    """Drive the clients against the server, and compare the responses with the tables."""
     before = Annotation.objects.count()
     runs, acknowledged = [], []
     with server() as port:
@@ -118,7 +118,7 @@ def _wait_for(url: str, child: subprocess.Popen[bytes]) -> None:
 
 
 def double(pairs: Sequence[Pair]) -> int:
-    """Count what was given out more often than wanted, as told and as stored."""
+    """Count tracks served more often than wanted, by the responses and by the tables."""
     told = Counter((pair.client, pair.track_id) for pair in pairs)
     twice = sum(n - 1 for n in told.values())
     items = QueueItem.objects.filter(presentations__isnull=False).annotate(
@@ -128,13 +128,13 @@ def double(pairs: Sequence[Pair]) -> int:
         items.filter(given__gt=F("needed")).count()
         + items.exclude(given=F("people"), remaining=F("needed") - F("given")).count()
     )
-    # A track is in one item only, so nobody is given it by another way.
+    # A track is in one item only, so it cannot be served in another way.
     rounds = QueueItem.objects.filter(reserved_for__isnull=True).values("round", "track")
     return twice + over + rounds.annotate(n=Count("id")).filter(n__gt=1).count()
 
 
 def lost(pairs: Sequence[Pair], before: int) -> int:
-    """Count acknowledged answers that are not stored as they were said, and unsaid ones."""
+    """Count acknowledged answers that are not stored as sent, and stored ones never sent."""
     uids = [pair.annotation for pair in pairs]
     missing = abs(Annotation.objects.count() - before - len(set(uids)))
     said: dict[str, set[str]] = {}

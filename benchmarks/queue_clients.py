@@ -1,4 +1,4 @@
-"""Annotators as programs: next, submit, next, submit, each on a connection of its own."""
+"""Simulated annotators: next, submit, next, submit, each on its own connection."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LABELS_AN_ANSWER = 2
 
 @dataclass
 class Pair:
-    """One track that was given out and the answer that was acknowledged."""
+    """One track that was served and the answer that was acknowledged."""
 
     client: int
     track_id: int
@@ -33,7 +33,7 @@ class Pair:
 
 @dataclass
 class Client:
-    """One annotator's connection, what it timed and what it was told."""
+    """One annotator's connection, with its times and the responses it got."""
 
     number: int
     port: int
@@ -51,7 +51,7 @@ class Client:
     def post(
         self, tail: str, body: dict[str, Any], *, is_known: bool = True
     ) -> tuple[int, dict[str, Any]]:
-        """Send one request; once more where the server had closed an idle connection."""
+        """Send one request; send it again if the server had closed an idle connection."""
         headers = {"Content-Type": "application/json"}
         if is_known:
             headers["Authorization"] = f"Token {self.seeded.tokens[self.number]}"
@@ -73,7 +73,7 @@ class Client:
         return answer.status, json.loads(content) if is_json and content else {}
 
     def pair(self) -> bool:
-        """Take a track and answer it; False where either was refused."""
+        """Take a track and answer it; return False if either was refused."""
         started = time.perf_counter()
         status, shown = self.post("queue/next/", {})
         taken = time.perf_counter()
@@ -128,7 +128,7 @@ def warm_up(clients: Sequence[Client], pairs_each: int = 3) -> None:
 
 
 def refused_ms(clients: Sequence[Client], requests: int) -> list[float]:
-    """Time what is refused before any look at the database: the server's own cost."""
+    """Time requests that are refused before any query: the server's own cost."""
     times: list[float] = []
 
     def work(client: Client) -> None:

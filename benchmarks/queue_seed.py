@@ -2,8 +2,8 @@
 
 For N queue items there are N tracks of the pool that the round ranked, N / 20 that it did not
 (to explore), N / 10 that the annotators judged long ago (to repeat), and N / 4 audit tracks
-(a fifth of all the pool, as `audit_share` has it). The rows are written as the tables want
-them, past the program: only what is served afterwards is measured.
+(a fifth of all tracks, as `audit_share` sets it). The rows are written directly to the tables:
+only the serving afterwards is measured.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ Row = tuple[Any, ...]
 
 @dataclass(frozen=True)
 class Seeded:
-    """What the clients need to know."""
+    """The facts that the clients need."""
 
     slug: str
     tokens: tuple[str, ...]
@@ -211,7 +211,7 @@ def _copy(table: str, columns: list[str], rows: list[Row]) -> None:
 
 
 def _settle() -> None:
-    """Do what PostgreSQL does by itself after a while; SQLite is left as the program has it."""
+    """Do what PostgreSQL does automatically after a while; leave SQLite as it is."""
     if connection.vendor != "postgresql":
         return
     loaded = [Track, QueueItem, Annotation, Answer, Judgement, CurrentAnswer]

@@ -1,4 +1,4 @@
-"""What every benchmark says of itself: the machine, a table, a file of the figures."""
+"""Report of a benchmark: the machine, a table, a file of the figures."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ RESULTS = Path(__file__).parent / "results"
 
 
 def machine() -> dict[str, Any]:
-    """Return what the figures depend on besides the code."""
+    """Return the machine and the versions that the figures depend on."""
     return {
         "cores": len(os.sched_getaffinity(0)),
         "cpu": _cpu(),
@@ -52,7 +52,7 @@ def _shown(value: Any) -> str:
 
 
 def write(name: str, figures: Mapping[str, Any]) -> Path:
-    """Write the figures beside the machine they were taken on; return the file."""
+    """Write the figures with the machine they were measured on; return the file."""
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json"
     path.write_text(json.dumps({"machine": machine(), **figures}, indent=2) + "\n")

@@ -1,7 +1,7 @@
-"""How long training and scoring take: `python -m benchmarks.training [--tracks N] [--json]`.
+"""Time of training and scoring: `python -m benchmarks.training [--tracks N] [--json]`.
 
-Random MFCC-like features; only speed is measured here. Rates are of this machine at this
-moment: compare rows of one run, not runs.
+Random MFCC-like features; only speed is measured here. Rates depend on the
+machine and the moment: compare rows of one run, not runs.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def labelled(n_tracks: int, seed: int = 0) -> tuple[LabelMatrix, np.ndarray]:
 
 
 def summaries(labels: LabelMatrix, seed: int = 1) -> ArrayFeatures:
-    """Summaries that hint at the labels, so that training neither stops at once nor ends."""
+    """Summaries that hint at the labels, so that training does not stop early."""
     rng = np.random.default_rng(seed)
     mixing = rng.normal(size=(N_LABELS, SUMMARY_SIZE)).astype(np.float32)
     noise = rng.normal(size=(labels.n_tracks, SUMMARY_SIZE)).astype(np.float32)

@@ -1,6 +1,6 @@
-"""Every model in the admin site: to look things up, and to mend what people may mend.
+"""The admin site: every model, to look things up and to correct what people may correct.
 
-What was answered, shown, trained or promoted is evidence: those pages are read-only for
+Answers, presentations, trainings and promotions are evidence: their pages are read-only for
 everybody. Nothing can be deleted here; the loop has its own ways to retire things.
 """
 
@@ -63,7 +63,7 @@ admin.site.index_title = "Administration"
 
 
 class Careful(ModelAdmin):
-    """What all pages share: nothing is deleted, big tables stay fast."""
+    """The base of all pages: nothing is deleted, and big tables stay fast."""
 
     show_full_result_count = False
     list_per_page = 50
@@ -79,15 +79,15 @@ class Careful(ModelAdmin):
 
 
 class OfOneLibrary(Careful):
-    """What stays in its library: moved, it would tear from it all that refers to it."""
+    """Rows that stay in their library: moving one would break all that refers to it."""
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         fixed = super().get_readonly_fields(request, obj)
         return fixed if obj is None else (*fixed, "library")
 
 
-class Evidence(Careful):
-    """What happened: to be read, never written."""
+class ReadOnlyAdmin(Careful):
+    """Records of what happened: read-only."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -96,8 +96,8 @@ class Evidence(Careful):
         return False
 
 
-class EvidenceInline(TabularInline):
-    """Rows of evidence below the row they belong to."""
+class ReadOnlyInline(TabularInline):
+    """Read-only rows below the row they belong to."""
 
     extra = 0
     can_delete = False
@@ -112,7 +112,7 @@ class EvidenceInline(TabularInline):
 
 # --- the library and its people -----------------------------------------------------------
 class MembershipInline(TabularInline):
-    """Who may do what in a library; a membership may be taken away."""
+    """Memberships: who may do what in a library; they can be removed."""
 
     model = Membership
     extra = 0
@@ -128,7 +128,7 @@ class LibraryAdmin(Careful):
     inlines = (MembershipInline,)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        """A library needs facets and guideline 0 from the first moment: a command makes it."""
+        """Refuse: a command creates libraries, with their facets and guideline 0."""
         return False
 
 
@@ -159,14 +159,14 @@ class EraCutAdmin(Careful):
 
 
 @register(GuidelineVersion)
-class GuidelineVersionAdmin(Evidence):
+class GuidelineVersionAdmin(ReadOnlyAdmin):
     list_display = ("library", "number", "published_at", "by")
     list_filter = ("library",)
     search_fields = ("text",)
 
 
 @register(Receipt)
-class ReceiptAdmin(Evidence):
+class ReceiptAdmin(ReadOnlyAdmin):
     list_display = ("annotator", "guideline", "acknowledged_at")
     list_filter = ("annotator__library",)
     search_fields = ("annotator__name",)
@@ -193,14 +193,14 @@ class AudioRootAdmin(Careful):
 
 
 @register(AudioFile)
-class AudioFileAdmin(Evidence):
+class AudioFileAdmin(ReadOnlyAdmin):
     list_display = ("relative_path", "root", "container", "length_s", "probed_at", "warning")
     list_filter = ("root", "container")
     search_fields = ("relative_path", "sha256")
 
 
 @register(ImportBatch)
-class ImportBatchAdmin(Evidence):
+class ImportBatchAdmin(ReadOnlyAdmin):
     list_display = ("file_name", "library", "is_dry_run", "by", "created_at")
     list_filter = ("library", "is_dry_run")
     search_fields = ("file_name",)
@@ -229,7 +229,7 @@ class FacetAdmin(Careful):
 
 @register(Label)
 class LabelAdmin(Careful):
-    """Name, merge and offer are changed on the taxonomy page, which can undo them."""
+    """Labels. The Taxonomy page changes name, merge and offer, and can undo them."""
 
     list_display = ("name", "facet", "hotkey", "is_active", "merged_into", "position")
     list_filter = ("facet__library", "facet", "is_active")
@@ -255,12 +255,12 @@ class LabelAliasAdmin(Careful):
         return False
 
 
-class LabelSetMemberInline(EvidenceInline):
+class LabelSetMemberInline(ReadOnlyInline):
     model = LabelSetMember
 
 
 @register(LabelSet)
-class LabelSetAdmin(Evidence):
+class LabelSetAdmin(ReadOnlyAdmin):
     list_display = ("facet", "number", "created_at")
     list_filter = ("facet__library",)
     search_fields = ("hash",)
@@ -268,25 +268,25 @@ class LabelSetAdmin(Evidence):
 
 
 @register(TaxonomyChange)
-class TaxonomyChangeAdmin(Evidence):
+class TaxonomyChangeAdmin(ReadOnlyAdmin):
     list_display = ("label", "kind", "by", "at", "undone_at")
     list_filter = ("kind", "label__facet__library")
     search_fields = ("label__name",)
 
 
 # --- what was answered --------------------------------------------------------------------
-class AnswerInline(EvidenceInline):
+class AnswerInline(ReadOnlyInline):
     model = Answer
     fields = ("facet", "label_set", "is_complete")
 
 
-class JudgementInline(EvidenceInline):
+class JudgementInline(ReadOnlyInline):
     model = Judgement
     fields = ("label", "value")
 
 
 @register(Annotation)
-class AnnotationAdmin(Evidence):
+class AnnotationAdmin(ReadOnlyAdmin):
     list_display = ("id", "track", "annotator", "kind", "stratum", "answered_at")
     list_filter = ("library", "kind", "stratum")
     search_fields = ("uid", "track__key", "annotator__name")
@@ -294,7 +294,7 @@ class AnnotationAdmin(Evidence):
 
 
 @register(Answer)
-class AnswerAdmin(Evidence):
+class AnswerAdmin(ReadOnlyAdmin):
     list_display = ("id", "annotation", "facet", "label_set", "is_complete")
     list_filter = ("facet", "is_complete")
     search_fields = ("annotation__track__key",)
@@ -302,14 +302,14 @@ class AnswerAdmin(Evidence):
 
 
 @register(Judgement)
-class JudgementAdmin(Evidence):
+class JudgementAdmin(ReadOnlyAdmin):
     list_display = ("id", "answer", "label", "value")
     list_filter = ("value",)
     search_fields = ("label__name",)
 
 
 @register(CurrentAnswer)
-class CurrentAnswerAdmin(Evidence):
+class CurrentAnswerAdmin(ReadOnlyAdmin):
     list_display = ("annotator", "track", "facet", "answer", "version")
     list_filter = ("facet",)
     search_fields = ("track__key", "annotator__name")
@@ -317,20 +317,20 @@ class CurrentAnswerAdmin(Evidence):
 
 # --- the queue ----------------------------------------------------------------------------
 @register(Round)
-class RoundAdmin(Evidence):
+class RoundAdmin(ReadOnlyAdmin):
     list_display = ("library", "number", "state", "strategy", "model_version", "live_at")
     list_filter = ("library", "state", "strategy")
 
 
 @register(QueueItem)
-class QueueItemAdmin(Evidence):
+class QueueItemAdmin(ReadOnlyAdmin):
     list_display = ("track", "round", "stratum", "rank", "score", "remaining", "needed")
     list_filter = ("stratum", "round__library")
     search_fields = ("track__key",)
 
 
 @register(Presentation)
-class PresentationAdmin(Evidence):
+class PresentationAdmin(ReadOnlyAdmin):
     list_display = ("track", "annotator", "stratum", "outcome", "presented_at", "closed_at")
     list_filter = ("outcome", "stratum", "annotator__library")
     search_fields = ("token", "track__key", "annotator__name")
@@ -338,48 +338,48 @@ class PresentationAdmin(Evidence):
 
 # --- learning -----------------------------------------------------------------------------
 @register(Snapshot)
-class SnapshotAdmin(Evidence):
+class SnapshotAdmin(ReadOnlyAdmin):
     list_filter = ("library",)
     list_display = ("library", "number", "tracks", "annotations", "by", "taken_at")
     search_fields = ("hash",)
 
 
 @register(RunGroup)
-class RunGroupAdmin(Evidence):
+class RunGroupAdmin(ReadOnlyAdmin):
     list_display = ("id", "library", "kind", "by", "created_at")
     list_filter = ("library", "kind")
 
 
 @register(TrainingRun)
-class TrainingRunAdmin(Evidence):
+class TrainingRunAdmin(ReadOnlyAdmin):
     list_display = ("id", "library", "network", "state", "seed", "started_at", "finished_at")
     list_filter = ("library", "network", "state")
     search_fields = ("uid", "config_hash")
 
 
 @register(ModelVersion)
-class ModelVersionAdmin(Evidence):
+class ModelVersionAdmin(ReadOnlyAdmin):
     list_display = ("library", "number", "state", "run", "created_at")
     list_filter = ("library", "state")
     search_fields = ("uid", "sha256")
 
 
 @register(PromotionEvent)
-class PromotionEventAdmin(Evidence):
+class PromotionEventAdmin(ReadOnlyAdmin):
     list_display = ("library", "kind", "model_version", "previous", "by", "at")
     list_filter = ("library", "kind")
 
 
 @register(Job)
-class JobAdmin(Evidence):
+class JobAdmin(ReadOnlyAdmin):
     list_display = ("id", "library", "kind", "state", "done", "total", "attempts", "queued_at")
     list_filter = ("library", "kind", "state")
     search_fields = ("key", "reason")
 
 
 def _plain(model: type[models.Model], *shown: str, filters: tuple[str, ...] = ()) -> None:
-    """Register a table that is only ever looked at."""
-    admin.site.register(model, Evidence, list_display=shown, list_filter=filters)
+    """Register a read-only table."""
+    admin.site.register(model, ReadOnlyAdmin, list_display=shown, list_filter=filters)
 
 
 _plain(FeatureSet, "name", "digest", "created_at")

@@ -14,7 +14,7 @@ from django.db import OperationalError, connections
 from labeling import append_only
 from tests import in_flight
 
-# How long an example may take is no part of what is tested.
+# The time that an example takes is not tested.
 hypothesis.settings.register_profile("audiotag", hypothesis.settings(), deadline=None)
 hypothesis.settings.load_profile("audiotag")
 SHARED_DATA = Path(__file__).resolve().parents[1].parent / "shared" / "data"

@@ -1,4 +1,4 @@
-"""Which PostgreSQL and Redis the tests may use; `python -m tests.servers` fails without."""
+"""PostgreSQL and Redis servers for the tests; `python -m tests.servers` fails without."""
 
 from __future__ import annotations
 

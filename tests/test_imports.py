@@ -1,4 +1,4 @@
-"""What each process loads: a stray import would make every web process 650 MB larger."""
+"""Modules that each process loads: one stray import makes a web process 650 MB larger."""
 
 from __future__ import annotations
 

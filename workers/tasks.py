@@ -31,7 +31,7 @@ from labeling.models import FeatureSet, Library, TrainingRun
 from labeling.models.jobs import JobKind
 from workers.jobs import upkeep as _upkeep  # noqa: F401 - its tasks are registered with these
 from workers.jobs.chunks import Lease, chunk_task
-from workers.jobs.run import Run, job_task
+from workers.jobs.run import Attempt, job_task
 from workers.jobs.schedules import RETRAIN_ALL
 from workers.stages import (
     comparing,
@@ -47,14 +47,14 @@ logger = logging.getLogger(__name__)
 
 # --- import ---------------------------------------------------------------------------------
 @job_task(JobKind.IMPORT)
-def import_catalogue(run: Run) -> dict[str, Any]:
+def import_catalogue(run: Attempt) -> dict[str, Any]:
     """Read an uploaded catalogue: tracks, labels, legacy answers."""
     return catalogue.run_batch(run.arguments["batch"], run.progress, run.should_stop)
 
 
 # --- probe: length, loudness, waveform ------------------------------------------------------
 @job_task(JobKind.PROBE)
-def probe_tracks(run: Run) -> None:
+def probe_tracks(run: Attempt) -> None:
     """Listen to new files, in chunks shared with other workers."""
     files = features.pending_probe(run.library)
     parts = run.do_chunks(features.chunks(files))
@@ -76,7 +76,7 @@ def probe_some(lease: Lease) -> None:
 
 # --- features -------------------------------------------------------------------------------
 @job_task(JobKind.FEATURES)
-def extract_features(run: Run) -> None:
+def extract_features(run: Attempt) -> None:
     """Compute the features of files that have none, in chunks shared with other workers."""
     started = time.monotonic()
     feature_set = features.feature_set_of(run.arguments.get("features") or run.library.features)
@@ -86,7 +86,7 @@ def extract_features(run: Run) -> None:
     facts = {"feature_set": feature_set.name, "windows": _sum(parts, "windows")}
     with run.committing(counts | facts | _seconds(started)) as result:
         retraining.follow_up(run.job, result)
-    features.sweep(feature_set)
+    features.sweep_features(feature_set)
 
 
 @chunk_task(JobKind.FEATURES)
@@ -103,14 +103,14 @@ def extract_some(lease: Lease) -> None:
 
 # --- consistency ----------------------------------------------------------------------------
 @job_task(JobKind.CONSISTENCY)
-def measure_consistency(run: Run) -> dict[str, Any]:
+def measure_consistency(run: Attempt) -> dict[str, Any]:
     """Count new answers into days and pairs, then compute and keep the figures of agreement."""
     return cache.refresh(run.library)
 
 
 # --- snapshot -------------------------------------------------------------------------------
 @job_task(JobKind.SNAPSHOT)
-def take_snapshot(run: Run) -> dict[str, Any]:
+def take_snapshot(run: Attempt) -> dict[str, Any]:
     """Freeze the answers of a selection."""
     selection = Selection.of(run.arguments.get("selection", {}))
     snapshot = snapshots.take_snapshot(run.library, selection, by_id=run.job.by_id)
@@ -119,7 +119,7 @@ def take_snapshot(run: Run) -> dict[str, Any]:
 
 # --- train, evaluate, promote ---------------------------------------------------------------
 @job_task(JobKind.TRAIN)
-def train_model(run: Run) -> None:
+def train_model(run: Attempt) -> None:
     """Train on the training side, measure on the audit side, put in use what is not worse."""
     prepared = preparing.prepare(run.library, run.arguments)
     same = models.same_run(prepared.snapshot, prepared.digest())
@@ -132,21 +132,21 @@ def train_model(run: Run) -> None:
         trained = training.saved(model, row, prepared)
         decision = training.decide(model, trained, prepared)
         with run.committing(_seconds(started), then=_look_again(run)) as result:
-            models.register(row, trained, decision)
+            models.register_model(row, trained, decision)
             result |= models.outcome(row)
             retraining.follow_up(run.job, result, skip=_needless(run.library))
     models.sweep_models(run.library)
     orphans.sweep_snapshots(run.library)
 
 
-def _nothing_new(run: Run, same: TrainingRun) -> None:
+def _nothing_new(run: Attempt, same: TrainingRun) -> None:
     """Say that the answers and the configuration are those of an earlier run."""
     facts = {**models.outcome(same), "is_unchanged": True, "seconds": 0.0}
     with run.committing(facts, then=_look_again(run)) as result:
         retraining.follow_up(run.job, result, skip=_needless(run.library))
 
 
-def _look_again(run: Run) -> Callable[[], None]:
+def _look_again(run: Attempt) -> Callable[[], None]:
     """Return what asks for the next turn if enough answers came in while this one went on."""
     return lambda: retraining.after_training(run.library, run.job)
 
@@ -156,31 +156,33 @@ def _needless(library: Library) -> list[str]:
 
 
 @job_task(JobKind.COMPARE)
-def compare_criteria(run: Run) -> None:
+def compare_criteria(run: Attempt) -> None:
     """Train the same on everybody, on legacy and on current answers; none is put in use."""
-    comparing.compare(run)
+    comparing.train_each_criteria(run)
 
 
 @job_task(JobKind.EVALUATE)
-def evaluate_folds(run: Run) -> None:
+def evaluate_folds(run: Attempt) -> None:
     """Measure a configuration, or several networks, by folds; makes no model.
 
     So no training waits for it.
     """
     if run.arguments.get("networks"):
-        with run.committing(network_folds.compared(run)):
+        with run.committing(network_folds.compare_networks_on_folds(run)):
             return
     prepared = preparing.prepare(run.library, run.arguments)
     measured, figures = evaluating.cross_validated(run, prepared, int(run.arguments["folds"]))
     with run.committing(figures) as result:
         network = prepared.config.network
-        row = evaluation_records.register(run.library, network, measured, job=run.job)
+        row = evaluation_records.register_evaluation(
+            run.library, network, measured, job=run.job
+        )
         result["evaluation"] = row.pk
 
 
 # --- predict --------------------------------------------------------------------------------
 @job_task(JobKind.PREDICT)
-def predict_pool(run: Run) -> None:
+def predict_pool(run: Attempt) -> None:
     """Score every track that has features by the model in use, or by the one asked for."""
     started, library = time.monotonic(), run.library
     version, found, scores = training.score_all(run, library, run.arguments.get("model"))
@@ -189,14 +191,14 @@ def predict_pool(run: Run) -> None:
     with run.committing(facts | _seconds(started)) as result:
         predictions.record(version, written)
         retraining.follow_up(run.job, result)
-    predictions.sweep(library)
+    predictions.sweep_predictions(library)
 
 
 # --- acquire: rank the queue ----------------------------------------------------------------
 @job_task(JobKind.RANK)
-def rank_queue(run: Run) -> None:
+def rank_queue(run: Attempt) -> None:
     """Choose what to ask next and put the new round in the place of the live one."""
-    round_ = rounds.build(run.library, tell=run.progress)
+    round_ = rounds.build_round(run.library, tell=run.progress)
     with run.committing({"round": round_.number, "strategy": round_.strategy}) as result:
         rounds.switch(round_)
         retraining.follow_up(run.job, result)

@@ -1,1 +1,1 @@
-"""The interface for programs and for the annotation page: thin, one call of the loop each."""
+"""The API for programs and for the annotation page: thin, one call of the loop per request."""

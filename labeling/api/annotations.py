@@ -1,4 +1,4 @@
-"""Answering, and taking an answer back."""
+"""Record an answer, and undo one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from labeling.api.serializers import AnswerBody, AnswerRequest, ConflictBody, Er
 from labeling.errors import BadInput
 from labeling.loop import desk
 from labeling.loop.events import record
-from labeling.loop.events.answers import Vocabulary, read_answers
+from labeling.loop.events.answers import Vocabulary, parse_answers
 from labeling.loop.serving import serve
 from labeling.models import Annotation, Presentation, Track
 
@@ -24,8 +24,8 @@ _REFUSALS = {400: ErrorBody, 403: ErrorBody, 404: ErrorBody}
 class Annotations(LibraryView):
     """Record an answer of the caller's own.
 
-    The same request again (the same `idempotency_key`) records nothing and is answered as it
-    was the first time, with 200: what held right after that answer, not what holds now.
+    The same request again (the same `idempotency_key`) records nothing. It gets the first
+    answer again, with 200: the state right after that answer, not the current state.
     """
 
     @extend_schema(
@@ -47,10 +47,10 @@ class Annotations(LibraryView):
     def _submission(self, said: dict[str, Any], vocabulary: Vocabulary) -> record.Submission:
         annotator = self.annotator
         token = said.get("presentation")
-        shown = serve.find(annotator, token) if token else None
+        shown = serve.find_presentation(annotator, token) if token else None
         track = self._track(said["track"], shown)
         shown = shown or serve.open_presentations(annotator).filter(track=track).first()
-        answers = read_answers(
+        answers = parse_answers(
             vocabulary,
             labels=said["labels"],
             unsure=said["unsure"],
@@ -81,12 +81,12 @@ class Annotations(LibraryView):
         if track is None:
             raise Http404(f"no track {track_id} in this library")
         if shown is not None:
-            raise BadInput("this presentation is of another track")
+            raise BadInput("this presentation belongs to another track")
         return track
 
 
 class Undo(LibraryView):
-    """Take back an answer of the caller's own; the state before it returns."""
+    """Undo an answer of the caller's own; the state before it returns."""
 
     @extend_schema(
         operation_id="annotations_undo",
@@ -102,7 +102,7 @@ class Undo(LibraryView):
 
 
 def answer_body(vocabulary: Vocabulary, annotation: Annotation) -> dict[str, Any]:
-    """Return what holds on the track of an annotation, as far as its annotator may know."""
+    """Return the current answers on a track, as far as its annotator may see them."""
     state = record.known_state(vocabulary, annotation.annotator, annotation.track)
     return _body(annotation, *state)
 

@@ -1,4 +1,4 @@
-"""What all views of the interface share: the library, the person in it, paging."""
+"""Base of all API views: the library, the caller in it, and paging."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from labeling.permissions import MOST_ID, check_ids, has_role, library_for
 
 
 class LibrarySchema(AutoSchema):
-    """The interface's file: what the parts of an address may be."""
+    """Path parameters for the OpenAPI schema."""
 
     def get_override_parameters(self) -> list[Any]:
         slug = {"type": "string", "pattern": "^[-a-zA-Z0-9_]+$"}
@@ -51,7 +51,7 @@ class LibraryView(APIView):
 
     @property
     def sees_others(self) -> bool:
-        """Whether the caller may see what others answered; annotators judge blind."""
+        """True if the caller may see other people's answers; annotators label blind."""
         return has_role(self.request.user, self.library, Membership.Role.CURATOR)
 
 
@@ -67,18 +67,18 @@ class ByCursor(CursorPagination):
         return Response({"results": data, "next": self.get_next_link()})
 
     def decode_cursor(self, request: Request) -> Cursor | None:
-        """Refuse what is none of our cursors instead of asking the database for it."""
+        """Refuse an unknown cursor instead of asking the database for it."""
         cursor: Cursor | None = super().decode_cursor(request)
         if cursor is None or cursor.position is None:
             return cursor
         position = str(cursor.position)
         if not position.isdecimal() or int(position) > MOST_ID:
-            raise NotFound("this cursor is none of ours: begin without one")
+            raise NotFound("this cursor is not valid: start without one")
         return cursor
 
 
 @csrf_exempt  # it does nothing, and the answer shall be JSON
 def nothing_here(request: HttpRequest, rest: str) -> JsonResponse:
-    """Answer for all addresses that the interface does not have."""
-    message = "the interface has nothing at this address: see /api/v1/schema/"
+    """Answer all addresses that the API does not have."""
+    message = "the API has nothing at this address: see /api/v1/schema/"
     return JsonResponse({"errors": [{"field": None, "message": message}]}, status=404)

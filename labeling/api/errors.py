@@ -1,4 +1,4 @@
-"""One shape for everything that is refused: `{"errors": [{"field", "message"}]}`."""
+"""Errors of the API, all of one shape: `{"errors": [{"field", "message"}]}`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from labeling.errors import BadInput, NotAllowed, QueueEmpty, StaleVersion
 
 
 def answer_for(error: Exception, context: dict[str, Any]) -> Response | None:
-    """Turn an exception into an answer; what is not expected stays a 500."""
+    """Turn an exception into an answer; unexpected ones stay a 500."""
     if isinstance(error, QueueEmpty):
         return Response(status=204)
     if isinstance(error, StaleVersion):
@@ -23,9 +23,9 @@ def answer_for(error: Exception, context: dict[str, Any]) -> Response | None:
     if isinstance(error, BadInput):
         return _refused(400, str(error))
     if isinstance(error, NotAllowed | PermissionDenied):
-        return _refused(403, str(error) or "you may not do this here")
+        return _refused(403, str(error) or "your role does not allow this")
     if isinstance(error, Http404):
-        return _refused(404, str(error) or "there is nothing here")
+        return _refused(404, str(error) or "not found")
     answer = exception_handler(error, context)
     if answer is not None and isinstance(error, exceptions.APIException):
         answer.data = {"errors": _flat(error.detail)}

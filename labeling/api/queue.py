@@ -1,4 +1,4 @@
-"""Getting the next track, and giving it back."""
+"""Get the next track, skip it, and give it back."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from labeling.loop import desk
 from labeling.loop.serving import leases, serve
 from labeling.models import Presentation
 
-_NOTHING = OpenApiResponse(description="nothing more, or done")
+_NOTHING = OpenApiResponse(description="no more tracks")
 
 
 class NextTrack(LibraryView):
@@ -50,13 +50,13 @@ class NextTrack(LibraryView):
 
 
 def as_bodies(shown: Sequence[Presentation]) -> list[dict[str, Any]]:
-    """Return presentations as the interface shows them."""
+    """Return presentations as the API shows them."""
     bodies = PresentationBody(shown, many=True)
     return [dict(body) for body in bodies.data]
 
 
 class SkipTrack(LibraryView):
-    """Put a track aside with a reason; it goes to others."""
+    """Skip a track with a reason; others are served it."""
 
     @extend_schema(
         operation_id="queue_skip",
@@ -67,12 +67,14 @@ class SkipTrack(LibraryView):
         asked = SkipRequest(data=request.data)
         asked.is_valid(raise_exception=True)
         said = asked.validated_data
-        leases.skip(serve.find(self.annotator, said["presentation"]), said["reason"])
+        leases.skip(
+            serve.find_presentation(self.annotator, said["presentation"]), said["reason"]
+        )
         return Response(status=204)
 
 
 class UndoSkip(LibraryView):
-    """Take a skip back: the track is before the caller again, if nobody else has it now."""
+    """Undo a skip: the track is on the caller's desk again, unless somebody else has it now."""
 
     @extend_schema(
         operation_id="queue_skip_undo",
@@ -82,12 +84,12 @@ class UndoSkip(LibraryView):
     def post(self, request: Request, slug: str) -> Response:
         asked = PresentationRequest(data=request.data)
         asked.is_valid(raise_exception=True)
-        skipped = serve.find(self.annotator, asked.validated_data["presentation"])
+        skipped = serve.find_presentation(self.annotator, asked.validated_data["presentation"])
         return Response(as_bodies([leases.undo_skip(skipped)])[0])
 
 
 class ReleaseTrack(LibraryView):
-    """Give a track back unanswered."""
+    """Release a track without an answer."""
 
     @extend_schema(
         operation_id="queue_release",
@@ -97,12 +99,14 @@ class ReleaseTrack(LibraryView):
     def post(self, request: Request, slug: str) -> Response:
         asked = PresentationRequest(data=request.data)
         asked.is_valid(raise_exception=True)
-        leases.release(serve.find(self.annotator, asked.validated_data["presentation"]))
+        leases.release(
+            serve.find_presentation(self.annotator, asked.validated_data["presentation"])
+        )
         return Response(status=204)
 
 
-class Heartbeat(LibraryView):
-    """Say that the caller is still there: pushes the leases of all open presentations."""
+class LeaseHeartbeat(LibraryView):
+    """Renew the leases of all open presentations of the caller."""
 
     @extend_schema(
         operation_id="queue_heartbeat",

@@ -1,4 +1,4 @@
-"""Looking things up: tracks, labels, models, jobs, consistency."""
+"""Read tracks, labels, models, jobs and consistency."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ def label_tree(view: LibraryView) -> list[dict[str, Any]]:
 
 
 class Models(LibraryView):
-    """The model versions, with metrics beside the constant's; for those who see the page."""
+    """The model versions with their metrics and the baseline's, for curators."""
 
     required_role = Membership.Role.CURATOR
 
@@ -181,7 +181,7 @@ class Models(LibraryView):
 
 
 class JobDetail(LibraryView):
-    """Background work and how far it is."""
+    """A job and its progress."""
 
     @extend_schema(operation_id="jobs_read", responses={200: JobBody, **_REFUSALS})
     def get(self, request: Request, slug: str, pk: int) -> Response:
@@ -192,7 +192,7 @@ class JobDetail(LibraryView):
 
 
 class Consistency(LibraryView):
-    """Answers, agreement, self-agreement and drift, as the dashboard counts them."""
+    """Answers, agreement, self-agreement and drift, as the Consistency page shows them."""
 
     required_role = Membership.Role.CURATOR
 

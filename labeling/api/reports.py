@@ -1,4 +1,4 @@
-"""What models are worth, in full: the report of one, and several on the same tracks."""
+"""Evaluation reports of models, and comparisons on the same tracks."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _NUMBER = {"type": "integer", "minimum": 0, "maximum": MOST_ID}
 
 
 class ModelReport(LibraryView):
-    """Everything that the page of a model shows: figures, diagnosis, labels, curves."""
+    """The report of a model: metrics, diagnosis, labels, curves."""
 
     required_role = Membership.Role.CURATOR
 
@@ -38,7 +38,7 @@ class ModelReport(LibraryView):
     def get(self, request: Request, slug: str, number: int) -> Response:
         known_parameters(request)
         try:
-            evaluation = evaluation_records.find(self.library, model=number)
+            evaluation = evaluation_records.find_evaluation(self.library, model=number)
         except BadInput as error:
             raise Http404(str(error)) from error
         report = evaluation_records.report_of(evaluation)
@@ -46,7 +46,7 @@ class ModelReport(LibraryView):
         return Response({**report, "mistakes": self._shown(report["mistakes"], hidden)})
 
     def _shown(self, mistakes: list[dict[str, Any]], hidden: set[int]) -> list[dict[str, Any]]:
-        """Take out what was answered of tracks that are before their annotator again."""
+        """Remove the answers to tracks that are on their annotator's desk again."""
         tracks = evaluation_records.tracks_by_uid(
             self.library, (row["track_uid"] for row in mistakes)
         )
@@ -67,7 +67,7 @@ class ModelComparison(LibraryView):
                 "models",
                 str,
                 required=True,
-                description="numbers, as 3,5: the first is compared with",
+                description="numbers, such as 3,5: the first is the reference",
             )
         ],
         responses={200: _OBJECT, **_REFUSALS},
@@ -76,7 +76,10 @@ class ModelComparison(LibraryView):
         text = known_parameters(request, "models").get("models", "")
         numbers = [part.strip() for part in text.split(",")]
         if not all(part.isdecimal() and int(part) <= MOST_ID for part in numbers):
-            raise BadInput("models is a list of numbers, such as 3,5")
-        chosen = [evaluation_records.find(self.library, model=int(part)) for part in numbers]
-        found: dict[str, Any] = evaluation_records.compared(chosen)
+            raise BadInput("models must be a list of numbers, such as 3,5")
+        chosen = [
+            evaluation_records.find_evaluation(self.library, model=int(part))
+            for part in numbers
+        ]
+        found: dict[str, Any] = evaluation_records.compare_evaluations(chosen)
         return Response({"models": [int(part) for part in numbers], **found})

@@ -1,4 +1,4 @@
-"""What is learnt from, and by which recipe: snapshots, their previews, recipes."""
+"""Snapshots, their previews, and recipes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from labeling.api.serializers import ErrorBody, JobBody, Listed
 from labeling.errors import BadInput
 from labeling.loop import retraining
 from labeling.loop.datasets import criteria
-from labeling.loop.datasets.preview import preview
+from labeling.loop.datasets.preview import preview_selection
 from labeling.loop.datasets.selection import Selection
 from labeling.loop.registry import recipes
 from labeling.models import Membership, Snapshot
@@ -52,7 +52,7 @@ def _word() -> serializers.CharField:
 
 @extend_schema_serializer(component_name="Selection")
 class SelectionRequest(serializers.Serializer[Any]):
-    """Which answers; what is left out narrows nothing. The words are those of the commands."""
+    """A selection of answers, with the options of the commands; omitted fields mean all."""
 
     facets = _names()
     annotators = _names()
@@ -72,7 +72,7 @@ class SelectionRequest(serializers.Serializer[Any]):
 
 
 class SnapshotBody(serializers.ModelSerializer[Snapshot]):
-    """A frozen training set: what was asked for, what that meant, who said how much."""
+    """A training set: its selection, the criteria then current, and answers by annotator."""
 
     class Meta:
         model = Snapshot
@@ -97,7 +97,7 @@ class SnapshotList(Listed):
 
 
 class RecipeBody(serializers.Serializer[Recipe]):
-    """A named experiment: a selection and a training."""
+    """A recipe: a selection of answers and a training configuration."""
 
     name = serializers.CharField()
     title = serializers.CharField()
@@ -152,7 +152,7 @@ class Snapshots(LibraryView):
     )
     def post(self, request: Request, slug: str) -> Response:
         selection = _selection(request)
-        criteria.check(self.library, selection)
+        criteria.check_criteria(self.library, selection)
         job = jobs.enqueue(
             JobKind.SNAPSHOT,
             library=self.library,
@@ -163,7 +163,7 @@ class Snapshots(LibraryView):
 
 
 class SnapshotPreview(LibraryView):
-    """What a snapshot of a selection would hold now; writes nothing."""
+    """Preview of a snapshot of a selection; writes nothing."""
 
     required_role = Membership.Role.CURATOR
 
@@ -173,7 +173,7 @@ class SnapshotPreview(LibraryView):
         responses={200: OpenApiTypes.OBJECT, **_REFUSALS},
     )
     def post(self, request: Request, slug: str) -> Response:
-        return Response(asdict(preview(self.library, _selection(request))))
+        return Response(asdict(preview_selection(self.library, _selection(request))))
 
 
 class SnapshotDetail(LibraryView):
@@ -195,7 +195,7 @@ class SnapshotDetail(LibraryView):
 
 
 class Recipes(LibraryView):
-    """The named experiments."""
+    """The recipes."""
 
     required_role = Membership.Role.CURATOR
 
@@ -207,7 +207,7 @@ class Recipes(LibraryView):
 
 
 class RecipeTraining(LibraryView):
-    """Training by a recipe; a training that is under way already is answered in its place."""
+    """Training by a recipe; a running training is returned instead."""
 
     required_role = Membership.Role.MANAGER
 
@@ -216,10 +216,10 @@ class RecipeTraining(LibraryView):
     )
     def post(self, request: Request, slug: str, recipe: str) -> Response:
         try:
-            recipes.find(recipe)
+            recipes.find_recipe(recipe)
         except BadInput as error:
             raise Http404(str(error)) from error
         job = retraining.request_recipe(self.library, recipe, by_id=request.user.pk)
         if job is None:
-            raise BadInput("no track of this library has audio, so there is nothing to learn")
+            raise BadInput("no track of this library has audio: import some first")
         return Response(JobBody(job).data, status=202)

@@ -1,4 +1,4 @@
-"""What goes over the wire."""
+"""Serializers: the bodies of requests and answers."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class NamesField(serializers.Field[Any, Any, Any, Any]):
 
 @extend_schema_serializer(component_name="Next")
 class NextRequest(serializers.Serializer[Any]):
-    """How many tracks to lease beyond the one to label now."""
+    """The number of tracks to lease beyond the one to label now."""
 
     ahead = serializers.IntegerField(min_value=0, max_value=3, default=0)
 
@@ -59,7 +59,7 @@ class PresentationRequest(serializers.Serializer[Any]):
 
 @extend_schema_serializer(component_name="Skip")
 class SkipRequest(PresentationRequest):
-    """A presentation that is put aside, and why."""
+    """A skipped presentation, and why."""
 
     reason = serializers.CharField(max_length=200)
 
@@ -84,8 +84,8 @@ class AnswerRequest(serializers.Serializer[Any]):
         required=False,
         allow_null=True,
         help_text=(
-            "How many events of yours are on the track, as it was read; 0 with a presentation: "
-            "nothing was answered since it was presented. Another number of them is a conflict."
+            "The number of your events on the track when you read it; 0 with a presentation: "
+            "no answer since it was served. A different number is a conflict."
         ),
     )
     decision_time_s = serializers.FloatField(
@@ -95,7 +95,7 @@ class AnswerRequest(serializers.Serializer[Any]):
 
 
 class AnswerBody(serializers.Serializer[Any]):
-    """What holds after an answer."""
+    """The state after an answer."""
 
     annotation = serializers.UUIDField()
     track = serializers.IntegerField()
@@ -143,7 +143,7 @@ class TrackBody(serializers.ModelSerializer[Track]):
 
 
 class SuggestionBody(serializers.Serializer[Any]):
-    """A label that the model in use suggests, with its calibrated probability."""
+    """A label that the champion suggests, with its calibrated probability."""
 
     facet = serializers.CharField()
     label = serializers.CharField()  # type: ignore[assignment]
@@ -151,7 +151,7 @@ class SuggestionBody(serializers.Serializer[Any]):
 
 
 class PresentationBody(serializers.ModelSerializer[Presentation]):
-    """A track before an annotator. What comes back for a blind repeat looks like an audit."""
+    """A track on an annotator's desk. A blind repeat looks like an audit track."""
 
     presentation = serializers.UUIDField(source="token")
     track = TrackBody()
@@ -190,7 +190,7 @@ class NextBody(PresentationBody):
 
 
 class ModelBody(serializers.ModelSerializer[ModelVersion]):
-    """A model version with its figures beside the constant's."""
+    """A model version with its metrics and the baseline's."""
 
     network = serializers.CharField(source="run.network")
 
@@ -209,7 +209,7 @@ class ModelBody(serializers.ModelSerializer[ModelVersion]):
 
 
 class JobBody(serializers.ModelSerializer[Job]):
-    """Background work and how far it is."""
+    """A job and its progress."""
 
     class Meta:
         model = Job
@@ -238,19 +238,19 @@ class RefusalBody(serializers.Serializer[Any]):
 
 
 class ErrorBody(serializers.Serializer[Any]):
-    """Why a request was refused."""
+    """The reasons for refusing a request."""
 
     errors = RefusalBody(many=True)  # type: ignore[assignment]
 
 
 class LeaseBody(serializers.Serializer[Any]):
-    """Until when the open presentations are the caller's."""
+    """The time until which the open presentations are leased."""
 
     lease_expires_at = serializers.DateTimeField()
 
 
 class SaidBody(serializers.Serializer[Any]):
-    """What an annotator says of a track: names by facet."""
+    """An annotator's answer to a track: names by facet."""
 
     labels = NamesField()
     unsure = NamesField()
@@ -259,14 +259,14 @@ class SaidBody(serializers.Serializer[Any]):
 
 
 class SaidByBody(SaidBody):
-    """What one of all annotators says of a track."""
+    """One annotator's answer to a track, with the annotator."""
 
     annotator = serializers.CharField()
     kind = serializers.CharField()
 
 
 class TrackDetailBody(TrackBody):
-    """A track with the caller's answer; the last two are there for curators only."""
+    """A track with the caller's answer; the last two fields are for curators only."""
 
     version = serializers.IntegerField()
     answer = SaidBody()
@@ -321,7 +321,7 @@ class ModelList(Listed):
 
 
 class ConflictBody(serializers.Serializer[Any]):
-    """Somebody (or another window) answered in between."""
+    """Another window answered in between."""
 
     yours = serializers.DictField()
     stored = serializers.DictField()

@@ -31,7 +31,7 @@ _library = [
     path("queue/skip/", queue.SkipTrack.as_view()),
     path("queue/skip/undo/", queue.UndoSkip.as_view()),
     path("queue/release/", queue.ReleaseTrack.as_view()),
-    path("queue/heartbeat/", queue.Heartbeat.as_view()),
+    path("queue/heartbeat/", queue.LeaseHeartbeat.as_view()),
     path("annotations/", Annotations.as_view()),
     path("annotations/<uuid:uid>/undo/", Undo.as_view()),
     path("tracks/", reading.Tracks.as_view()),

@@ -30,7 +30,7 @@ def save(submission: Submission) -> Recorded:
 
 def undo(annotation: Annotation, *, recorded_by_id: int | None = None) -> Annotation:
     """Take an answer back; ask for a retraining if enough answers changed."""
-    retraction = record.undo(annotation, recorded_by_id=recorded_by_id)
+    retraction = record.retract(annotation, recorded_by_id=recorded_by_id)
     _retrain_if_due(annotation.library)
     return retraction
 

@@ -157,7 +157,7 @@ def record_unreadable(failure: Failure) -> None:
 # --- features -------------------------------------------------------------------------------
 
 
-def config_of(name: str) -> FeatureConfig:
+def config_of_set(name: str) -> FeatureConfig:
     """Return the feature configuration of this name."""
     if name not in FEATURE_CONFIGS:
         raise BadInput(f"there are no features {name!r}; known: {', '.join(FEATURE_CONFIGS)}")
@@ -166,7 +166,7 @@ def config_of(name: str) -> FeatureConfig:
 
 def feature_set_of(name: str) -> FeatureSet:
     """Return the row of a configuration; another arithmetic makes another row."""
-    config = config_of(name)
+    config = config_of_set(name)
     row, _ = FeatureSet.objects.get_or_create(
         digest=config.digest(), defaults={"name": name, "parameters": config.canonical()}
     )
@@ -273,7 +273,7 @@ def tracks_done(library: Library, feature_set: FeatureSet) -> int:
     ).count()
 
 
-def sweep(feature_set: FeatureSet, older_than_s: float = 3_600.0) -> list[str]:
+def sweep_features(feature_set: FeatureSet, older_than_s: float = 3_600.0) -> list[str]:
     """Remove the files of features that no row names; return their names."""
     known = FeatureRow.objects.filter(feature_set=feature_set).exclude(shard="")
     shards = known.values_list("shard", flat=True).distinct()

@@ -103,7 +103,7 @@ def record(version: ModelVersion, written: Written) -> PredictionSet:
     return row
 
 
-def sweep(library: Library) -> None:
+def sweep_predictions(library: Library) -> None:
     """Remove old files of predictions that no row names; young ones may be about to be."""
     sets = PredictionSet.objects.filter(model_version__library=library)
     known = {name for pair in sets.values_list("file", "index_file") for name in pair}

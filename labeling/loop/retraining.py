@@ -42,7 +42,7 @@ _LOOKED_AT = 20
 
 def next_missing(library: Library, feature_set: FeatureSet | None = None) -> str | None:
     """Return the first step whose work is not done, or None where the queue is up to date."""
-    own = recipes.features_of(library)
+    own = recipes.features_name_for(library)
     feature_set = feature_set or loop_features.feature_set_of(own)
     if loop_features.has_pending_probe(library):
         return JobKind.PROBE
@@ -150,7 +150,7 @@ def waiting_for(library: Library, steps: Sequence[str]) -> list[Job]:
     return sorted(found, key=lambda job: (early.index(job.kind), job.pk))
 
 
-def take_over(job: Job) -> bool:
+def end_redundant(job: Job) -> bool:
     """Let a queued job end with its own work: who does so will do what follows it."""
     arguments = {**job.arguments, "then": []}
     queued = Job.objects.filter(pk=job.pk, state=Job.State.QUEUED)
@@ -287,7 +287,7 @@ def request_training(
     under_way = open_training(library)
     if under_way is not None:
         return under_way
-    features = recipes.features_of(library, network)
+    features = recipes.features_name_for(library, network)
     if not loop_features.has_audio(library):
         return None
     last = Job.objects.filter(library=library, kind=JobKind.TRAIN).order_by("-id").first()
@@ -311,9 +311,9 @@ def request_recipe(library: Library, name: str, *, by_id: int | None = None) -> 
     None where no track has audio. Raises BadInput where there is no such recipe, or where its
     selection names what is not there.
     """
-    found = recipes.find(name)
-    selection = recipes.selection_of(found)
-    criteria.check(library, selection)
+    found = recipes.find_recipe(name)
+    selection = recipes.recipe_selection(found)
+    criteria.check_criteria(library, selection)
     under_way = open_training(library)
     if under_way is not None:
         return under_way
@@ -347,7 +347,7 @@ def roll_back(version: ModelVersion, *, by_id: int | None = None, why: str = "")
     """
     figures = evaluation_records.figures_against(version, models.champion_of(version.library))
     with transaction.atomic():
-        models.put_in_use(version, by_id=by_id, why=why, figures=figures)
+        models.promote(version, by_id=by_id, why=why, figures=figures)
         steps: list[str] = [JobKind.RANK]
         if predictions.is_stale(version.library):
             steps.insert(0, JobKind.PREDICT)

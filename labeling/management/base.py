@@ -1,4 +1,4 @@
-"""What all commands share: `--json`, `--library`, exit codes, one place for bad input."""
+"""Base of all commands: `--json`, `--library`, exit codes, one place for bad input."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from labeling.models import Library
 class AudiotagCommand(BaseCommand, ABC):
     """A command that answers one JSON object on stdout, or a few lines for people.
 
-    Exit 0 also when single rows or files were rejected, 1 when it failed, 2 on bad input, in
-    which case nothing was written. Everything but the answer goes to stderr.
+    Exit 0 even if single rows or files were rejected, 1 on failure, 2 on bad input (nothing was
+    written). Everything but the answer goes to stderr.
     """
 
     needs_library = True
@@ -54,7 +54,7 @@ class AudiotagCommand(BaseCommand, ABC):
             self.stdout.write(f"{key.replace('_', ' ')}: {_plain(value)}")
 
     def say(self, text: str) -> None:
-        """Tell what is going on, where it does not disturb the answer."""
+        """Report progress on stderr."""
         self.stderr.write(text)
 
     def library(self, slug: str) -> Library:

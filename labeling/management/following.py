@@ -1,4 +1,4 @@
-"""The command's side of a job: follow it while a worker does it, with a bar on stderr."""
+"""Follow a job from a command while a worker does it, with a progress bar on stderr."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ _LOOK_EVERY_S = 0.3
 _BAR = 24
 
 
-def follow(job: Job, stream: TextIO | None = None) -> Job:
-    """Watch the job to its end; return it still open where no worker is there (any more)."""
+def follow_job(job: Job, stream: TextIO | None = None) -> Job:
+    """Watch the job to its end; return it still open if no worker runs (any more)."""
     bar = ProgressBar(stream or sys.stderr, job.get_kind_display())
     queue = jobs.queue_of(job.kind)
     while job.state in Job.OPEN and jobs.worker_is_there(queue):
@@ -54,7 +54,7 @@ class ProgressBar:
 
 
 def progress_words(job: Job) -> str:
-    """Say how far a job is, for people."""
+    """Return the progress of a job in words."""
     if job.state != Job.State.RUNNING:
         return job.state + (f" ({job.reason})" if job.reason else "")
     if not job.total:

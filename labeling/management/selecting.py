@@ -1,4 +1,4 @@
-"""The options by which commands choose answers: the same words for all of them."""
+"""Options that select answers, shared by the commands."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CRITERIA_HELP = (
 
 
 def add_selection(parser: ArgumentParser, *, more_criteria: tuple[str, ...] = ()) -> None:
-    """Add the options; what is not given keeps the value of the base selection."""
+    """Add the options; an omitted option keeps the value of the base selection."""
     words = (*CRITERIA, *more_criteria)
     known = ", ".join(SOURCES)
     add = parser.add_argument
@@ -29,22 +29,22 @@ def add_selection(parser: ArgumentParser, *, more_criteria: tuple[str, ...] = ()
     add("--since", metavar="DAY", help="2024-01-31, a UTC day, included; no date: left out")
     add("--until", metavar="DAY", help="a UTC day, included; no date: the oldest")
     add("--guideline", metavar="N,M", help="answers given under these versions; 0: imported")
-    add("--source", metavar="WORDS", help=f"how answers came about: {known}; default: all")
+    add("--source", metavar="WORDS", help=f"source of the answers: {known}; default: all")
     add("--import-batch", metavar="N,M", help="uploads, by their number on the Imports page")
     add("--criteria", metavar="WHOSE", help=f"{', '.join(words)}: {CRITERIA_HELP}")
-    add("--negatives", metavar="RULE", help=f"blanks of imports: {', '.join(NEGATIVES)}")
+    add("--negatives", metavar="RULE", help=f"empty cells of imports: {', '.join(NEGATIVES)}")
     add("--others", metavar="RULE", help=f"rare labels: {', '.join(OTHERS)}")
-    add("--top-labels", type=int, metavar="N", help="with --others: these stand by themselves")
-    add("--min-support", type=int, metavar="N", help="fewest positives of a label; default: 5")
+    add("--top-labels", type=int, metavar="N", help="with --others: the labels to keep")
+    add("--min-support", type=int, metavar="N", help="minimum positives of a label; default: 5")
 
 
-def selection_of(options: dict[str, Any], base: Selection | None = None) -> Selection:
-    """Return the base with what was asked for in its place."""
+def selection_from_options(options: dict[str, Any], base: Selection | None = None) -> Selection:
+    """Return the base selection with the given options."""
     return replace(base or Selection(), **asked(options))
 
 
 def asked(options: dict[str, Any]) -> dict[str, Any]:
-    """Return the parts of a selection that were named in the command."""
+    """Return the parts of a selection that the command names."""
     found: dict[str, Any] = {
         "facets": tuple(name_key(name) for name in options.get("facet") or ()) or None,
         "annotators": _names(options.get("annotators")),

@@ -20,14 +20,14 @@ _PAD = 2.0
 
 
 def _number(value: object) -> float | None:
-    """Return a finite number; templates give '' for what is not there."""
+    """Return a finite number, or None; templates pass '' for a missing value."""
     if not isinstance(value, int | float | Decimal) or isinstance(value, bool):
         return None
     return float(value) if math.isfinite(value) else None
 
 
 def _clean(values: Iterable[Number]) -> list[float | None]:
-    """Return floats; what is no finite number is None."""
+    """Return floats; None for anything that is not a finite number."""
     return [_number(value) for value in values]
 
 
@@ -55,9 +55,7 @@ def _frame(width: float, height: float, title: str, inside: SafeString) -> SafeS
 
 
 def _nothing(title: str) -> SafeString:
-    return format_html(
-        '<span class="muted" title="{}">no figures</span>', title or "no figures"
-    )
+    return format_html('<span class="muted" title="{}">no data</span>', title or "no figures")
 
 
 def _runs(points: Sequence[tuple[float, float] | None]) -> list[list[tuple[float, float]]]:
@@ -200,21 +198,21 @@ def meter(
 
 @register.filter
 def percent(value: Number, digits: int = 0) -> str:
-    """Return a share as per cent; a dash for what could not be computed."""
+    """Return a share as per cent; a dash if it could not be computed."""
     (cleaned,) = _clean([value])
     return "–" if cleaned is None else f"{100 * cleaned:.{digits}f} %"
 
 
 @register.filter
 def figure(value: Number, digits: int = 2) -> str:
-    """Return a figure with its digits; a dash for what could not be computed."""
+    """Return a figure with its digits; a dash if it could not be computed."""
     (cleaned,) = _clean([value])
     return "–" if cleaned is None else f"{cleaned:.{digits}f}"
 
 
 @register.filter
 def clock(seconds: Number) -> str:
-    """Return seconds as m:ss; a dash for what is not known."""
+    """Return seconds as m:ss; a dash if unknown."""
     (cleaned,) = _clean([seconds])
     if cleaned is None:
         return "–"

@@ -1,7 +1,7 @@
 """Charts with axes for evaluation reports, as inline SVG in the colours of the page.
 
 Every chart says in words what it shows (`title` and `desc`): colour and shape are not for
-everyone. Lines differ by dash as well as by colour. What is not known leaves a gap.
+everyone. Lines differ by dash as well as by colour. Unknown values leave a gap.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ Values = Sequence[float | None]
 
 #: Room for the numbers of the axes and their names, in pixels.
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44.0, 10.0, 8.0, 34.0
-_NO_RELIABILITY = SafeString('<p class="muted">Reliability: no figures.</p>')
+_NO_RELIABILITY = SafeString('<p class="muted">Reliability: no data.</p>')
 _NICE = (1, 2, 2.5, 5, 10)
 #: What people call the figures that models are compared by.
 HEADLINE_NAMES = {
     "macro_ap": "Macro AP",
-    "bce_skill": "Skill (BCE)",
+    "bce_skill": "BCE skill score",
     "lwlrap": "lwlrap",
     "macro_f1": "Tuned macro F1",
 }
@@ -46,7 +46,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Axes:
-    """What the axes say and how far they go."""
+    """The range and labels of the axes."""
 
     x_name: str
     y_name: str
@@ -85,7 +85,7 @@ def ticks(low: float, high: float, most: int = 5) -> list[float]:
 def plot(lines: Sequence[Line], axes: Axes, title: str, desc: str) -> SafeString:
     """Draw lines in axes, or say that there is nothing to draw."""
     if not any(y is not None for line in lines for _, y in line.points):
-        return format_html('<p class="muted">{}: no figures.</p>', title)
+        return format_html('<p class="muted">{}: no data.</p>', title)
     inside = _grid(axes) + SafeString("".join(_drawn(line, axes) for line in lines))
     return format_html(
         '<svg class="chart plot" viewBox="0 0 {0} {1}" width="{0}" height="{1}" role="img">'
@@ -185,7 +185,7 @@ def _told(name: str, values: Values) -> str:
 
 
 def has_values(values: Values) -> bool:
-    """Say whether anything is known."""
+    """Say whether any value is known."""
     return any(value is not None for value in values)
 
 
@@ -193,7 +193,7 @@ def has_values(values: Values) -> bool:
 def epochs_chart(
     title: str, training: Values, validation: Values, constant: float | None = None
 ) -> SafeString:
-    """Draw a figure of training and validation by epoch, and the constant's as a level line."""
+    """Draw a metric of training and validation by epoch, with the baseline as a level line."""
     known = [v for v in (*training, *validation, constant) if v is not None]
     if not known:
         return format_html('<p class="muted">{}: not recorded for this run.</p>', title)
@@ -209,14 +209,14 @@ def epochs_chart(
         lines.append(Line("constant", [(1.0, constant), (float(n), constant)], "level"))
     said = [_told("Training", training), _told("Validation", validation)]
     if constant is not None:
-        said.append(f"The constant predictor has {constant:.3f}.")
+        said.append(f"The baseline has {constant:.3f}.")
     return plot(lines, axes, f"{title} by epoch", " ".join(part for part in said if part))
 
 
 @register.simple_tag
 def reliability_chart(calibration: dict[str, Any]) -> SafeString:
     """Draw observed rate against probability, before and after calibration."""
-    axes = Axes("probability said", "share that have it", width=340, height=300)
+    axes = Axes("predicted probability", "observed rate", width=340, height=300)
     lines = [Line("perfect", [(0.0, 0.0), (1.0, 1.0)], "level")]
     said = []
     for name, look in (("before", LOOKS[1]), ("after", LOOKS[0])):
@@ -224,7 +224,7 @@ def reliability_chart(calibration: dict[str, Any]) -> SafeString:
         points = [(row["mean_probability"], row["observed_rate"]) for row in bins]
         lines.append(Line(name, points, look, has_dots=True))
         said += [
-            f"{name} calibration, {row['n']} answers said to be {row['mean_probability']:.2f}: "
+            f"{name} calibration, {row['n']} predictions of {row['mean_probability']:.2f}: "
             f"{row['observed_rate']:.2f} have it."
             for row in bins
         ]
@@ -241,7 +241,7 @@ def precision_recall_chart(
     width: int = 230,
     height: int = 180,
 ) -> SafeString:
-    """Draw precision against recall of one label, a line a run, beside the constant's."""
+    """Draw precision against recall of one label, one line per run, and the baseline."""
     axes = Axes("recall", "precision", width=width, height=height)
     lines = []
     if prevalence is not None:
@@ -293,11 +293,11 @@ def difference_chart(
 
 @register.filter
 def signed(value: float | None, digits: int = 3) -> str:
-    """Return a figure with its sign; a dash for what could not be computed."""
+    """Return a figure with its sign; a dash if it could not be computed."""
     return "–" if value is None else f"{value:+.{digits}f}"
 
 
 @register.filter
 def headline_name(name: str) -> str:
-    """Return what people call a headline figure."""
+    """Return the name of a headline metric."""
     return HEADLINE_NAMES.get(name, name)

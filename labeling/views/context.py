@@ -1,4 +1,4 @@
-"""What the frame around every page needs: the library, its areas, the theme."""
+"""Context of the frame around every page: the library, its areas, the theme."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Area:
 
 
 def shell(request: HttpRequest) -> dict[str, Any]:
-    """Return what the frame around every page shows; lazily, so that nothing is read twice."""
+    """Return the context of the frame, lazily, so that nothing is read twice."""
     library: Library | None = getattr(request, "library", None)
     theme = request.COOKIES.get("theme", "")
     user = getattr(request, "user", None)

@@ -1,10 +1,10 @@
-"""Reading what came with a request: never more than a database takes."""
+"""Fields of a request, within the limits of the database."""
 
 from __future__ import annotations
 
 from django.http import QueryDict
 
-#: Longer numbers are no ids, and too long for the database.
+#: Longer numbers are not ids, and too long for the database.
 MOST_DIGITS = 18
 
 
@@ -16,5 +16,5 @@ def whole_number(text: str | None) -> int | None:
 
 
 def text_in(data: QueryDict, name: str) -> str:
-    """Return the text of a field without the one character that no database keeps."""
+    """Return the text of a field without the NUL character, which databases refuse."""
     return data.get(name, "").replace("\x00", "")

@@ -1,4 +1,4 @@
-"""Pages by key: as quick on the last page of a million tracks as on the first.
+"""Pages by key: as fast on the last page of a million tracks as on the first.
 
 A search may match nothing for a long way. So a page looks at a bounded number of rows only;
 it says when it stopped early, and the next one goes on from there.
@@ -22,7 +22,7 @@ WINDOW = 100_000
 
 
 @dataclass(frozen=True)
-class Page:
+class CursorPage:
     """Some tracks in the order of their ids, and where to go on."""
 
     tracks: list[Track]
@@ -44,7 +44,7 @@ def page_of(
     before: int | None = None,
     is_windowed: bool = False,
     size: int = PAGE_SIZE,
-) -> Page:
+) -> CursorPage:
     """Return a page of `wanted`, a part of `every`, after or before an id."""
     goes_back = before is not None and after is None
     start = before if goes_back else after
@@ -59,9 +59,9 @@ def page_of(
     further = (found[-1].pk if has_more else bound) if has_more or is_cut_short else None
     if goes_back:
         found.reverse()
-        return Page(found, found[-1].pk if found else start, further, is_cut_short)
+        return CursorPage(found, found[-1].pk if found else start, further, is_cut_short)
     previous = (found[0].pk if found else after) if after is not None else None
-    return Page(found, further, previous, is_cut_short)
+    return CursorPage(found, further, previous, is_cut_short)
 
 
 def _from(rows: QuerySet[Track], start: int | None, *, goes_back: bool) -> QuerySet[Track]:

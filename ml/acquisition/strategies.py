@@ -4,10 +4,12 @@ Stage: acquire, after predict. Numpy only. Scoring is apart from choosing: a sco
 per track, a strategy turns scores and distances into an ordered choice. Audit tracks never
 come in here: the caller leaves them out of the pool.
 
-Measured before this was built (eight settings, ten seeds): no strategy wins everywhere, mean
-entropy alone can cost .05 macro AP against random, and mismatch-first farthest-traversal with
-a random share (the stratum "explore") was never worse than random by more than one standard
-error. Hence the default.
+Measured: random, mean entropy, max-entropy and the default were compared on two public music
+sets, instrument clips (two feature sets) and simulated libraries; none is best everywhere.
+Called with k = the length of the queue, the shortlist of the default is the whole pool, so it
+amounts to farthest-first traversal. Its area under the learning curve (macro AP), less that of
+random order, is -.0147 on the dense-label music set, about 0 on the other, +.0095 and +.0458 on
+the clips, +.0192 on simulated libraries. docs/experiments.md has the table.
 
 Sources
 -------
@@ -28,8 +30,7 @@ import numpy.typing as npt
 
 from ml.acquisition.distances import Indices, farthest_traversal, nearest_labelled, standardised
 from ml.errors import ParameterError
-from ml.metrics.ranking import Bools, Floats
-from ml.types import LabelMatrix
+from ml.types import Bools, Floats, LabelMatrix
 
 #: A larger pool is ranked on a random part of it, another one every round.
 MAX_CANDIDATES = 50_000

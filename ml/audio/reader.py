@@ -171,7 +171,7 @@ class AudioReader:
     def _started(self) -> subprocess.Popen[bytes]:
         limits = json.dumps(asdict(self.limits))
         room = self._room_of(0)
-        root = str(Path(__file__).resolve().parent.parent)
+        root = str(Path(__file__).resolve().parents[2])
         paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
         child = subprocess.Popen(
             [sys.executable, "-m", "ml.audio.child", limits, str(os.getpid()), str(room.fd)],

@@ -18,8 +18,8 @@ from ml.evaluation.comparison import Drawn, Side, common, draw, told_apart
 from ml.evaluation.diagnosis import NO_BETTER, SAME_ACCURACY
 from ml.evaluation.record import EvaluationRecord
 from ml.evaluation.report import build_report
+from ml.metrics.intervals import centred_bounds, centred_interval
 from ml.metrics.ranking import Floats
-from ml.metrics.scores import centred_bounds, centred_interval
 from ml.study.labels import under_common_labels
 from ml.study.store import StoredRun
 from ml.training.choice_effects import explain_choices

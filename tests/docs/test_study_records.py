@@ -1,4 +1,4 @@
-"""The figures of the study in docs/experiments.md are those of the records beside it."""
+"""The figures of the study in docs/experiments.md match the records in docs/study/runs."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from playwright.sync_api import expect
 
 from labeling.loop import desk
 from labeling.loop.events import record
-from labeling.loop.events.answers import Vocabulary, read_answers
+from labeling.loop.events.answers import Vocabulary, parse_answers
 from labeling.loop.library import libraries
 from labeling.models import (
     Annotation,
@@ -89,7 +89,7 @@ def ana(library):
 
 @pytest.fixture
 def errors() -> list[str]:
-    """What went wrong in the pages; a test that cuts the line empties it."""
+    """Errors in the pages; a test that goes offline empties the list."""
     return []
 
 
@@ -308,7 +308,7 @@ def test_skip_asks_for_a_reason(page):
 
 
 def test_a_closed_question_does_not_close_the_next_one(page):
-    """The browser tells of a closing later than it closes; the next key may come before."""
+    """The browser reports a closed dialog late; the next key may come first."""
     before = name_of(page)
     page.evaluate("""() => {
       const ask = () => document.body.dispatchEvent(
@@ -397,7 +397,7 @@ def test_answered_in_another_window_meanwhile(page, library, ana, errors):
         record.Submission(
             track=track,
             annotator=libraries.annotator_of(library, ana),
-            answers=read_answers(Vocabulary.of(library), labels=["Ambient"]),
+            answers=parse_answers(Vocabulary.of(library), labels=["Ambient"]),
         )
     )
     answer(page, "d")

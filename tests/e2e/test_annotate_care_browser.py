@@ -1,4 +1,4 @@
-"""What must not happen on the annotation page: keys that reach too far, words that mislead."""
+"""Guards of the annotation page: keys that reach too far, words that mislead."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 
 from labeling.loop import desk
 from labeling.loop.events import record
-from labeling.loop.events.answers import Vocabulary, read_answers
+from labeling.loop.events.answers import Vocabulary, parse_answers
 from labeling.loop.library import guidelines, libraries
 from labeling.models import Label, Presentation, Receipt, Track
 from tests.e2e.test_annotate_browser import (  # noqa: F401 - fixtures
@@ -55,7 +55,7 @@ def test_a_conflict_is_not_decided_by_keys_for_the_next_track(page, library, ana
         record.Submission(
             track=Track.objects.get(title=name),
             annotator=libraries.annotator_of(library, ana),
-            answers=read_answers(Vocabulary.of(library), labels=["Ambient"]),
+            answers=parse_answers(Vocabulary.of(library), labels=["Ambient"]),
         )
     )
     page.evaluate("document.getElementById('conflict-dialog').dataset.guardMs = 3600000")

@@ -1,4 +1,4 @@
-"""The loop turns: twenty answers by keyboard, and the queue is another one.
+"""A whole round: twenty answers by keyboard lead to a new queue.
 
 Everything runs as `make run` starts it: web server, three workers and the schedule under the
 supervisor. The test presses keys and reads pages; it looks into the database only to compare
@@ -123,9 +123,9 @@ def test_twenty_answers_train_once_and_change_the_queue(house, page, address):
 
 
 def model_in_use(page, number):
-    """Wait until the Models page, which keeps itself fresh, shows this model in use."""
+    """Wait until the Models page, which refreshes itself, shows this model as champion."""
     row = page.locator(f"[data-model='{number}']")
-    expect(row.get_by_text("in use")).to_be_visible(timeout=TURN_MS)
+    expect(row.get_by_text("champion")).to_be_visible(timeout=TURN_MS)
 
 
 def turns_done(page, address, n):

@@ -78,7 +78,7 @@ def is_clean(page):
 
 
 def test_report_and_comparison_are_legible_and_the_choice_is_one_click(page, live_server):
-    expect(page.get_by_role("heading", name="Has it collapsed?")).to_be_visible()
+    expect(page.get_by_role("heading", name="Has the model collapsed?")).to_be_visible()
     assert page.locator("svg.plot").count() >= 6
     is_clean(page)
     page.get_by_role("link", name="F1", exact=True).click()
@@ -90,10 +90,10 @@ def test_report_and_comparison_are_legible_and_the_choice_is_one_click(page, liv
     for box in page.get_by_role("checkbox").all():
         box.check()
     page.get_by_role("button", name="Compare").click()
-    expect(page.get_by_text("judged tracks that all 2 held out")).to_be_visible()
+    expect(page.get_by_text("labelled tracks that all 2 runs held out")).to_be_visible()
     is_clean(page)
-    page.get_by_role("button", name="Use this one").click()
-    expect(page.get_by_text("is in use. Suggestions and the queue follow")).to_be_visible()
+    page.get_by_role("button", name="Promote").click()
+    expect(page.get_by_text("is the champion now. Suggestions and the queue follow")).to_be_visible()
     event = PromotionEvent.objects.first()
     assert (event.kind, event.by.username) == ("rolled_back", "carla")
     assert event.figures["n"] == 12

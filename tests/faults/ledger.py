@@ -1,4 +1,4 @@
-"""What a house holds after all the kills: each result once, each file whole and named."""
+"""State of a house after all the kills: each result once, each file whole and named."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ def plant_catalogue(
 ) -> Path:
     """Link recordings as the tracks of a catalogue; return its table.
 
-    The genre stands in the table for the first `n_labelled` tracks (None: for all).
+    The table has the genre of the first `n_labelled` tracks (None: of all).
     """
     folder.mkdir(parents=True)
     rows = ["filename,genre"]

@@ -142,7 +142,7 @@ class Predict(Stage):
             self.house.manage(command, "--library", slug, "--inline", "--json")
 
     def feed(self):
-        # One takes a moment: only many in a row are hit at every point of their course.
+        # One takes a moment: only many in a row are hit at every point of their run.
         missing = self._AT_ONCE - self.open().count()
         self.asked += [self.ask() for _ in range(missing)]
 
@@ -156,7 +156,7 @@ class Predict(Stage):
 
 @dataclass
 class Toll:
-    """What the kills of one stage came to."""
+    """Count of the kills of one stage, and of those that missed."""
 
     kills: int = 0
     missed: int = 0

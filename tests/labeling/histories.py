@@ -25,7 +25,7 @@ def at(text: str) -> datetime.datetime:
 
 
 def offer(labels) -> LabelSet:
-    """Freeze these labels as a label set."""
+    """Store these labels as a label set."""
     number = next(_number)
     row = LabelSet.objects.create(facet=labels[0].facet, number=number, hash=f"set{number}")
     LabelSetMember.objects.bulk_create(

@@ -40,7 +40,7 @@ NAMES = (
     "\ufffe\u0001\x7f",
     "&lt;b&gt;&amp;",
 )
-#: What must never stand in a page unescaped.
+#: Text that no page may contain unescaped.
 RAW = ("<script>alert", "<img src=x", "<svg onload", "14{% debug")
 
 

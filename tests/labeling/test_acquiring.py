@@ -1,4 +1,4 @@
-"""Which tracks a round asks about, in what order, and how it takes the former one's place."""
+"""Ranking: the tracks of a round, their order, and the switch to the new round."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def ann(library):
 
 
 def new_round(library, **options):
-    round_ = rounds.build(library, **options)
+    round_ = rounds.build_round(library, **options)
     rounds.switch(round_)
     return round_
 
@@ -182,7 +182,7 @@ class TestSwitch:
 
     def test_walks_go_on_where_they_were(self, library, tracks, ann):
         new_round(library)
-        assert serve.preview(library, count=24)
+        assert serve.preview_queue(library, count=24)
         former = serve.live_round(library)
         former.refresh_from_db()
         laid_out = set(
@@ -200,7 +200,7 @@ class TestSwitch:
     def test_no_track_stands_twice_in_a_round(self, library, tracks):
         for _ in range(3):
             new_round(library)
-            serve.preview(library, count=24)
+            serve.preview_queue(library, count=24)
         live = serve.live_round(library)
         on_offer = list(live.items.values_list("track_id", flat=True))
         assert len(on_offer) == len(set(on_offer)) == 24
@@ -222,7 +222,7 @@ class TestSwitch:
         self, library, tracks, ann
     ):
         new_round(library)
-        built = rounds.build(library)
+        built = rounds.build_round(library)
         shown = next(one for one in desk.next_tracks(ann, ahead=3) if one.stratum == "acquire")
         assert shown.track_id in asked(built)
         rounds.switch(built)
@@ -232,7 +232,7 @@ class TestSwitch:
     def test_answered_while_the_round_was_built_is_not_asked(
         self, library, tracks, labels, ann
     ):
-        built = rounds.build(library)
+        built = rounds.build_round(library)
         say(ann, tracks[20], labels[:1], offered=labels, at="2024-01-01")
         rounds.switch(built)
         assert built.items.get(track=tracks[20]).remaining == 0
@@ -259,7 +259,7 @@ class TestSwitch:
         assert (item.round, item.remaining) == (later, 1)
 
     def test_unfinished_round_of_a_dead_attempt_is_removed(self, library, tracks):
-        dead = rounds.build(library)
+        dead = rounds.build_round(library)
         alive = new_round(library)
         assert not Round.objects.filter(pk=dead.pk).exists()
         assert alive.state == "live"
@@ -325,7 +325,7 @@ class TestWords:
             "neighbour": 0,
             "novelty": 0.9,
         }
-        assert explanations.in_words(reason, self.NAMES, pool, 1) == (
+        assert explanations.explain(reason, self.NAMES, pool, 1) == (
             "nothing like it labelled yet · uncertain between Drone 48 % and Ambient 44 %"
         )
 
@@ -345,25 +345,25 @@ class TestWords:
         ],
     )
     def test_single_reasons(self, pool, reason, said):
-        assert explanations.in_words(reason, self.NAMES, pool, 0) == said
+        assert explanations.explain(reason, self.NAMES, pool, 0) == said
 
 
 def test_merged_label_goes_by_the_name_of_what_it_became(library, labels):
     ambient, drone, _ = labels
     uids = [label.uid.hex for label in labels]
-    assert explanations.label_names(library, uids) == ["Ambient", "Drone", "Rock"]
+    assert explanations.facet_labels(library, uids) == ["Ambient", "Drone", "Rock"]
     ambient.merged_into, ambient.is_active = drone, False
     ambient.save()
-    names = explanations.label_names(library, uids)
+    names = explanations.facet_labels(library, uids)
     assert names == ["Drone", "Drone", "Rock"]
     unsure = [{"label": n, "probability": 0.5 - n / 100} for n in range(3)]
     pool = Pool(labelled_mask=np.ones(1, dtype=bool))
-    said = explanations.in_words({"uncertain": unsure}, names, pool, 0)
+    said = explanations.explain({"uncertain": unsure}, names, pool, 0)
     assert said == "uncertain between Drone 50 % and Rock 48 %"
     matrix = LabelMatrix(np.array([[True, False, False]]), np.ones((1, 3), dtype=bool))
     known = Pool(labelled_mask=np.ones(1, dtype=bool), labels=matrix)
     # The neighbour has Drone by another name: there is no mismatch in it.
-    said = explanations.in_words({"mismatch": [0, 1, 2], "neighbour": 0}, names, known, 0)
+    said = explanations.explain({"mismatch": [0, 1, 2], "neighbour": 0}, names, known, 0)
     assert said == "the model hears Rock, the most similar labelled track is Drone"
 
 

@@ -8,7 +8,7 @@ from django.contrib import admin
 from django.contrib.auth.models import Permission
 from django.urls import reverse
 
-from labeling.admin import Evidence
+from labeling.admin import ReadOnlyAdmin
 from labeling.models import Annotation, Annotator, Answer, Judgement, Library, Track
 from tests.factories import make_annotator, make_labels, make_library, make_track, make_user
 from tests.labeling.histories import offer, say
@@ -58,7 +58,7 @@ def test_events_cannot_be_written_even_by_a_superuser(model, root, event):
     assert root.get(address(model, "add")).status_code == 403
     assert root.post(address(model, "change", row.pk), {"note": "x"}).status_code == 403
     assert root.post(address(model, "delete", row.pk), {"post": "yes"}).status_code == 403
-    assert isinstance(admin.site.get_model_admin(model), Evidence)
+    assert isinstance(admin.site.get_model_admin(model), ReadOnlyAdmin)
 
 
 def test_staff_with_every_permission_cannot_either(client, event):

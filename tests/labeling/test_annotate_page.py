@@ -141,7 +141,7 @@ def test_undo_brings_the_track_back(client, ana, library, tracks):
 
 def test_undo_with_nothing_to_undo_says_so(client, ana, tracks):
     client.post("/annotate/tiny/", {"action": "undo"})
-    assert b"nothing to undo" in desk(client).content
+    assert b"there is no answer to undo" in desk(client).content
 
 
 def test_only_ones_own_answers_can_be_undone(client, ana, library, tracks):
@@ -245,7 +245,7 @@ def test_when_all_is_judged_the_page_says_so(client, ana, library):
     make_track(library)
     send(client, desk(client), label=[label("Rock")])
     page = desk(client).content.decode()
-    assert "Nothing more for you" in page
+    assert "No more tracks for you" in page
     assert "Last answers" in page
 
 

@@ -1,4 +1,4 @@
-"""The contract of the interface for programs."""
+"""The contract of the API."""
 
 from __future__ import annotations
 
@@ -319,7 +319,7 @@ def test_a_merged_label_reads_as_the_one_it_went_into(ana, track, labels):
     change = taxonomy.merge(labels[1], labels[0])
     read = ana.get(url(f"tracks/{track.pk}/")).json()["answer"]["labels"]
     assert read == {"genre": ["Ambient"]}
-    taxonomy.undo(change)
+    taxonomy.undo_change(change)
     read = ana.get(url(f"tracks/{track.pk}/")).json()["answer"]["labels"]
     assert read == {"genre": ["Drone"]}
 

@@ -1,4 +1,4 @@
-"""Who gets in where: every address of the site, by every kind of visitor.
+"""Access to every address of the site, for every kind of visitor.
 
 An address that is not in the table fails the test, so nobody can add one without deciding.
 """
@@ -148,7 +148,7 @@ def may(name, least):
 
 
 def refusal(name, address):
-    """How a visitor is turned away: to the login, or as if nothing were there."""
+    """Return the statuses for a refused visitor: the login, or as if nothing were there."""
     if name == "anonymous":
         return {401, 403} if address.startswith("api/") else {302}
     return {404} if name in ("stranger", "staff") else {403}

@@ -1,4 +1,4 @@
-"""Nobody learns from a page or the interface what must not sway their judgement."""
+"""No page and no part of the API shows what must not influence a judgement."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from labeling import append_only
 from labeling.loop import desk
 from labeling.loop.acquisition import rounds
 from labeling.loop.events import record
-from labeling.loop.events.answers import Vocabulary, read_answers
+from labeling.loop.events.answers import Vocabulary, parse_answers
 from labeling.loop.library import libraries
 from labeling.loop.serving import blinding, leases, random_order, repeats, serve
 from labeling.models import Annotation, GuidelineVersion, Presentation, QueueItem, Track
@@ -74,7 +74,7 @@ def judge(annotator, track, names, **over):
         record.Submission(
             track=track,
             annotator=annotator,
-            answers=read_answers(Vocabulary.of(annotator.library), labels=names),
+            answers=parse_answers(Vocabulary.of(annotator.library), labels=names),
             idempotency_key=uuid.uuid4().hex,
             **over,
         )
@@ -94,7 +94,7 @@ def first_look(annotator, track):
 
 @pytest.fixture
 def repeat(annotator, first_look, library):
-    """The track before the annotator for the second time."""
+    """Return the track that is served to the annotator for the second time."""
     (shown,) = desk.next_tracks(annotator)
     assert (shown.stratum, shown.track_id) == (Stratum.REPEAT, first_look.track_id)
     return shown
@@ -268,7 +268,7 @@ def test_own_answer_under_an_older_guideline_is_not_seen_while_it_is_asked_anew(
     GuidelineVersion.objects.create(
         library=library, number=1, text="new", published_at=timezone.now()
     )
-    rounds.switch(rounds.build(library))
+    rounds.switch(rounds.build_round(library))
     detail = f"/api/v1/libraries/lib/tracks/{track.pk}/"
     assert "Drone" in str(api_of(ana).get(detail).json()["answer"])
     shown = desk.next_tracks(annotator)[0]

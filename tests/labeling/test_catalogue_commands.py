@@ -1,4 +1,4 @@
-"""What the catalogue commands say when they refuse."""
+"""Messages of the catalogue commands when they refuse."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ def test_several_marks_stand_in_order_and_each_once():
 @pytest.mark.parametrize("draw", [charts.sparkline, charts.bars])
 @pytest.mark.parametrize("values", [[], [None, None], [float("nan")]])
 def test_nothing_to_draw_says_so(draw, values):
-    assert "no figures" in draw(values, "x")
+    assert "no data" in draw(values, "x")
 
 
 def test_titles_are_escaped():

@@ -161,7 +161,7 @@ def test_merged_labels_count_once_and_undoing_brings_the_counts_back(world):
     counts = read_counts(world.library, Filters(), lambda *_: 0)
     assert counts.yes[(world.ana.pk, world.ambient.pk, 0, "audit")] == 2
     assert counts.judged[(world.ana.pk, world.ambient.pk, 0, "audit")] == 2
-    taxonomy.undo(change)
+    taxonomy.undo_change(change)
     assert world.report() == before
 
 

@@ -149,7 +149,7 @@ def test_cuts_are_named_and_in_order(studio):
         library=library, number=1, text="a", published_at=at("2023-07-01")
     )
     GuidelineVersion.objects.create(library=library, number=2, text="draft")
-    assert [(cut.day, cut.reason) for cut in drift.cuts_of(library)] == [
+    assert [(cut.day, cut.reason) for cut in drift.criteria_changes_of(library)] == [
         (DAY(2023, 7, 1), "guideline 1"),
         (DAY(2024, 2, 1), "ana: new ears"),
     ]

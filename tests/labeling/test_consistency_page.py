@@ -55,12 +55,12 @@ def test_page_counts_what_is_new_and_shows_all_tables(world):
     body = world.body()
     assert not DirtyKey.objects.exists()
     for heading in (
-        "Who answered",
+        "Annotators</h2>",
         "Answers by month and stratum",
-        "Change of criteria",
+        "<h2>Drift</h2>",
         "Label rates: genre",
         "Agreement between annotators",
-        "Agreement with oneself",
+        "<h2>Self-agreement</h2>",
     ):
         assert heading in body
     assert "Ana &lt;i&gt;" in body
@@ -88,15 +88,15 @@ def test_filters_narrow_to_person_stratum_and_period(world):
         annotator=world.ana.pk, stratum="audit", since="2024-01-01", until="2024-01-31"
     )
     assert "2024-01 to 2024-01" in body
-    assert "among those chosen" in body
+    assert "of the chosen" in body
 
 
 def test_nonsense_in_the_address_is_named_and_left_out(world):
     world.fill()
     body = world.body(since="soon", stratum="secret", facet="x", label="9" * 30)
-    assert "is no date" in body
+    assert "is not a date" in body
     assert all(f"there is no {what}" in body for what in ("stratum", "facet", "label"))
-    assert "Who answered" in body
+    assert "Annotators</h2>" in body
 
 
 @pytest.mark.parametrize("number", ["-1", "0", "999999", "x", "9" * 30])
@@ -105,7 +105,7 @@ def test_an_annotator_who_is_not_there_has_no_figures(world, number):
     body = world.body(annotator=number)
     assert "there is no annotator" in body
     assert "No answers match these filters" in body
-    assert "Who answered" not in body
+    assert "Annotators</h2>" not in body
 
 
 def test_of_several_annotators_those_who_are_there_are_shown(world):
@@ -119,7 +119,7 @@ def test_of_several_annotators_those_who_are_there_are_shown(world):
 def test_tables_that_a_filter_does_not_narrow_say_so(world):
     world.fill()
     body = world.body(stratum="audit", since="2024-01-01")
-    assert body.count("period do not narrow this table") == 3
+    assert body.count("filters do not apply to this table") == 3
 
 
 def test_guideline_changes_are_named(world):
@@ -135,7 +135,7 @@ def test_guideline_changes_are_named(world):
 def test_many_new_answers_are_left_to_a_worker(world, monkeypatch):
     monkeypatch.setattr(view, "COUNT_HERE", 3)
     world.fill()
-    assert "25 answers are not counted yet" in world.body()
+    assert "counting 25 new answers" in world.body()
     world.body()
     assert Job.objects.filter(kind="consistency").count() == 1
     assert DirtyKey.objects.count() == 25
@@ -151,11 +151,11 @@ def test_annotators_are_refused_and_strangers_find_nothing(world):
 def test_a_second_visit_computes_nothing_again(world, monkeypatch):
     world.fill()
     assert "Ben" in world.body()
-    computed_at = cache.kept(world.library).computed_at
+    computed_at = cache.kept_figures(world.library).computed_at
     assert computed_at is not None
     monkeypatch.setattr(cache, "_figures", None)
     assert "Ben" in world.body()
-    assert cache.kept(world.library).computed_at == computed_at
+    assert cache.kept_figures(world.library).computed_at == computed_at
 
 
 def test_what_is_kept_is_shown_with_its_time_while_a_worker_is_asked(world, monkeypatch):
@@ -164,8 +164,8 @@ def test_what_is_kept_is_shown_with_its_time_while_a_worker_is_asked(world, monk
     monkeypatch.setattr(view, "COUNT_HERE", 3)
     say(world.ben, make_track(world.library), [world.labels[1]], offered=world.offered)
     body = world.body()
-    assert "1 answers are not counted yet" in body
-    assert f"Agreement is as of {timezone.now():%Y-%m-%d}" in body
+    assert "counting 1 new answers" in body
+    assert f"The agreement below is from {timezone.now():%Y-%m-%d}" in body
     assert "Ben" in body
     cache.refresh(world.library)
     assert "not counted yet" not in world.body()
@@ -178,9 +178,9 @@ def test_a_merge_and_its_undoing_each_ask_for_new_figures(world, monkeypatch):
     for target in (world.labels[0], None, world.labels[0], None):
         world.labels[1].merged_into = target
         world.labels[1].save()
-        assert "Names, merges or cuts have changed, or answers" in world.body()
+        assert "Labels, merges, criteria changes or answers have changed" in world.body()
         cache.refresh(world.library)
-        assert "cuts have changed" not in world.body()
+        assert "answers have changed: a worker" not in world.body()
     assert Job.objects.filter(kind="consistency").count() == 4
 
 
@@ -229,12 +229,12 @@ class TestCuts:
         ("wrong", "said"),
         [
             ({"reason": " "}, "say why"),
-            ({"day": "soon"}, "is no date"),
-            ({"day": ""}, "from which day"),
+            ({"day": "soon"}, "is not a date"),
+            ({"day": ""}, "enter the day"),
             ({"day": "2999-01-01"}, "in the future"),
             ({"annotator": "x"}, "whose criteria"),
-            ({"scope": "label:99999999"}, "a label that is there"),
-            ({"scope": "nonsense"}, "a label that is there"),
+            ({"scope": "label:99999999"}, "an existing facet or label"),
+            ({"scope": "nonsense"}, "an existing facet or label"),
             ({"reason": "x" * 501}, "longer than 500"),
         ],
     )
@@ -274,6 +274,6 @@ def test_before_the_first_comparison_nothing_is_said_of_agreement(world, monkeyp
     world.fill()
     rollups.measure(world.library)
     body = world.body()
-    assert "Answers have not been compared yet" in body
+    assert "computing agreement for the first time" in body
     assert "Label rates: genre" in body
     assert "Agreement between annotators" not in body

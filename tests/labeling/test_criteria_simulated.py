@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from labeling.loop.consistency import criteria_changes
-from labeling.loop.datasets.arrays import freeze
+from labeling.loop.datasets.arrays import build_arrays
 from labeling.loop.datasets.selection import Selection
 from ml.simulation.library import SimulationConfig, demo_curators, simulate_tracks
 from tests.answers import say
@@ -46,7 +46,7 @@ def library():
 
 
 def rates(library, **selection):
-    frozen = freeze(library, Selection(min_support=1, negatives="closed", **selection))
+    frozen = build_arrays(library, Selection(min_support=1, negatives="closed", **selection))
     names = [one["name"] for one in frozen.facts["labels"]]
     shares = frozen.matrix.labels.sum(axis=0) / frozen.matrix.label_mask.sum(axis=0)
     return len(frozen.track_ids), dict(zip(names, shares.tolist(), strict=True))

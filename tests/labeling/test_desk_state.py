@@ -1,4 +1,4 @@
-"""What the desk says around a track: true figures, the guideline, the loop, last answers."""
+"""State of the desk around a track: figures, the guideline, the loop, last answers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from django.utils import timezone
 
 from labeling.loop.events import record as event_record
-from labeling.loop.events.answers import Vocabulary, read_answers
+from labeling.loop.events.answers import Vocabulary, parse_answers
 from labeling.loop.library import guidelines, libraries
 from labeling.loop.serving import serve
 from labeling.models import AudioFile, AudioRoot, Job, Receipt
@@ -45,7 +45,7 @@ def record(library, ana, *, track=None, own=True, answered_at=None, **said):
         event_record.Submission(
             track=track or make_track(library),
             annotator=ana,
-            answers=read_answers(Vocabulary.of(library), **said),
+            answers=parse_answers(Vocabulary.of(library), **said),
             answered_at=answered_at,
             recorded_by_id=ana.user_id if own else None,
         )
@@ -62,7 +62,7 @@ class TestFigures:
         record(library, ana, own=False)
         record(library, ana, answered_at=timezone.now() - timedelta(days=3))
         record(library, ana)
-        assert desk_state.figures_of(library, ana)["today"] == 1
+        assert desk_state.desk_figures(library, ana)["today"] == 1
 
     def test_home_names_no_scripted_answer(self, client, library, ana):
         record(library, ana, own=False)
@@ -78,11 +78,11 @@ class TestFigures:
                 track=track, stratum="acquire", strategy="x", reason="x", rank=rank,
                 needed=2, remaining=2,
             )  # fmt: skip
-        assert desk_state.figures_of(library, ana)["ranked"] == 3
+        assert desk_state.desk_figures(library, ana)["ranked"] == 3
         done = [record(library, ana, track=track) for track in tracks]
-        assert desk_state.figures_of(library, ana)["ranked"] == 0
-        event_record.undo(done[0])
-        assert desk_state.figures_of(library, ana)["ranked"] == 1
+        assert desk_state.desk_figures(library, ana)["ranked"] == 0
+        event_record.retract(done[0])
+        assert desk_state.desk_figures(library, ana)["ranked"] == 1
 
 
 class TestGuideline:
@@ -133,7 +133,7 @@ class TestLoopLine:
         [
             ("train", "running", "training now"),
             ("train", "queued", "the next training is on its way"),
-            ("rank", "running", "trained: the queue is being ranked anew"),
+            ("rank", "running", "trained: the queue is being ranked again"),
         ],
     )
     def test_what_is_under_way(self, library, audio, kind, state, said):

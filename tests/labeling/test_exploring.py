@@ -35,7 +35,7 @@ def library():
 
 @pytest.fixture
 def truth(library, rng):
-    """300 tracks, every fifth an audit track; who is positive says nothing of the order."""
+    """300 tracks, every fifth an audit track; the labels do not depend on the order."""
     rows = Track.objects.bulk_create(
         [
             Track(
@@ -64,7 +64,7 @@ def greedy(monkeypatch, truth):
 
 
 def turn(library):
-    rounds.switch(rounds.build(library))
+    rounds.switch(rounds.build_round(library))
 
 
 def answer(annotator, label, truth, n):

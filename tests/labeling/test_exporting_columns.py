@@ -1,4 +1,4 @@
-"""Every cell of an export stands under the column that says what it is."""
+"""Every cell of an export is in the column that names it."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ def test_what_is_kept_is_what_is_computed(world, narrow):
         "label": Filters(facet_id=world.labels[1].facet_id, label_id=world.labels[1].pk),
         "annotators": Filters(annotator_ids=frozenset(one.pk for one in world.people[:2])),
     }[narrow]
-    kept, report = cache.kept(world.library), agreement.report(world.library, filters)
+    kept, report = cache.kept_figures(world.library), agreement.report(world.library, filters)
     assert [{k: v for k, v in row.items() if k != "both"} for row in kept.pairs(filters)] == (
         report["pairs"]
     )
@@ -62,17 +62,17 @@ def test_what_is_kept_is_what_is_computed(world, narrow):
 
 
 def test_an_empty_library_waits_for_nothing():
-    kept = cache.kept(make_library())
+    kept = cache.kept_figures(make_library())
     assert (kept.is_current, kept.computed_at, kept.figures) == (True, None, {})
 
 
 def test_new_answers_outdate_what_is_kept_until_it_is_computed_anew(world):
     cache.refresh(world.library)
-    assert cache.kept(world.library).is_current
+    assert cache.kept_figures(world.library).is_current
     world.say_more()
-    assert not cache.kept(world.library).is_current
+    assert not cache.kept_figures(world.library).is_current
     cache.refresh(world.library)
-    assert cache.kept(world.library).is_current
+    assert cache.kept_figures(world.library).is_current
 
 
 def test_counting_alone_does_not_make_figures_current(world):
@@ -80,7 +80,7 @@ def test_counting_alone_does_not_make_figures_current(world):
     cache.refresh(world.library)
     world.say_more()
     rollups.measure(world.library)
-    assert not cache.kept(world.library).is_current
+    assert not cache.kept_figures(world.library).is_current
 
 
 def test_figures_of_an_earlier_count_never_pass_for_later_ones(world, monkeypatch):
@@ -94,10 +94,10 @@ def test_figures_of_an_earlier_count_never_pass_for_later_ones(world, monkeypatc
 
     monkeypatch.setattr(cache, "_figures", overtaken)
     cache.refresh(world.library)
-    assert not cache.kept(world.library).is_current
+    assert not cache.kept_figures(world.library).is_current
     monkeypatch.setattr(cache, "_figures", computed)
     cache.refresh(world.library)
-    kept = cache.kept(world.library)
+    kept = cache.kept_figures(world.library)
     assert kept.is_current
     assert kept.people(Filters())[0]["answers"] == 28
 
@@ -116,6 +116,6 @@ def test_a_new_name_makes_new_figures(world):
     cache.refresh(world.library)
     world.people[0].name = "Anna"
     world.people[0].save()
-    assert not cache.kept(world.library).is_current
+    assert not cache.kept_figures(world.library).is_current
     cache.refresh(world.library)
-    assert cache.kept(world.library).people(Filters())[0]["annotator"] == "Anna"
+    assert cache.kept_figures(world.library).people(Filters())[0]["annotator"] == "Anna"

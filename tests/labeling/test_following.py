@@ -40,7 +40,7 @@ def worker():
 
 
 class Looks:
-    """Stands for the pause between two looks: a worker does its part meanwhile."""
+    """Replaces the pause between two polls: a worker does its part in it."""
 
     def __init__(self, *steps):
         self.steps = list(steps)

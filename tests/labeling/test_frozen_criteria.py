@@ -1,11 +1,11 @@
-"""A snapshot says of every track whether any of its answers is by the criteria of today."""
+"""A snapshot marks every track that has an answer by the current criteria."""
 
 from __future__ import annotations
 
 import pytest
 
 from labeling.loop.datasets import snapshots
-from labeling.loop.datasets.arrays import Frozen, freeze
+from labeling.loop.datasets.arrays import SnapshotArrays, build_arrays
 from labeling.loop.datasets.selection import Selection
 from labeling.models import EraCut, GuidelineVersion, Label
 from tests.answers import day, say
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def library():
-    """A catalogue said something of every track, Ana of two in 2022 and of two in 2024."""
+    """A catalogue labels every track, Ana labels two in 2022 and two in 2024."""
     library = make_library()
     labels = make_labels(library)
     catalogue = make_annotator(library, "Catalogue", kind="legacy")
@@ -32,7 +32,7 @@ def library():
 
 def by_present(library, **selection):
     """Return the keys of the tracks that are marked."""
-    frozen = freeze(library, Selection(**{"min_support": 1, **selection}))
+    frozen = build_arrays(library, Selection(**{"min_support": 1, **selection}))
     keys = dict(library.tracks.values_list("pk", "key"))
     return {keys[pk] for pk in frozen.track_ids[frozen.is_present.any(axis=1)].tolist()}
 
@@ -53,7 +53,7 @@ def test_a_change_of_one_label_moves_the_mark_of_that_label(library):
     EraCut.objects.create(
         annotator=ana, label=drone, at=day("2023-01-01"), kind="declared", reason="r"
     )
-    frozen = freeze(library, Selection(min_support=1))
+    frozen = build_arrays(library, Selection(min_support=1))
     place = [one["name"] for one in frozen.facts["labels"]].index("Drone")
     marked = frozen.is_present.sum(axis=0).tolist()
     assert marked[place] == 2
@@ -75,9 +75,9 @@ def test_nobody_is_marked_where_nobody_is_a_current_curator(library):
 
 
 def test_of_older_snapshots_nobody_knows(library):
-    arrays = freeze(library, Selection(min_support=1)).arrays()
+    arrays = build_arrays(library, Selection(min_support=1)).arrays()
     del arrays["is_present"]
-    assert not Frozen.from_arrays(arrays).is_present.any()
+    assert not SnapshotArrays.from_arrays(arrays).is_present.any()
 
 
 def test_the_mark_is_kept_in_the_file_and_in_the_hash(library):

@@ -69,8 +69,8 @@ def test_audit_wins_when_groups_merge():
     library = make_library()
     one = make_track(library, "1", album="A", split_group="a", is_audit=True)
     two = make_track(library, "2", album="B", split_group="b")
-    placing = split_groups.place(library, [("3", "f", "A"), ("4", "f", "B")])
-    split_groups.move(placing)
+    placing = split_groups.place_tracks(library, [("3", "f", "A"), ("4", "f", "B")])
+    split_groups.move_tracks(placing)
     assert {row.is_audit for row in placing.incoming.values()} == {True}
     for track in (one, two):
         track.refresh_from_db()
@@ -81,5 +81,5 @@ def test_audit_wins_when_groups_merge():
 def test_nothing_new_places_nothing():
     library = make_library()
     make_track(library, "1", album="A")
-    placing = split_groups.place(library, [("1", "", "A"), ("1", "", "")])
+    placing = split_groups.place_tracks(library, [("1", "", "A"), ("1", "", "")])
     assert (placing.incoming, placing.moved) == ({}, {})

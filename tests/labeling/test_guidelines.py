@@ -124,4 +124,4 @@ def test_annotators_may_not_write(client, library):
 def test_version_that_is_not_there_is_no_receipt(client, library):
     log_in(client, library, "annotator")
     page = client.post(reverse("guidelines_acknowledge", args=["studio", 9]), follow=True)
-    assert "no such version" in page.content.decode()
+    assert "this version does not exist" in page.content.decode()

@@ -126,9 +126,9 @@ class Histories(TestCase):
         before = sorted(
             CurrentAnswer.objects.values_list("annotator", "track", "facet", "answer")
         )
-        assert current_answers.rebuild(world.library) == 0
+        assert current_answers.rebuild_current_answers(world.library) == 0
         CurrentAnswer.objects.all().delete()
-        current_answers.rebuild(world.library)
+        current_answers.rebuild_current_answers(world.library)
         after = sorted(
             CurrentAnswer.objects.values_list("annotator", "track", "facet", "answer")
         )
@@ -277,7 +277,7 @@ class World:
     def unmerge(self, one):
         if self.changes:
             change, source = self.changes.pop()
-            taxonomy.undo(change)
+            taxonomy.undo_change(change)
             del self.book.merged[source]
 
 

@@ -28,7 +28,7 @@ def test_it_works(client, ana, library):
     assert "&lt;script&gt;alert(1)&lt;/script&gt; &amp; Søn" in page
     assert "<script>alert" not in page
     assert 'href="/annotate/tiny/"' in page
-    assert "You have not judged a track here yet" in page
+    assert "You have not labelled a track here yet" in page
 
 
 def test_only_libraries_of_ones_own_are_shown(client, ana):

@@ -1,4 +1,4 @@
-"""Whatever a name contains, it is shown as a name."""
+"""A name is shown as a name, whatever it contains."""
 
 from __future__ import annotations
 

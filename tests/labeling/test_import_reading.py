@@ -9,8 +9,8 @@ from labeling.errors import BadInput
 from labeling.loop.importing import catalogue
 from labeling.loop.importing.catalogue import ImportOptions
 from labeling.loop.importing.csv import lines
-from labeling.loop.importing.csv.cells import guarded, plain
-from labeling.loop.importing.csv.columns import ReadingOptions, pairs, plan
+from labeling.loop.importing.csv.cells import guarded, unguarded
+from labeling.loop.importing.csv.columns import ReadingOptions, column_pairs, plan_columns
 from labeling.loop.importing.csv.rows import names_in
 from labeling.models import Label, Library, Track
 
@@ -18,7 +18,7 @@ FACETS = {"genre", "mood", "instrumentation", "category"}
 
 
 def columns(names, **options):
-    return plan(names, ReadingOptions(**options), FACETS)
+    return plan_columns(names, ReadingOptions(**options), FACETS)
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
@@ -70,7 +70,7 @@ def test_quote_that_is_never_closed_spoils_no_more_than_it_must(tmp_path, monkey
 
 @pytest.mark.parametrize("text", ["=x", "+1", "-80ies", "@a", "'=x", "''=x", "'tis", "a=b", ""])
 def test_guard_is_taken_off_again(text):
-    assert plain(guarded(text)) == text
+    assert unguarded(guarded(text)) == text
     assert guarded("=cmd()") == "'=cmd()"
     assert guarded("'tis") == "'tis"
 
@@ -118,9 +118,9 @@ def test_columns_that_make_no_sense_are_refused_with_what_to_do(names, options, 
 
 
 def test_options_without_a_value_are_refused():
-    assert pairs(["feel=, "], "--split") == {"feel": ", "}
+    assert column_pairs(["feel=, "], "--split") == {"feel": ", "}
     with pytest.raises(BadInput, match="write COLUMN=VALUE"):
-        pairs(["feel"], "--map")
+        column_pairs(["feel"], "--map")
 
 
 @pytest.mark.parametrize("content", [b"", b"\n\n", b"f\0i\0l\0e\0,\0", b"\xff\xfe"])

@@ -51,11 +51,11 @@ def counts(report):
 
 
 def holds(key, annotator="legacy", facet="genre"):
-    """Return the names said yes to that hold, and whether the replay says the same."""
+    """Return the current positive labels, after checking that a replay gives the same."""
     row = CurrentAnswer.objects.get(
         track__key=key, annotator__name=annotator, facet__name=facet
     )
-    assert current_answers.rebuild(Library.objects.get(slug="lib")) == 0
+    assert current_answers.rebuild_current_answers(Library.objects.get(slug="lib")) == 0
     return set(row.answer.judgements.filter(value=1).values_list("label__name", flat=True))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from labeling.loop import desk
-from labeling.loop.datasets.read import read_answers
+from labeling.loop.datasets.read import read_answer_table
 from labeling.loop.datasets.selection import Selection
 from labeling.loop.events import current_answers, record
 from labeling.loop.events.answers import FacetAnswer
@@ -47,7 +47,7 @@ def edit(library, label):
 
 
 def holds(library):
-    assert current_answers.rebuild(library) == 0
+    assert current_answers.rebuild_current_answers(library) == 0
     row = CurrentAnswer.objects.filter(answer__isnull=False).first()
     return row and row.answer.judgements.get().label.name
 
@@ -96,13 +96,13 @@ def test_what_the_annotator_took_back_does_not_return_with_the_same_file(library
 def test_a_row_put_right_means_no_more_by_its_blanks_than_before(
     library, tmp_path, since, negatives
 ):
-    """Which labels the catalogue's author knew does not follow from a correction."""
+    """A correction does not show which labels the catalogue's author knew."""
     path = tmp_path / "dated.csv"
     for label in ("A", "B"):
         path.write_text(f"filename,genre,annotated_at\n1.mp3,{label},2020-01-01\n")
         import_catalogue("lib", path, ImportOptions(annotator="ann"))
     assert Annotation.objects.latest("id").kind == Annotation.Kind.REVISION
-    table = read_answers(library, Selection(since=since, negatives=negatives))
+    table = read_answer_table(library, Selection(since=since, negatives=negatives))
     judged = {
         column.name: bool(mask)
         for column, mask in zip(table.columns, table.matrix.label_mask[0], strict=True)

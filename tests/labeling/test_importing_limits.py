@@ -1,4 +1,4 @@
-"""What no engine could keep is refused with its row; what is within the limits comes in."""
+"""Values that no engine can store are refused with their row; those within limits come in."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ import pytest
 
 from labeling.loop.importing import labels
 from labeling.loop.importing.catalogue import ImportOptions, import_catalogue
-from labeling.loop.importing.lock import turn
+from labeling.loop.importing.lock import one_import_at_a_time
 from labeling.loop.library import taxonomy
 from labeling.models import Annotation, AudioFile, Label, Track
 from labeling.writing import short_write
@@ -57,10 +57,10 @@ def test_libraries_that_share_a_folder_share_its_files(tmp_path):
 def test_a_label_made_since_the_plan_is_the_label():
     library = make_library("lib")
     facet = library.facets.get(name="genre")
-    planned = labels.plan([("genre", "Rock"), ("genre", "Pop")], {"genre": facet})
+    planned = labels.plan_labels([("genre", "Rock"), ("genre", "Pop")], {"genre": facet})
     made, _ = taxonomy.get_or_create_label(facet, "ROCK")
     with short_write():
-        labels.make(planned, {"genre": facet})
+        labels.make_labels(planned, {"genre": facet})
     assert planned.known["genre"]["rock"] == made.pk
     assert planned.n_new == 1
     assert set(Label.objects.values_list("name", flat=True)) == {"ROCK", "Pop"}
@@ -70,10 +70,10 @@ def test_who_is_asked_to_stop_while_waiting_gets_no_turn():
     library = make_library("lib")
 
     def other(_):
-        with turn(library.pk, lambda: True) as has_turn:
+        with one_import_at_a_time(library.pk, lambda: True) as has_turn:
             return has_turn
 
-    with turn(library.pk) as has_turn:
+    with one_import_at_a_time(library.pk) as has_turn:
         assert has_turn
         assert all_at_once(other, [0]) == [False]
     assert all_at_once(other, [0]) == [True]

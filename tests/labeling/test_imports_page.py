@@ -143,8 +143,8 @@ def test_errors_are_downloaded_as_csv(manager):
 @pytest.mark.parametrize(
     ("form", "words"),
     [
-        ({"role-0": "metadata"}, "choose one column as the file name"),
-        ({"role-1": "key"}, "choose one column as the file name"),
+        ({"role-0": "metadata"}, "choose the column with the file name"),
+        ({"role-1": "key"}, "choose the column with the file name"),
         ({"role-2": "facet:nope"}, "no facet"),
         ({"role-3": "field:is_staff"}, "cannot be read as"),
         ({"audio_root": "/etc"}, "not on the list"),

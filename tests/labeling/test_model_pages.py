@@ -9,7 +9,7 @@ import pytest
 from django.core.management import call_command
 
 from labeling.loop.datasets import snapshots
-from labeling.loop.datasets.selection import in_words
+from labeling.loop.datasets.selection import describe_selection
 from labeling.loop.registry import models
 from labeling.models import (
     Annotator,
@@ -66,8 +66,8 @@ def test_models_stand_beside_the_constant(planted, curator):
     version = ModelVersion.objects.get()
     metrics, baseline = version.metrics, version.baseline
     assert f">{metrics['macro_ap']:.2f}<" in text
-    assert f"{metrics['macro_ap'] / baseline['macro_ap']:.1f} × constant" in text
-    assert "in use" in text
+    assert f"{metrics['macro_ap'] / baseline['macro_ap']:.1f} × baseline" in text
+    assert "champion" in text
     assert "the first usable model of this library" in text
     assert "all selected: catalogue" in text
     assert 'data-running="no"' in text
@@ -76,7 +76,7 @@ def test_models_stand_beside_the_constant(planted, curator):
 def test_detail_shows_labels_course_and_what_it_learnt_from(planted, curator):
     turn(planted.library)
     text = page(curator, f"/models/{planted.library.slug}/1/")
-    for part in ("Ambient", "Drone", "Rock", "33 to learn from, 12 audit", "audiotag", "<svg"):
+    for part in ("Ambient", "Drone", "Rock", "33 for training, 12 audit", "audiotag", "<svg"):
         assert part in text
     assert curator.get(f"/models/{planted.library.slug}/9/").status_code == 404
 
@@ -89,7 +89,7 @@ def test_figures_that_are_not_known_are_dashes_with_a_reason(client):
     text = page(client, f"/models/{planted.library.slug}/")
     assert text.count(">–</span>") == 4
     assert "no audit track with features was judged yet" in text
-    rows = model_rows.label_rows(ModelVersion.objects.get())
+    rows = model_rows.model_label_rows(ModelVersion.objects.get())
     assert {row.ap.value for row in rows} == {"–"}
     assert rows[0].ap.hint.startswith("no audit track")
 
@@ -101,7 +101,7 @@ def test_button_asks_for_a_training_once(planted, curator):
     assert (job.kind, job.arguments["network"]) == (JobKind.TRAIN, "pooled-numpy")
     assert job.by.username == "carla"
     answer = curator.post(address, {"network": "pooled-numpy"}, follow=True)
-    assert "under way already" in answer.content.decode()
+    assert "already running" in answer.content.decode()
     assert "No worker is running" in answer.content.decode()
     assert Job.objects.count() == 1
 
@@ -110,7 +110,7 @@ def test_unknown_network_and_library_without_audio_are_refused(planted, curator,
     answer = curator.post(
         f"/models/{planted.library.slug}/train/", {"network": "x"}, follow=True
     )
-    assert "no such network" in answer.content.decode()
+    assert "This network does not exist" in answer.content.decode()
     bare = make_library()
     client.force_login(make_user(library=bare, role="curator"))
     answer = client.post(f"/models/{bare.slug}/train/", {"network": "pooled"}, follow=True)
@@ -152,9 +152,9 @@ def test_another_model_is_put_in_use_by_a_button(planted, curator):
         started_at=first.created_at,
     )  # fmt: skip
     same = models.Trained("f", "s", ["a"], [0.5], {}, {}, {})
-    models.register(run, same, models.Decision(True, "newer"))
+    models.register_model(run, same, models.Decision(True, "newer"))
     answer = curator.post(f"/models/{planted.library.slug}/1/use/", follow=True)
-    assert "Model 1 is in use." in answer.content.decode()
+    assert "Model 1 is the champion now." in answer.content.decode()
     assert models.champion_of(planted.library) == first
     assert Job.objects.filter(kind="rank", state="queued").count() == 1
     again = curator.post(f"/models/{planted.library.slug}/1/use/", follow=True)
@@ -208,8 +208,8 @@ class TestSnapshots:
         address = f"/snapshots/{planted.library.slug}/"
         asked = {**self.DEFAULTS, "min_support": "2", "action": "preview"}
         text = curator.post(address, asked).content.decode()
-        assert "What this would hold" in text
-        assert "33 to train, 12 audit" in text
+        assert "<h2>Preview</h2>" in text
+        assert "33 for training, 12 audit" in text
         for cells in (
             '<bdi>Ana</bdi> <span class="muted">person</span></td><td class="num">8</td>',
             '<bdi>catalogue</bdi> <span class="muted">legacy</span></td>'
@@ -217,9 +217,9 @@ class TestSnapshots:
         ):
             assert cells in text
         assert "measured by all selected: Ana, catalogue" not in text  # audit: catalogue alone
-        assert "measured by all selected: catalogue" in text
+        assert "reference labels: all selected: catalogue" in text
         current = curator.post(address, asked | {"criteria": "current"}).content.decode()
-        assert "8 to train, 0 audit" in current
+        assert "8 for training, 0 audit" in current
         assert "The criteria of guideline 0, which is in force." in current
         assert "45</td>" not in current
         assert (Job.objects.count(), Snapshot.objects.count()) == (0, 0)
@@ -242,7 +242,7 @@ class TestSnapshots:
         taken = snapshots.take_snapshot(planted.library, chosen)
         text = page(curator, f"/snapshots/{planted.library.slug}/1/")
         for part in (
-            taken.hash, "source: imported", "33 to train, 12 audit", "nobody else has answered",
+            taken.hash, "source: imported", "33 for training, 12 audit", "nobody else has answered",
             "<dd>imported</dd>", "<td><bdi>Rock</bdi></td>",
         ):  # fmt: skip
             assert part in text
@@ -260,7 +260,7 @@ class TestSnapshots:
 
 def test_selection_in_words():
     selection = snapshots.Selection(facets=("genre",), since="2020-01-01", guidelines=(2,))
-    assert in_words(selection) == (
+    assert describe_selection(selection) == (
         "facets genre; from 2020-01-01; under guideline 2; labels with at least 5 positives"
     )
 
@@ -275,7 +275,7 @@ def test_older_models_are_on_the_next_page(planted, curator, monkeypatch):
             started_at=first.created_at,
         )  # fmt: skip
         same = models.Trained("f", "s", ["a"], [0.5], {}, {}, {})
-        models.register(run, same, models.Decision(False, "worse"))
+        models.register_model(run, same, models.Decision(False, "worse"))
     monkeypatch.setattr(model_rows, "MOST_ROWS", 2)
     address = f"/models/{planted.library.slug}/"
     newest, older = page(curator, address), page(curator, f"{address}?before=2")

@@ -1,4 +1,4 @@
-"""The interface keeps what its OpenAPI file says, whatever is sent to it."""
+"""The API keeps to its OpenAPI schema, whatever is sent to it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from schemathesis.specs.openapi.checks import (
 from audiotag_site.wsgi import application
 from labeling.loop import desk
 from labeling.loop.events import record
-from labeling.loop.events.answers import Vocabulary, read_answers
+from labeling.loop.events.answers import Vocabulary, parse_answers
 from labeling.loop.library import libraries
 from labeling.models import Job
 from tests import factories
@@ -78,7 +78,7 @@ def token():
         record.Submission(
             track=shown.track,
             annotator=shown.annotator,
-            answers=read_answers(Vocabulary.of(library), labels=["Drone"]),
+            answers=parse_answers(Vocabulary.of(library), labels=["Drone"]),
             presentation=shown,
         )
     )

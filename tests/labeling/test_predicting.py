@@ -1,4 +1,4 @@
-"""What the model suggests for a track, as it is read while a page is served."""
+"""The model's suggestions for a track, as they are read while a page is served."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def version(library, labels):
     )
     uids = [label.uid.hex for label in labels]
     trained = models.Trained("f", "s", uids, [0.5, 0.7, 0.2, 0.5], {}, {}, {})
-    return models.register(run, trained, models.Decision(True, ""))
+    return models.register_model(run, trained, models.Decision(True, ""))
 
 
 @pytest.fixture
@@ -169,6 +169,6 @@ def test_files_that_nobody_names_are_swept_when_they_are_old(library, predicted)
         (home / name).write_bytes(b"x")
     for name in ("1-old.npy", ".1-killed.npy.new", Path(predicted.file).name):
         os.utime(home / name, (1, 1))
-    predictions.sweep(library)
+    predictions.sweep_predictions(library)
     left = {path.name for path in home.iterdir()}
     assert left == {"1-young.npy", Path(predicted.file).name, Path(predicted.index_file).name}

@@ -287,7 +287,7 @@ def test_preview_leases_nothing_and_shows_what_is_served(library):
     tracks(library, 20, is_audit=True)
     rank(library, tracks(library, 20))
     ana = factories.make_annotator(library)
-    previewed = [item.track_id for item in serve.preview(library, annotator=ana, count=4)]
+    previewed = [item.track_id for item in serve.preview_queue(library, annotator=ana, count=4)]
     assert Presentation.objects.count() == 0
     assert [p.track_id for p in desk.next_tracks(ana, ahead=3)] == previewed
 

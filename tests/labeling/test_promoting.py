@@ -1,4 +1,4 @@
-"""Which model is put in use by itself, and with which reason it is kept back."""
+"""Promotion policy: which model is promoted automatically, and why another is rejected."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BASELINE = {"macro_ap": 0.2}
 
 
 def held(metrics=METRICS, n_learnt=2, verdict="useful"):
-    return promotion.held_back(metrics, BASELINE, n_learnt, verdict)
+    return promotion.needs_a_person(metrics, BASELINE, n_learnt, verdict)
 
 
 class TestHeldBack:

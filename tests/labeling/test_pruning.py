@@ -1,4 +1,4 @@
-"""What is removed to save space, what must stay, and that nobody loses what he reads."""
+"""Pruning: what is removed to save space, what must stay, and no loss while it is read."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def run_of(snapshot, job=None):
 
 @pytest.fixture
 def make_model(library, settings):
-    """Make a model with files and a snapshot of its own, put in use or refused."""
+    """Make a model with files and a snapshot of its own, promoted or rejected."""
 
     def make(decision=NO, snapshot=None, job=None):
         run = run_of(snapshot or snapshot_of(library, settings), job)
@@ -103,13 +103,13 @@ def make_model(library, settings):
         trained = registry_models.Trained(
             folder, "s", ["a"], [0.5], {}, {}, {}, measured=measured
         )
-        return registry_models.register(run, trained, decision)
+        return registry_models.register_model(run, trained, decision)
 
     return make
 
 
 def record_in(folder, settings):
-    """Leave what stands for the record of an evaluation and its report."""
+    """Write files in the place of an evaluation record and its report."""
     for name in RECORD:
         leave(settings.MODEL_ROOT, f"{folder}/{name}")
     return Measured(folder, "s", "h", "audit", 1, "good")
@@ -119,7 +119,9 @@ def fold_of(library, settings, **over):
     """Make a cross-validation with its files."""
     number = library.evaluations.count()
     measured = record_in(f"{library.slug}/folds-{number}", settings)
-    return evaluation_records.register(library, "net", replace(measured, side="folds"), **over)
+    return evaluation_records.register_evaluation(
+        library, "net", replace(measured, side="folds"), **over
+    )
 
 
 def evaluations_with_files(library, settings):
@@ -127,7 +129,7 @@ def evaluations_with_files(library, settings):
     home = Path(settings.MODEL_ROOT) / library.slug
     on_disk = {path for path in home.rglob("*.*") if path.name in RECORD}
     assert on_disk == {
-        evaluation_records.folder_of(row) / name for row in rows for name in RECORD
+        evaluation_records.record_folder_of(row) / name for row in rows for name in RECORD
     }
     return set(rows)
 
@@ -167,18 +169,18 @@ class TestModels:
     def test_the_one_in_use_and_the_one_before_it_stay(self, library, make_model, settings):
         for decision in (YES, YES, YES, YES, NO):
             make_model(decision)
-        registry_models.put_in_use(library.models.get(number=2))
-        registry_models.put_in_use(library.models.get(number=1))
+        registry_models.promote(library.models.get(number=2))
+        registry_models.promote(library.models.get(number=1))
         settings.KEEP_MODELS = 0
         prune.prune(library)
         assert numbers_with_files(library) == {1, 2}
-        registry_models.put_in_use(library.models.get(number=2))
+        registry_models.promote(library.models.get(number=2))
 
     def test_one_rolled_back_to_stays(self, library, make_model):
         first = make_model(NO)
         make_model(YES)
-        registry_models.put_in_use(first)
-        registry_models.put_in_use(library.models.get(number=2))
+        registry_models.promote(first)
+        registry_models.promote(library.models.get(number=2))
         for _ in range(3):
             make_model(NO)
         prune.prune(library)
@@ -193,7 +195,7 @@ class TestModels:
             with pytest.raises(BadInput, match="model 1 were removed to save space"):
                 retraining.roll_back(version)
             with pytest.raises(BadInput, match="removed to save space"):
-                registry_models.folder_of(library.models.get(number=1))
+                registry_models.model_folder_of(library.models.get(number=1))
         assert registry_models.champion_of(library).number == 2
         assert not library.jobs.exists()
 
@@ -204,10 +206,10 @@ class TestModels:
         client.force_login(make_user(library=library, role="manager"))
         text = client.get("/models/house/").content.decode()
         assert text.count("files removed") == 1
-        assert text.count("Use this one") == 2
+        assert text.count(">Promote</button>") == 2
         one = client.get("/models/house/1/").content.decode()
         assert "removed to save space" in one
-        assert "Use this one" not in one
+        assert ">Promote</button>" not in one
         assert "file removed" in client.get("/snapshots/house/").content.decode()
         answer = client.post("/models/house/1/use/", follow=True).content.decode()
         assert "files of model 1 were removed" in answer
@@ -230,7 +232,7 @@ class TestModels:
     def test_what_else_is_in_its_folder_stays(self, library, make_model):
         for decision in (NO, YES, NO, NO):
             make_model(decision)
-        folder = registry_models.folder_of(library.models.get(number=1))
+        folder = registry_models.model_folder_of(library.models.get(number=1))
         leave(folder, "notes.txt")
         prune.prune(library)
         assert [path.name for path in folder.iterdir()] == ["notes.txt"]
@@ -240,7 +242,7 @@ class TestModels:
     ):
         for decision in (NO, YES, NO, NO):
             make_model(decision)
-        folder = registry_models.folder_of(library.models.get(number=1))
+        folder = registry_models.model_folder_of(library.models.get(number=1))
 
         def refuse(path):
             raise PermissionError(13, "read-only", str(path))
@@ -258,7 +260,7 @@ class TestEvaluations:
     def test_go_with_the_files_of_their_model(self, library, make_model, settings):
         for decision in (NO, YES, NO, NO):
             make_model(decision)
-        folder = registry_models.folder_of(library.models.get(number=1))
+        folder = registry_models.model_folder_of(library.models.get(number=1))
         assert prune.prune(library).evaluations == 1
         left = {row.run.model.number for row in evaluations_with_files(library, settings)}
         assert left == {2, 3, 4}
@@ -274,7 +276,7 @@ class TestEvaluations:
         text = client.get("/models/house/").content.decode()
         assert "model=2&amp;model=1" not in text
         assert "model=2&amp;model=3" in text
-        assert text.count("the same answers as model 2") == 3
+        assert text.count("the same labels as model 2") == 3
 
     def test_newest_cross_validations_stay(self, library, make_model, settings):
         other = fold_of(make_library("other"), settings)
@@ -306,7 +308,7 @@ class TestEvaluations:
         assert not evaluation_records.with_records(library).exists()
         for asked in ({"model": 1}, {"pk": fold.pk}):
             with pytest.raises(BadInput, match="was removed to save space"):
-                evaluation_records.find(library, **asked)
+                evaluation_records.find_evaluation(library, **asked)
         with pytest.raises(BadInput, match=f"cross-validation {fold.pk} was removed"):
             evaluation_records.report_of(Evaluation.objects.get(pk=fold.pk))
 
@@ -467,7 +469,7 @@ class TestConcurrent:
             make_model(decision)
         first = library.models.get(number=1)
         self.come_after_the_first_look(
-            monkeypatch, "kept_models", lambda: registry_models.put_in_use(first)
+            monkeypatch, "kept_models", lambda: registry_models.promote(first)
         )
         prune.prune(library)
         assert numbers_with_files(library) == {1, 2, 3, 4}
@@ -550,7 +552,7 @@ class TestUploads:
         assert left == {"late.csv", "open.csv", "new.csv"}
         client.force_login(make_user(library=library, role="manager"))
         answer = client.get(f"/imports/house/{row.pk}/", follow=True).content.decode()
-        assert "no longer kept: upload it again" in answer
+        assert "was removed: upload it again" in answer
 
     def test_strays_go_when_they_are_old(self, library, settings):
         self.batch(library, settings, "known.csv")

@@ -1,6 +1,6 @@
-"""How much is asked of the database for one track and one answer; and that it is never stale.
+"""Number of database queries for one track and one answer; no figure is stale.
 
-With a figure held here, a needless look-up is a failing test and not a slow afternoon.
+With the number fixed here, a needless query fails a test and does not slow a page.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ LOOKUPS = {
     "expand": "annotations",
     "format": "api",
 }
-#: Every parameter that some page or the interface reads.
+#: Every parameter that a page or the API reads.
 KNOWN = (
     *("q", "state", "labelled", "side", "after", "before", "page", "into", "mapping", "again"),
     *("strict", "cursor", "limit", "next", "annotator", "label", "facet", "stratum", "since"),

@@ -1,4 +1,4 @@
-"""Why a track is asked about: words that fit what the buttons show, and do not contradict."""
+"""Reasons for serving a track: words that fit the buttons and do not contradict them."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from labeling.loop.acquisition import explanations
-from labeling.loop.acquisition.explanations import LabelName, in_words, label_names
+from labeling.loop.acquisition.explanations import FacetLabel, explain, facet_labels
 from ml.acquisition.strategies import Pool
 from ml.types import LabelMatrix
 from tests.factories import make_labels, make_library
 
 NAMES = [
-    *(LabelName.of(name, "genre") for name in ("Ambient", "Drone", "Rock")),
-    *(LabelName.of(name, "mood") for name in ("Calm", "Dark")),
+    *(FacetLabel.of(name, "genre") for name in ("Ambient", "Drone", "Rock")),
+    *(FacetLabel.of(name, "mood") for name in ("Calm", "Dark")),
 ]
 
 
@@ -30,7 +30,7 @@ def pool_of(probabilities, neighbour, *, cuts=None):
 
 
 def why(pool, **reason):
-    return in_words({"neighbour": 1, **reason}, NAMES, pool, 0)
+    return explain({"neighbour": 1, **reason}, NAMES, pool, 0)
 
 
 def test_only_labels_of_one_facet_are_compared():
@@ -46,7 +46,7 @@ def test_only_labels_of_one_facet_are_compared():
 @pytest.mark.parametrize(
     ("probabilities", "cuts"),
     [
-        ([0.1, 0.4, 0.1, 0.1, 0.1], None),  # under its cut
+        ([0.1, 0.4, 0.1, 0.1, 0.1], None),  # under its threshold
         ([0.9, 0.6, 0.1, 0.1, 0.1], None),  # not the top of its facet
     ],
 )
@@ -78,11 +78,11 @@ def test_a_label_is_said_once_and_uncertain_ones_share_a_facet():
 
 
 def test_it_is_short_whatever_the_names():
-    names = [LabelName.of(f"{n}" + "x" * 100, "genre") for n in range(5)]
+    names = [FacetLabel.of(f"{n}" + "x" * 100, "genre") for n in range(5)]
     pool = pool_of([0.1, 0.62, 0.5, 0.4, 0.1], [0])
     unsure = [{"label": n, "probability": 0.5} for n in (2, 3)]
     reason = {"neighbour": 1, "mismatch": [0, 1], "uncertain": unsure}
-    said = in_words(reason, names, pool, 0)
+    said = explain(reason, names, pool, 0)
     assert 0 < len(said) <= 110
 
 
@@ -97,5 +97,5 @@ def test_a_name_in_two_facets_names_the_facet():
         *make_labels(library, "genre", ("Dark", "Rock")),
         *make_labels(library, "mood", ("Dark",)),
     ]
-    names = label_names(library, [*(label.uid.hex for label in labels), "0" * 32])
+    names = facet_labels(library, [*(label.uid.hex for label in labels), "0" * 32])
     assert names == ["Dark (genre)", "Rock", "Dark (mood)", "Others"]

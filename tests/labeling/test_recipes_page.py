@@ -42,7 +42,7 @@ def test_recipes_are_told(manager, address):
     for found in recipes.RECIPES.values():
         assert escape(found.title) in text
         assert escape(found.summary) in text
-    assert text.count("never put in use by themselves") == 2  # those of the study
+    assert text.count("never promoted automatically") == 2  # those of the study
     assert text.count("Train with this recipe") == len(recipes.RECIPES)
 
 
@@ -52,7 +52,7 @@ def test_button_asks_for_a_training_once(manager, address):
     job = Job.objects.get()
     assert job.arguments["recipe"] == "audiotag"
     assert job.arguments["then"] == ["predict", "rank"]
-    assert "under way already" in manager.post(asked, follow=True).content.decode()
+    assert "already running" in manager.post(asked, follow=True).content.decode()
     assert Job.objects.count() == 1
 
 
@@ -95,13 +95,13 @@ def test_three_trainings_are_compared_on_the_page(planted, manager, address):
     catalogue(planted, range(45), annotator=ana, kind="judgement", at="2024-05-01")
     manager.post(f"{address}criteria/")
     again = manager.post(f"{address}criteria/", follow=True)
-    assert "under way already" in again.content.decode()
+    assert "already running" in again.content.decode()
     assert run_inline(Job.objects.get()).state == "done"
     text = page(manager, address)
     assert "12 audit tracks, 3 labels, judged by the current curator: Ana" in text
     for arm in ("everybody", "legacy", "current curator"):
         assert f"<td>{arm}</td>" in text
     text = page(manager, f"{address}2/")
-    assert "This model is one of three that were trained alike" in text
+    assert "This model is one of three that were trained the same way" in text
     assert "<td>legacy</td><td>this one</td>" in text
     assert f'href="{address}compare/?model=1&amp;model=2&amp;model=3"' in text

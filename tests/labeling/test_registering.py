@@ -1,4 +1,4 @@
-"""Which model is put in use, and what is written about it."""
+"""Promotion of a model, and the record of it."""
 
 from __future__ import annotations
 
@@ -68,9 +68,9 @@ def new_run(snapshot):
 
 
 def test_versions_count_up_and_one_is_the_champion(library, new_run):
-    first = models.register(new_run(), trained(), YES)
-    second = models.register(new_run(), trained(), YES)
-    third = models.register(new_run(), trained(), NO)
+    first = models.register_model(new_run(), trained(), YES)
+    second = models.register_model(new_run(), trained(), YES)
+    third = models.register_model(new_run(), trained(), NO)
     states = dict(ModelVersion.objects.values_list("number", "state"))
     assert states == {1: "retired", 2: "champion", 3: "candidate"}
     assert models.champion_of(library) == second
@@ -91,50 +91,50 @@ def files():
 
 
 def test_putting_another_in_use_by_hand(library, new_run):
-    first = models.register(new_run(), trained(), YES)
-    second = models.register(new_run(), trained(), YES)
+    first = models.register_model(new_run(), trained(), YES)
+    second = models.register_model(new_run(), trained(), YES)
     first.refresh_from_db()
-    models.put_in_use(first)
+    models.promote(first)
     assert models.champion_of(library) == first
     event = PromotionEvent.objects.first()
     assert (event.kind, event.previous) == ("rolled_back", second)
     assert event.reason == "put in use by hand instead of model 2"
     with pytest.raises(BadInput, match="in use already"):
-        models.put_in_use(first)
+        models.promote(first)
 
 
 def test_no_model_takes_the_place_of_one_it_was_not_compared_with(library, new_run):
-    first = models.register(new_run(), trained(), YES)
-    second = models.register(new_run(), trained(), YES)
-    models.put_in_use(first)
+    first = models.register_model(new_run(), trained(), YES)
+    second = models.register_model(new_run(), trained(), YES)
+    models.promote(first)
     against_second = replace(YES, against_id=second.pk)
-    third = models.register(new_run(), trained(), against_second)
+    third = models.register_model(new_run(), trained(), against_second)
     assert models.champion_of(library) == first
     assert (third.state, PromotionEvent.objects.first().reason) == (
         "candidate",
         "model 1 was put in use while it was compared with another one",
     )
-    models.register(new_run(), trained(), replace(YES, against_id=first.pk))
+    models.register_model(new_run(), trained(), replace(YES, against_id=first.pk))
     assert models.champion_of(library).number == 4
 
 
 def test_first_model_gives_way_to_one_that_came_meanwhile(library, new_run):
-    models.register(new_run(), trained(), YES)
-    models.register(new_run(), trained(), replace(YES, against_id=None))
+    models.register_model(new_run(), trained(), YES)
+    models.register_model(new_run(), trained(), replace(YES, against_id=None))
     assert models.champion_of(library).number == 1
 
 
 def test_model_whose_files_are_lost_is_not_put_in_use(library, new_run):
-    first = models.register(new_run(), trained(), YES)
-    second = models.register(new_run(), trained(), YES)
+    first = models.register_model(new_run(), trained(), YES)
+    second = models.register_model(new_run(), trained(), YES)
     shutil.rmtree(Path(settings.MODEL_ROOT) / first.folder)
     with pytest.raises(BadInput, match="files of model 1 are not where they should be"):
-        models.put_in_use(first)
+        models.promote(first)
     assert models.champion_of(library) == second
 
 
 def test_labels_in_common(library, new_run):
-    champion = models.register(new_run(), trained(label_uids=["a", "b", "c"]), YES)
+    champion = models.register_model(new_run(), trained(label_uids=["a", "b", "c"]), YES)
     mine, its = models.in_common(champion, ["c", "x", "a"])
     assert (mine.tolist(), its.tolist()) == ([0, 2], [2, 0])
     assert [part.tolist() for part in models.in_common(champion, ["x"])] == [[], []]
@@ -182,6 +182,6 @@ def test_folders_that_nobody_names_are_swept_when_they_are_old(library, new_run)
 
 def test_unknown_model_is_refused(library):
     with pytest.raises(BadInput, match="train one first"):
-        models.version_of(library)
+        models.model_version_of(library)
     with pytest.raises(BadInput, match="no model 3"):
-        models.version_of(library, 3)
+        models.model_version_of(library, 3)

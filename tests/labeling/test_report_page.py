@@ -79,8 +79,8 @@ class TestModelPage:
         text = page(curator, f"/models/{planted.library.slug}/1/")
         report = evaluation_records.report_of(Evaluation.objects.get())
         for part in (
-            "Has it collapsed?", "Course of the training", "Do its probabilities mean",
-            "Precision and recall", "What is said instead", "Worst mistakes", "Trained on",
+            "Has the model collapsed?", "Training history", "Calibration",
+            "Precision and recall", "Confused with", "Worst mistakes", "Trained on",
         ):  # fmt: skip
             assert part in text
         assert escape(report["verdict"]["reasons"]) in text
@@ -95,7 +95,7 @@ class TestModelPage:
         report = evaluation_records.report_of(evaluation)
         report["about"]["snapshot"]["taken_at"] = "2026-07-05T10:22:31.5+00:00"
         report["about"]["answers"]["period"] = ["2019-03-01", "2026-07-04"]
-        (evaluation_records.folder_of(evaluation) / "report.json").write_text(
+        (evaluation_records.record_folder_of(evaluation) / "report.json").write_text(
             json.dumps(report)
         )
         run("report", planted.library, "--model", "1", "--out", str(tmp_path))
@@ -109,12 +109,14 @@ class TestModelPage:
         evaluation = Evaluation.objects.get()
         report = evaluation_records.report_of(evaluation)
         report["about"]["config"]["loss"] = "keras-class-weight"
-        told = report_rows.context(planted.library, report, report_rows.Asked())["choices"]
+        told = report_rows.report_context(planted.library, report, report_rows.ReportQuery())[
+            "choices"
+        ]
         assert len(told) == 1
         assert "that of its first label in the order of the columns" in told[0]
         text = page(curator, f"/models/{planted.library.slug}/1/")
         assert "What these choices do" not in text
-        (evaluation_records.folder_of(evaluation) / "report.json").write_text(
+        (evaluation_records.record_folder_of(evaluation) / "report.json").write_text(
             json.dumps(report)
         )
         assert told[0] in page(curator, f"/models/{planted.library.slug}/1/")
@@ -138,7 +140,7 @@ class TestModelPage:
         track = Track.objects.get(uid=worst)
         address = f"/models/{planted.library.slug}/1/"
         api = f"/api/v1/libraries/{planted.library.slug}/models/1/report/"
-        hidden = "hidden: this track is before you again"
+        hidden = "hidden: this track is on your desk again"
         assert hidden not in page(curator, address)
         open_repeat(carla, track)
         text = page(curator, address)
@@ -225,21 +227,21 @@ class TestCompare:
 
     def test_two_models_on_their_common_tracks(self, two, curator):
         text = page(curator, f"/models/{two.library.slug}/compare/?model=1&model=2")
-        found = evaluation_records.compared(
-            [evaluation_records.find(two.library, model=number) for number in (1, 2)]
+        found = evaluation_records.compare_evaluations(
+            [evaluation_records.find_evaluation(two.library, model=number) for number in (1, 2)]
         )
         gap = found["runs"][1]["differences"]["macro_ap"]
         assert f"{gap['difference']:+.3f}" in text
         assert f"{gap['lo']:+.3f} to {gap['hi']:+.3f}" in text
         assert found["runs"][1]["verdict"] in text
-        assert "<strong>12</strong> judged tracks" in text
+        assert "<strong>12</strong> labelled tracks" in text
         assert "Decisions" in text
 
     def test_a_difference_without_an_interval(self, two, curator, monkeypatch):
         monkeypatch.setattr("ml.metrics.judged_groups.MINIMUM_GROUPS_TO_COMPARE", 100)
         text = page(curator, f"/models/{two.library.slug}/compare/?model=1&model=2")
-        found = evaluation_records.compared(
-            [evaluation_records.find(two.library, model=number) for number in (1, 2)]
+        found = evaluation_records.compare_evaluations(
+            [evaluation_records.find_evaluation(two.library, model=number) for number in (1, 2)]
         )
         gap = found["runs"][1]["differences"]["macro_ap"]
         assert (gap["lo"], gap["hi"]) == (None, None)
@@ -250,14 +252,14 @@ class TestCompare:
     def test_runs_are_found_by_id_too(self, two, curator):
         runs = [version.run_id for version in ModelVersion.objects.order_by("number")]
         text = page(curator, f"/models/{two.library.slug}/compare/?run={runs[0]}&run={runs[1]}")
-        assert "Differences are to Model 1" in text
+        assert "Differences are from Model 1" in text
 
     @pytest.mark.parametrize(
         ("query", "said"),
         [
             ("?model=1&model=9", "has no model 9"),
-            ("?run=x&run=2", "is not a number of a run"),
-            ("?run=99999999999999999999", "is not a number of a run"),
+            ("?run=x&run=2", "is not the number of a run"),
+            ("?run=99999999999999999999", "is not the number of a run"),
             ("?model=1", "Choose"),
             ("", "Choose"),
         ],
@@ -275,11 +277,11 @@ class TestCompare:
     def test_the_list_says_which_figures_compare(self, two, curator):
         text = page(curator, f"/models/{two.library.slug}/")
         champion = ModelVersion.objects.get(state="champion").number
-        assert f"the same answers as model {champion}" in text
+        assert f"the same labels as model {champion}" in text
         catalogue(two, range(3), shift=1, at="2024-03-01")
         train(two.library, "--seed", "3")
         text = page(curator, f"/models/{two.library.slug}/")
-        assert "other answers than model" in text
+        assert "other labels than model" in text
 
 
 class TestChoice:
@@ -296,10 +298,10 @@ class TestChoice:
         assert event.figures["n"] == 12
         assert event.figures["against"] == present.number
         chosen = [
-            evaluation_records.find(planted.library, model=one.number)
+            evaluation_records.find_evaluation(planted.library, model=one.number)
             for one in (present, other)
         ]
-        gaps = evaluation_records.compared(chosen)["runs"][1]["differences"]
+        gaps = evaluation_records.compare_evaluations(chosen)["runs"][1]["differences"]
         assert event.figures["differences"] == gaps
         assert event.figures["lo"] == gaps["macro_ap"]["lo"]
         text = page(curator, f"/models/{planted.library.slug}/{other.number}/")
@@ -332,7 +334,7 @@ class TestInterface:
         base = f"/api/v1/libraries/{planted.library.slug}/models"
         report = curator.get(f"{base}/1/report/").json()
         assert report == evaluation_records.report_of(
-            evaluation_records.find(planted.library, model=1)
+            evaluation_records.find_evaluation(planted.library, model=1)
         )
         found = curator.get(f"{base}/compare/?models=1,2").json()
         assert found["models"] == [1, 2]
@@ -402,7 +404,7 @@ class TestCharts:
             assert root.find("desc").text
             assert root.attrib["role"] == "img"
         assert "lowest 0.300 in epoch 4" in charts[0]
-        assert "The constant predictor has 0.200." in charts[0]
+        assert "The baseline has 0.200." in charts[0]
 
     def test_all_points_lie_within_the_axes(self):
         mean = self.report()["course"]["mean"]
@@ -420,7 +422,7 @@ class TestCharts:
         assert "not recorded" in report_charts.epochs_chart("accuracy", [None], [None])
         assert "no curve" in report_charts.precision_recall_chart("x", [None], None)
         nothing = {"before": {"bins": []}, "after": {"bins": []}}
-        assert "no figures" in report_charts.reliability_chart(nothing)
+        assert "no data" in report_charts.reliability_chart(nothing)
         assert report_charts.difference_chart(None, 1) == ""
 
     @pytest.mark.parametrize(
@@ -443,5 +445,7 @@ class TestCharts:
 
         report = build_report(record, n_resamples=5)
         for sort in ("ap", "-ap", "f1", "-f1"):
-            rows = report_rows.label_rows(report, report_rows.Asked.of({"sort": sort}))
+            rows = report_rows.report_label_rows(
+                report, report_rows.ReportQuery.of({"sort": sort})
+            )
             assert rows[-1]["uid"] == "uid2"

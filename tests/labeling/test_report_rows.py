@@ -1,4 +1,4 @@
-"""Labels of a report under names that tell them apart."""
+"""Labels of a report under names that distinguish them."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_confusions_are_told_apart(report):
 
 
 def test_curves_are_told_apart(report):
-    rows = report_rows.curve_rows(report, report_rows.Asked())
+    rows = report_rows.curve_rows(report, report_rows.ReportQuery())
     assert [row["name"] for row in rows] == ["Piano (genre)", "piano (instrumentation)"]
 
 
@@ -57,7 +57,7 @@ def test_compared_curves_are_told_apart(report):
 
 
 def test_the_table_of_labels_has_the_facet_beside_the_plain_name(report):
-    rows = report_rows.label_rows(report, report_rows.Asked())
+    rows = report_rows.report_label_rows(report, report_rows.ReportQuery())
     assert [(row["name"], row["facet"]) for row in rows] == [
         ("Piano", "genre"),
         ("Tense", "mood"),

@@ -178,7 +178,7 @@ def test_measuring_step_by_step_equals_rebuilding_from_the_events(world):
     AnswerDay.objects.update(n=99)
     LabelDay.objects.all().delete()
     PairCell.objects.update(both=99)
-    rollups.rebuild(world.library)
+    rollups.rebuild_rollups(world.library)
     assert rows() == stepwise
     assert len(stepwise[0]) == 4
 
@@ -187,7 +187,7 @@ def test_rebuild_drops_days_of_which_no_event_is_left(world):
     AnswerDay.objects.create(
         annotator=world.ana, label_set=world.offered, day=DAY, stratum="audit", n=7
     )
-    rollups.rebuild(world.library)
+    rollups.rebuild_rollups(world.library)
     assert rows() == ([], [], [])
 
 

@@ -1,4 +1,4 @@
-"""Snapshots and recipes by the interface."""
+"""Snapshots and recipes in the API."""
 
 from __future__ import annotations
 

@@ -162,4 +162,4 @@ class TestSettings:
         manager.post(ADDRESS, values(library, audit_share=0.01, retrain_after=5))
         kept = Library.objects.get(pk=library.pk)
         assert (kept.audit_share, kept.retrain_after) == (0.3, 5)
-        assert "each keeps its side for good" in said(manager.get(ADDRESS))
+        assert "a track never changes sides" in said(manager.get(ADDRESS))

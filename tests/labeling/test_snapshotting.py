@@ -1,4 +1,4 @@
-"""Which answers a snapshot takes, and what it makes of them."""
+"""Snapshots: the answers that one takes, and the arrays it makes from them."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from django.conf import settings
 
 from labeling.errors import BadInput, EmptySelection
 from labeling.loop.datasets import snapshots
+from labeling.loop.datasets.arrays import build_arrays
 from labeling.loop.datasets.selection import Selection
 from labeling.loop.datasets.snapshots import (
-    freeze,
     label_uids,
     load,
     lowest_support,
@@ -47,7 +47,7 @@ def cells(frozen):
 
 
 def frozen(library, **selection):
-    return freeze(library, Selection(**{"min_support": 1, **selection}))
+    return build_arrays(library, Selection(**{"min_support": 1, **selection}))
 
 
 def test_blank_is_a_no_where_the_facet_was_completed(library, labels, ann):
@@ -341,8 +341,8 @@ def test_same_content_is_the_same_snapshot_and_can_be_read_back(library, labels,
     assert first.split == {"train": 8, "validation": 1, "audit": 3, "audit_judged": 3}
     assert take_snapshot(library).pk == first.pk
     got = load(first)
-    assert cells(got) == cells(freeze(library, Selection()))
-    assert got.judged_by == freeze(library, Selection()).judged_by
+    assert cells(got) == cells(build_arrays(library, Selection()))
+    assert got.judged_by == build_arrays(library, Selection()).judged_by
     say(ann, make_track(library), [labels[0]], offered=labels)
     second = take_snapshot(library)
     assert (second.number, second.tracks) == (2, 13)

@@ -1,4 +1,4 @@
-"""Whose criteria count: sources, uploads, guideline versions, current and legacy."""
+"""Selection by criteria: sources, uploads, guideline versions, current and legacy."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from django.contrib.auth.models import User
 
 from labeling.errors import BadInput
 from labeling.loop.datasets import criteria, read, snapshots
-from labeling.loop.datasets.arrays import freeze
-from labeling.loop.datasets.selection import Selection, in_words
+from labeling.loop.datasets.arrays import build_arrays
+from labeling.loop.datasets.selection import Selection, describe_selection
 from labeling.loop.events.alternate_mixes import propagate
 from labeling.loop.importing.catalogue import ImportOptions, import_catalogue
 from labeling.models import (
@@ -64,7 +64,7 @@ def cut(annotator, at, *, label=None, facet=None, kind="declared"):
 
 def said(library, **selection):
     """Return what a selection says: track key -> labels given."""
-    got = freeze(library, Selection(**{"min_support": 1, **selection}))
+    got = build_arrays(library, Selection(**{"min_support": 1, **selection}))
     keys = dict(library.tracks.values_list("pk", "key"))
     names = [one["name"] for one in got.facts["labels"]]
     given = got.matrix.labels & got.matrix.label_mask
@@ -169,7 +169,7 @@ class TestCurrent:
         cut(self.ben, "2023-12-01")
         assert said(library, criteria="current") == {"after": ["Drone"], "both": ["Rock"]}
         legacy = said(library, criteria="legacy")
-        # What she said of the same track before counts as the legacy that it was.
+        # Her earlier answer to the same track counts as legacy.
         assert legacy["both"] == ["Ambient"]
         assert set(legacy) == {"old", "ben", "early", "before", "both"}
 
@@ -181,7 +181,7 @@ class TestCurrent:
 
     def test_cut_of_one_label_moves_that_label_only(self, library, labels, ana):
         cut(ana, "2023-12-01", label=labels[0])
-        current = freeze(library, Selection(criteria="current", min_support=1))
+        current = build_arrays(library, Selection(criteria="current", min_support=1))
         names = [one["name"] for one in current.facts["labels"]]
         assert names == ["Drone", "Rock"]  # nobody gave Ambient since
         legacy = said(library, criteria="legacy")
@@ -193,7 +193,7 @@ class TestCurrent:
         cut(ana, "2023-03-01", facet=labels[0].facet)
         whole, sides = ({}, {})
         for side, into in (("all", whole), ("legacy", sides), ("current", sides)):
-            table = read.read_answers(library, Selection(criteria=side))
+            table = read.read_answer_table(library, Selection(criteria=side))
             for row, (annotator, track) in enumerate(
                 zip(table.annotators.tolist(), table.tracks.tolist(), strict=True)
             ):
@@ -224,7 +224,7 @@ class TestCurrent:
         publish(library, 3, "2025-01-01")
         for side in ("current", "legacy"):
             with pytest.raises(BadInput, match=r"nobody is a current curator.*guideline 3"):
-                freeze(library, Selection(criteria=side))
+                build_arrays(library, Selection(criteria=side))
 
     def test_snapshot_keeps_what_the_words_meant(self, library, labels, ana):
         cut(ana, "2023-12-01")
@@ -243,7 +243,9 @@ class TestCurrent:
         # The same answers under another meaning are another snapshot.
         cut(ana, "2024-01-15")
         assert snapshots.take_snapshot(library, selection).pk != first.pk
-        assert in_words(Selection.of(first.selection)).startswith("the current curator's")
+        assert describe_selection(Selection.of(first.selection)).startswith(
+            "the current curator's"
+        )
 
 
 class TestImported:
@@ -261,11 +263,11 @@ class TestImported:
 
     def test_undated_sources(self, library, labels, catalogue):
         say(catalogue, make_track(library, "a"), [labels[0]], offered=labels, kind="imported")
-        assert criteria.present(library).why == "nobody else has answered"
+        assert criteria.current_criteria(library).why == "nobody else has answered"
         other = make_annotator(library, "Other", kind="partner")
         say(other, make_track(library, "b"), [labels[0]], offered=labels, kind="imported")
         with pytest.raises(BadInput, match=r"name annotators instead \(Catalogue, Other\)"):
-            criteria.present(library)
+            criteria.current_criteria(library)
         assert Snapshot.objects.count() == 0
 
 
@@ -289,7 +291,7 @@ class TestAuditIsolation:
 
     def arms(self, library, **over):
         return {
-            side: freeze(
+            side: build_arrays(
                 library,
                 Selection(criteria=side, judged_by="current", min_support=2, **over),
             )
@@ -325,7 +327,7 @@ class TestAuditIsolation:
     )
     def test_audit_answers_change_nothing_that_is_learnt(self, library, labels, history, over):
         selection = Selection(**{"min_support": 1, **over})
-        before = freeze(library, selection)
+        before = build_arrays(library, selection)
         rock = labels[2]
         hasty = make_annotator(library, "Hasty")
         for track in self.audit:
@@ -334,7 +336,7 @@ class TestAuditIsolation:
                 make_annotator(library), track, [rock], offered=labels, kind="imported",
                 at="2001-01-01",
             )  # fmt: skip
-        after = freeze(library, selection)
+        after = build_arrays(library, selection)
         assert snapshots.label_uids(after) == snapshots.label_uids(before)
         for name in ("labels", "label_mask"):
             was, is_now = (
@@ -344,7 +346,7 @@ class TestAuditIsolation:
 
 
 class TestRules:
-    """What a recipe does to the labels: in the snapshot only, never in the events."""
+    """Label rules of a recipe: they change the snapshot only, never the events."""
 
     def say(self, who, track, yes):
         say(who, track, yes, offered=self.labels, kind="imported")

@@ -1,4 +1,4 @@
-"""What is swept, and what must not be."""
+"""The sweep of leftover files: what it removes, and what it must not."""
 
 from __future__ import annotations
 

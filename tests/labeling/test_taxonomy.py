@@ -80,17 +80,17 @@ def test_labels_of_two_facets_cannot_be_merged(facet, labels):
 
 def test_merge_is_undone(facet, labels):
     change = taxonomy.merge(labels[1], labels[0])
-    taxonomy.undo(change)
+    taxonomy.undo_change(change)
     assert taxonomy.find_label(facet, "Drone") == labels[1]
     assert TaxonomyChange.objects.get(pk=change.pk).undone_at is not None
     with pytest.raises(BadInput, match="already"):
-        taxonomy.undo(change)
+        taxonomy.undo_change(change)
 
 
 def test_old_name_still_finds_a_renamed_label_and_the_new_one_after_undo(facet, labels):
     change = taxonomy.rename(labels[0], "Atmosphere")
     assert taxonomy.find_label(facet, "AMBIENT").name == "Atmosphere"
-    taxonomy.undo(change)
+    taxonomy.undo_change(change)
     assert taxonomy.find_label(facet, "atmosphere").name == "Ambient"
     assert Label.objects.count() == 3
 
@@ -107,13 +107,13 @@ def test_undo_waits_for_what_came_later(labels):
     first = taxonomy.rename(labels[0], "A")
     taxonomy.rename(labels[0], "B")
     with pytest.raises(BadInput, match="renamed again"):
-        taxonomy.undo(first)
+        taxonomy.undo_change(first)
 
 
 def test_split_retires_the_label_and_offers_the_parts(facet, labels):
     change = taxonomy.split(labels[2], ["Hard Rock", "Soft Rock"])
     assert names(taxonomy.label_set_of(facet)) == {"Ambient", "Drone", "Hard Rock", "Soft Rock"}
-    taxonomy.undo(change)
+    taxonomy.undo_change(change)
     assert "Rock" in names(taxonomy.label_set_of(facet))
     with pytest.raises(BadInput, match="two or more"):
         taxonomy.split(labels[2], ["rock", "Hard Rock"])

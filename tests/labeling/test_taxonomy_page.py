@@ -67,12 +67,12 @@ def test_page_shows_facets_labels_keys_and_definitions(world):
 
 def test_merge_is_previewed_done_and_undone(world):
     body = world.body("taxonomy_label", world.drone.pk, into=world.ambient.pk)
-    assert "2 current answers that say Drone will count as Ambient, which has 1 now" in body
-    assert "1 of them say both" in body
+    assert "2 current answers with Drone will count as Ambient, which has 1 now" in body
+    assert "1 of them have both labels" in body
     world.drone.refresh_from_db()
     assert world.drone.merged_into is None
     before = Judgement.objects.count()
-    assert "No answer was rewritten" in world.change(
+    assert "No answer was changed" in world.change(
         world.drone, action="merge", into=world.ambient.pk
     )
     world.drone.refresh_from_db()
@@ -98,7 +98,7 @@ def test_rename_keeps_the_old_name_as_a_spelling(world):
 def test_label_is_taken_off_the_page_and_brought_back(world):
     world.change(world.rock, action="deactivate")
     assert not Label.objects.get(pk=world.rock.pk).is_active
-    assert "not offered already" in world.change(world.rock, action="deactivate")
+    assert "already not offered" in world.change(world.rock, action="deactivate")
     world.change(world.rock, action="reactivate")
     assert Label.objects.get(pk=world.rock.pk).is_active
 
@@ -107,9 +107,9 @@ def test_added_label_is_new_once(world):
     facet = Facet.objects.get(library=world.library, name="mood")
     address = reverse("taxonomy_add", args=["studio"])
     data = {"facet": facet.pk, "name": " Calm "}
-    assert "on offer" in world.client.post(address, data, follow=True).content.decode()
+    assert "is offered from" in world.client.post(address, data, follow=True).content.decode()
     data["name"] = "CALM"
-    assert "there already" in world.client.post(address, data, follow=True).content.decode()
+    assert "already exists as" in world.client.post(address, data, follow=True).content.decode()
     assert [label.name for label in facet.labels.all()] == ["Calm"]
     assert TaxonomyChange.objects.get(kind="create").by == world.user
 

@@ -6,7 +6,7 @@ import pytest
 
 from labeling.loop import desk
 from labeling.loop.events import record
-from labeling.loop.events.answers import Vocabulary, read_answers
+from labeling.loop.events.answers import Vocabulary, parse_answers
 from labeling.loop.library import libraries
 from labeling.models import AudioFile, AudioRoot, Label, Track
 from labeling.views import paging
@@ -39,7 +39,7 @@ def answer(library, user, track, **said):
         record.Submission(
             track=track,
             annotator=libraries.annotator_of(library, user),
-            answers=read_answers(Vocabulary.of(library), **{"labels": [], **said}),
+            answers=parse_answers(Vocabulary.of(library), **{"labels": [], **said}),
         )
     ).annotation
 
@@ -54,7 +54,7 @@ def test_it_works(client, ana, library):
     track = make_track(library, title="Wind", artist="Ana", state="ready")
     page = client.get("/tracks/tiny/").content.decode()
     assert f'href="/tracks/tiny/{track.pk}/"' in page
-    assert "not judged by you" in page
+    assert "not labelled by you" in page
 
 
 def test_every_word_has_to_be_somewhere(client, ana, library):
@@ -233,7 +233,7 @@ def test_an_incomplete_answer_says_so(client, ana, library, track):
 
 @pytest.mark.parametrize(
     ("state", "words"),
-    [("no_audio", "no file"), ("pending", "not listened"), ("missing", "put it back"),
+    [("no_audio", "no audio file"), ("pending", "not read the file"), ("missing", "Put it back"),
      ("unreadable", "ends after 3 s")],
 )  # fmt: skip
 def test_a_track_without_sound_says_why(client, ana, library, state, words):

@@ -1,4 +1,4 @@
-"""When the loop turns by itself, and what it does next."""
+"""Automatic retraining: when it starts, and which job follows."""
 
 from __future__ import annotations
 

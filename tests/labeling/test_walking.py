@@ -1,4 +1,4 @@
-"""The walks in random order: what is passed over, and where they end."""
+"""Serving in random order: what is passed over, and where it ends."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def round_(library):
 
 
 def pool(library, n):
-    """Make tracks of the training side, in the order of the walk."""
+    """Make tracks of the training side, in the random order."""
     return [factories.make_track(library, random_key=100 * (place + 1)) for place in range(n)]
 
 

@@ -1,4 +1,4 @@
-"""What every network must do, as one check that each network's test calls."""
+"""Check of what every network must do; each network's test calls it."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def check_network(
 ) -> None:
     """Learn a planted task, come back from files, repeat by seed, ignore unjudged, stop.
 
-    `above` is the macro AP wanted, in units of the constant's.
+    `above` is the macro AP wanted, in units of the baseline's.
     """
     network = load_network(name)
     assert network.name == name
@@ -96,7 +96,7 @@ def _check_files(model: TrainedModel, held: SelectedTracks, folder) -> None:
 
 
 def _check_mask(features, labels, groups, config, atol) -> None:
-    """Give the same outcome twice, also where all answers that do not count are flipped."""
+    """Give the same outcome twice, even if all answers that do not count are flipped."""
     mask = np.random.default_rng(0).random(labels.labels.shape) < 0.7
     first, second = (
         train(features, LabelMatrix(values, mask), groups, config).logits(features)

@@ -40,7 +40,7 @@ def write_mp3(path, samples, rate_hz=RATE_HZ, mode="CONSTANT", level=0.5):
 
 
 def decoded(path):
-    """What a plain decoding from start to end gives, float32 (n, channels)."""
+    """Return what a plain decoding from start to end gives, float32 (n, channels)."""
     return sf.read(path, dtype="float32", always_2d=True)[0]
 
 

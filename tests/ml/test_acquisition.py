@@ -1,4 +1,4 @@
-"""What is chosen, in which order, and why; and how the strata interleave."""
+"""Strategies: the tracks chosen, their order and reasons; and how the strata interleave."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ from ml.errors import ParameterError
 from ml.types import LabelMatrix
 
 #: Krippendorff, "Computing Krippendorff's alpha-reliability", 2011, part C: four observers,
-#: twelve units, five values, missing data; 0 stands for missing. Nominal alpha .743.
+#: twelve units, five values, missing data; 0 means missing. Nominal alpha .743.
 TEXTBOOK = np.array(
     [
         [1, 2, 3, 3, 2, 1, 4, 1, 2, 0, 0, 0],

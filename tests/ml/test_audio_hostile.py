@@ -121,7 +121,7 @@ def test_length_and_size_limits(folder, mp3, flac):
 
 
 def test_flipped_cut_and_spliced_files_never_kill_the_reader(folder, mp3, flac, rng):
-    """A small fuzz: whatever comes of a file, the reader answers and goes on."""
+    """A small fuzz: whatever a file does, the reader answers and goes on."""
     ogg = odd.write(folder / "good.ogg", odd.sound(2)).read_bytes()
     aiff = odd.write(folder / "good.aiff", odd.sound(0.5)).read_bytes()
     path, seeds = folder / "fuzzed", [mp3[:60_000], flac, ogg, aiff, odd.wav(data=bytes(9_000))]
@@ -193,7 +193,7 @@ def test_a_child_that_hangs_is_stopped(folder, mp3):
 
 
 def test_memory_beyond_the_limit_is_a_reason(folder):
-    """A long excerpt of many channels at a high rate does not fit beside the libraries."""
+    """A long excerpt of many channels at a high rate needs too much memory."""
     path = odd.write(folder / "wide.wav", np.zeros((600 * 8_000, 1), np.float32), 8_000)
     limits = DecodeLimits(memory_bytes=450_000_000)
     with AudioReader(limits) as reader:

@@ -1,4 +1,4 @@
-"""What a report says of the choices of a training."""
+"""Sentences of a report about the choices of a training."""
 
 from __future__ import annotations
 

@@ -22,7 +22,8 @@ from ml.evaluation.comparison import (
 )
 from ml.evaluation.record import LabelName
 from ml.evaluation.resampling import rows_of
-from ml.metrics.scores import evaluate, is_plainly_worse, paired_bootstrap
+from ml.metrics.paired import is_plainly_worse, paired_bootstrap
+from ml.metrics.scores import evaluate
 from ml.types import LabelMatrix
 from tests.ml.records import make_record
 
@@ -112,7 +113,7 @@ def test_only_labels_that_all_know_count(record):
 
 @pytest.fixture
 def folding(record):
-    """Return runs whose last label is an Others, made of what is said here."""
+    """Return runs whose last label is an Others with these labels."""
 
     def made(labels, *, facet="", name="Others", judged=None):
         whole = record.reference
@@ -211,7 +212,7 @@ def test_tracks_of_a_few_groups_are_told_apart_by_nothing(record, n_groups, said
 
 
 def test_a_labels_share_is_of_the_tracks_that_it_was_judged_on(record):
-    """Not asked is no "no": the constant's line would lie too low."""
+    """Not asked is not a "no": the baseline would be too low."""
     mask = np.ones_like(record.reference.labels)
     mask[40:, 1] = False
     judged = LabelMatrix(record.reference.labels & mask, mask)

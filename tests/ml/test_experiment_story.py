@@ -1,4 +1,4 @@
-"""What several runs tell together, on records whose answers are known."""
+"""The summary of several runs, on records whose answers are known."""
 
 from __future__ import annotations
 

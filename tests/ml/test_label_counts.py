@@ -1,4 +1,4 @@
-"""How many labels a track carries: against sums over all sets, and planted numbers."""
+"""Cardinality potential: against sums over all sets, and planted numbers of labels."""
 
 from __future__ import annotations
 
@@ -166,7 +166,7 @@ def test_few_tracks_are_not_enough():
 
 
 def posteriors(n_tracks, seed):
-    """What the best possible network says of one label of six: it knows that there is one."""
+    """Outputs of the best possible network for one label of six: it knows that there is one."""
     rng = np.random.default_rng(seed)
     genre = rng.integers(6, size=n_tracks)
     points = np.eye(6)[genre] * 2 + rng.normal(size=(n_tracks, 6))

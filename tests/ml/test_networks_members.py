@@ -1,4 +1,4 @@
-"""Several networks asked together: the mean of what each of them would say alone."""
+"""Ensembles: the mean of what each network would say alone."""
 
 from __future__ import annotations
 

@@ -373,7 +373,7 @@ GOOD = {
     "constant_ap": 0.1,
     "never_at_half": 2,
 }
-NEAR, FAR = 0.945, 0.96  # of the constant's accuracy
+NEAR, FAR = 0.945, 0.96  # of the baseline's accuracy
 
 
 def of(skill, interval, accuracy):

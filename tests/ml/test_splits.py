@@ -1,4 +1,4 @@
-"""Groups, the audit side, the random walk and folds."""
+"""Groups, the audit side, the random order and folds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Keras does with `class_weight` on multi-hot targets, and that ours does the same."""
+"""The effect of Keras' `class_weight` on multi-hot targets; ours is the same."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Answers by earlier criteria are learnt from, and told apart from today's."""
+"""Criteria-conditioned training on answers by earlier and by current criteria."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from ml.errors import ParameterError
 from ml.features.track_features import ArrayFeatures, SelectedTracks
-from ml.metrics.scores import average_precision
+from ml.metrics.ranking import average_precision
 from ml.networks.inputs import (
     CRITERIA_OFFSET,
     CRITERIA_SHARE,
@@ -26,7 +26,7 @@ SAME = replace(APART, criteria="same")
 
 
 def two_criteria(n_tracks=700, n_present=200, n_values=20, seed=3):
-    """Both give label 0 where value 0 is high; label 1 the present curator where value 1 is
+    """Both give label 0 where value 0 is high; label 1 the current curator where value 1 is
     high, the one before where value 2 is, and three times as often."""
     rng = np.random.default_rng(seed)
     values = rng.normal(size=(n_tracks, n_values)).astype(np.float32)
@@ -40,7 +40,7 @@ def two_criteria(n_tracks=700, n_present=200, n_values=20, seed=3):
 
 @pytest.fixture(scope="module")
 def trained():
-    """Models on 500 tracks, 150 of them by the present criteria; 200 to judge on, by these."""
+    """Models on 500 tracks, 150 of them by the current criteria; 200 to judge on, by these."""
     features, said, by_present, is_present = two_criteria()
     seen = np.arange(50, 550)
     unseen = np.setdiff1d(np.arange(700), seen)
@@ -74,7 +74,7 @@ def test_items_hold_the_values_the_contrast_and_the_side():
 
 
 def test_it_answers_as_the_present_criteria_would(trained):
-    """Where the two part, telling them apart ranks by what the present curator listens for."""
+    """The conditioned model ranks as the current curator would, where the two differ."""
     _, found, truth = trained
     parted = {name: average_precision(p[:, 1], truth[:, 1]) for name, p in found.items()}
     assert parted["apart"] > parted["same"] + 0.05
@@ -162,7 +162,7 @@ def test_the_constant_is_how_often_the_present_curator_gives_a_label(trained):
 
 
 def prior_of(n_judged, n_present=100):
-    """The constant of label 1, of which the present curator judged so many tracks."""
+    """Return the baseline of label 1, which the current curator judged on so many tracks."""
     features, said, _, is_present = two_criteria(300, n_present)
     mask = np.ones_like(said)
     mask[n_judged:n_present, 1] = False

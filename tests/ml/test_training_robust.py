@@ -48,7 +48,7 @@ def test_a_loss_that_is_not_a_number_ends_the_training(config):
 
 
 class _Bursts:
-    """A trainable whose last step leaves weights that are no numbers."""
+    """A trainable whose last step leaves weights that are not numbers."""
 
     def step(self, items, targets, weights):
         return Step(0.5, 0)

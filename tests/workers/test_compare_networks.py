@@ -130,12 +130,12 @@ def test_too_many_folds_are_refused():
 
 def test_a_library_whose_network_has_features_of_its_own_turns_on_these():
     library = plant(12, 2).library
-    assert recipes.features_of(library) == "audiotag"
+    assert recipes.features_name_for(library) == "audiotag"
     assert retraining.next_missing(library) == JobKind.TRAIN
     library.network = "gmm"
     library.save()
-    assert recipes.config_of(library, {}).features == "timbral"
-    assert recipes.config_of(library, {"features": "seed-1s"}).features == "seed-1s"
+    assert recipes.training_config_of(library, {}).features == "timbral"
+    assert recipes.training_config_of(library, {"features": "seed-1s"}).features == "seed-1s"
     assert retraining.next_missing(library) == JobKind.FEATURES
     job = retraining.request_training(library, "asked for")
     assert job.kind == JobKind.FEATURES

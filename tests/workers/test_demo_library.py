@@ -67,8 +67,8 @@ def counts():
 
 def test_consistency_finds_the_planted_change_and_whose_it_is(tmp_path):
     """The uid decides who is on the audit side: fixed, so that each run is the same."""
-    Library.objects.filter(pk=demo_data.begin().pk).update(uid=UUID(int=7))
-    library = demo_data.build(demo_data.plan(), tmp_path, tmp_path, END)
+    Library.objects.filter(pk=demo_data.start_demo().pk).update(uid=UUID(int=7))
+    library = demo_data.build_demo(demo_data.plan_demo(), tmp_path, tmp_path, END)
     changed = {
         (row["annotator"], row["label"]): row
         for row in agreement.report(library)["drift"]
@@ -140,13 +140,13 @@ class TestStart:
         assert self.demos(data) == ["demo"]
 
     def test_one_that_was_begun_is_gone_on_with_until_its_users_are_told(self, data):
-        demo_data.begin()
+        demo_data.start_demo()
         assert self.demos(data) == ["demo", "first round"]
         assert (data / startup.DEMO_NOTE).exists()
         assert self.demos(data) == ["first round"]
 
     def test_one_that_fails_again_is_tried_at_the_next_start(self, data):
-        demo_data.begin()
+        demo_data.start_demo()
         startup.prepare_demo(lambda process: -2, lambda text: None)
         assert self.demos(data)[0] == "demo"
 
@@ -218,7 +218,7 @@ def test_training_runs_a_round_when_there_is_no_model(data, silent, monkeypatch,
 
 
 def test_plan_has_the_same_tracks_whenever_it_is_made():
-    one, two = demo_data.plan(200), demo_data.plan(200)
+    one, two = demo_data.plan_demo(200), demo_data.plan_demo(200)
     assert one.audible.keys == two.audible.keys
     assert (one.n_tracks, len(one.audible.keys), len(one.lengths_s)) == (200, 120, 120)
     assert min(one.lengths_s) >= 20
@@ -227,13 +227,15 @@ def test_plan_has_the_same_tracks_whenever_it_is_made():
 
 
 def test_answers_stay_within_the_two_years():
-    plan = demo_data.plan(400)
+    plan = demo_data.plan_demo(400)
     keys = {
         demo_data.key_of(part, key): False
         for part, tracks in plan.parts()
         for key in tracks.keys
     }
-    moments = [answer.answered_at for _, _, answer in demo_data.answers_of(plan, keys, END)]
+    moments = [
+        answer.answered_at for _, _, answer in demo_data.demo_answers_of(plan, keys, END)
+    ]
     assert min(moments) >= END - demo_data.PERIOD
     assert max(moments) <= END
     assert max(moments) - min(moments) > timedelta(days=600)

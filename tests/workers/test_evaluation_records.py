@@ -1,4 +1,4 @@
-"""Every run leaves the record of what it said of held-out tracks, and its report."""
+"""Every run leaves a record of its predictions for held-out tracks, and a report."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_its_report_says_what_was_registered_and_can_be_computed_again(planted):
     assert report["intervals"]["macro_ap"] == pytest.approx(interval)
     again = build_report(evaluation_records.record_of(evaluation))
     assert json.loads(json.dumps(again)) == {k: v for k, v in report.items() if k != "record"}
-    os.unlink(evaluation_records.folder_of(evaluation) / evaluation_records.REPORT_FILE)
+    os.unlink(evaluation_records.record_folder_of(evaluation) / evaluation_records.REPORT_FILE)
     assert json.loads(json.dumps(evaluation_records.report_of(evaluation))) == report
 
 
@@ -107,7 +107,7 @@ def test_folds_keep_what_each_said_of_what_it_had_not_seen(planted):
 
 def test_the_sweep_leaves_records_of_folds_alone(planted):
     train(planted.library, "--folds", "2")
-    folder = evaluation_records.folder_of(Evaluation.objects.get())
+    folder = evaluation_records.record_folder_of(Evaluation.objects.get())
     os.utime(folder, (0, 0))
     stray = Path(settings.MODEL_ROOT) / planted.library.slug / "folds-forgotten"
     stray.mkdir()
@@ -131,28 +131,28 @@ class TestFinding:
         train(planted.library)
         evaluation = Evaluation.objects.get()
         for asked in ({"model": 1}, {"run": evaluation.run_id}, {"pk": evaluation.pk}):
-            assert evaluation_records.find(planted.library, **asked) == evaluation
+            assert evaluation_records.find_evaluation(planted.library, **asked) == evaluation
         assert evaluation_records.name_of(evaluation) == "Model 1"
 
     @pytest.mark.parametrize("asked", [{"model": 9}, {"run": 9}, {"pk": 9}])
     def test_what_is_not_there(self, planted, asked):
         with pytest.raises(BadInput, match=r"has no .* 9"):
-            evaluation_records.find(planted.library, **asked)
+            evaluation_records.find_evaluation(planted.library, **asked)
 
     def test_a_run_that_diverged_says_so(self, planted):
         train(planted.library)
         run = Evaluation.objects.get().run
         Evaluation.objects.all().delete()
         with pytest.raises(BadInput, match="before evaluation records were kept"):
-            evaluation_records.find(planted.library, model=1)
+            evaluation_records.find_evaluation(planted.library, model=1)
         TrainingRun.objects.update(state="failed", reason="the training loss became nan")
         with pytest.raises(BadInput, match="it is Failed: the training loss became nan"):
-            evaluation_records.find(planted.library, run=run.pk)
+            evaluation_records.find_evaluation(planted.library, run=run.pk)
 
     def test_a_changed_record_is_refused(self, planted):
         train(planted.library)
         evaluation = Evaluation.objects.get()
-        path = evaluation_records.folder_of(evaluation) / FILE_NAME
+        path = evaluation_records.record_folder_of(evaluation) / FILE_NAME
         path.write_bytes(path.read_bytes() + b"x")
         with pytest.raises(BadInput, match="not the evaluation record"):
             evaluation_records.record_of(evaluation)
@@ -164,13 +164,13 @@ class TestComparing:
         train(planted.library, "--epochs", "1", "--seed", "1")
         first, second = Evaluation.objects.order_by("pk")
         assert first.answers_hash == second.answers_hash
-        found = evaluation_records.compared([first, second])
+        found = evaluation_records.compare_evaluations([first, second])
         assert (found["n"], found["reference"]) == (12, "Model 2")
         reports = [evaluation_records.report_of(one) for one in (first, second)]
         for run, report in zip(found["runs"], reports, strict=True):
             for name, value in run["figures"].items():
                 assert value == pytest.approx(report["figures"][name])
-        assert evaluation_records.compared([first, second]) == found
+        assert evaluation_records.compare_evaluations([first, second]) == found
 
     def test_other_answers_have_another_hash(self, planted):
         train(planted.library)
@@ -178,12 +178,12 @@ class TestComparing:
         train(planted.library)
         first, second = Evaluation.objects.order_by("pk")
         assert first.answers_hash != second.answers_hash
-        assert evaluation_records.compared([first, second])["differing"][0] > 0
+        assert evaluation_records.compare_evaluations([first, second])["differing"][0] > 0
 
     def test_what_is_refused(self, planted):
         train(planted.library)
         one = Evaluation.objects.get()
         with pytest.raises(BadInput, match="2 to 6"):
-            evaluation_records.compared([one])
+            evaluation_records.compare_evaluations([one])
         with pytest.raises(BadInput, match="with itself"):
-            evaluation_records.compared([one, one])
+            evaluation_records.compare_evaluations([one, one])

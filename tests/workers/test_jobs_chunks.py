@@ -102,7 +102,7 @@ class TestLease:
     @pytest.fixture
     def running(self, job):
         job_run.claim(job.pk)
-        chunks.make(job, PARTS)
+        chunks.make_chunks(job, PARTS)
         return job
 
     def test_two_processes_get_different_chunks(self, running):
@@ -147,14 +147,14 @@ class TestLease:
             pass
 
     def test_making_twice_makes_once(self, running):
-        chunks.make(running, PARTS * 2)
+        chunks.make_chunks(running, PARTS * 2)
         assert JobChunk.objects.filter(job=running).count() == 3
 
 
 class TestHelper:
     def test_it_shares_the_chunks_of_a_running_job(self, job):
         job_run.claim(job.pk)
-        chunks.make(job, PARTS)
+        chunks.make_chunks(job, PARTS)
         with doing(KIND, sums, add_up):
             assert chunks.help_with(job.pk) == 3
             assert chunks.help_with(job.pk) == 0
@@ -162,7 +162,7 @@ class TestHelper:
 
     @pytest.mark.parametrize("state", ["queued", "done", "cancelled"])
     def test_it_leaves_a_job_that_does_not_run(self, job, state):
-        chunks.make(job, PARTS)
+        chunks.make_chunks(job, PARTS)
         Job.objects.filter(pk=job.pk).update(state=state)
         with doing(KIND, sums, add_up):
             assert chunks.help_with(job.pk) == 0

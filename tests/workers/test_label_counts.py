@@ -1,4 +1,4 @@
-"""The loop learns how many labels of each facet a track carries."""
+"""The loop fits the cardinality potential of each facet."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def planted():
 
 def newest(library):
     version = library.models.latest("number")
-    return TrainedModel.load(models.folder_of(version), version.sha256), version
+    return TrainedModel.load(models.model_folder_of(version), version.sha256), version
 
 
 def test_the_loops_models_know_how_many_labels_tracks_have(planted):
@@ -41,14 +41,14 @@ def test_the_loops_models_know_how_many_labels_tracks_have(planted):
     features = preparing.prepare(planted.library, {}).features
     expected = model.probabilities(features).sum(axis=1).mean()
     assert expected == pytest.approx(planted.truth.sum(axis=1).mean(), abs=0.06)
-    stored = json.loads((models.folder_of(version) / "model.json").read_text())
+    stored = json.loads((models.model_folder_of(version) / "model.json").read_text())
     assert stored["counts"] == model.counts.to_dict()
 
 
 def test_a_model_from_before_is_read_as_it_was(planted):
     run("train", planted.library, "--inline")
     model, version = newest(planted.library)
-    arrays, facts = read_model(models.folder_of(version), version.sha256)
+    arrays, facts = read_model(models.model_folder_of(version), version.sha256)
     del facts["counts"]
     before = TrainedModel._from_files(arrays, facts)
     raw = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
@@ -67,7 +67,7 @@ def test_labels_are_counted_by_facet(planted):
 
 
 def test_a_training_is_told_the_facets(planted, monkeypatch):
-    """The planted library has one; as if its labels were of two, each would be by itself."""
+    """The planted library has one facet; with two, each is counted separately."""
     facets = property(lambda prepared: ["a", "a", "b"])
     monkeypatch.setattr(preparing.Prepared, "facets", facets)
     run("train", planted.library, "--inline")
@@ -88,6 +88,6 @@ def test_folds_count_and_single_networks_do_not(planted, monkeypatch):
         run("train", planted.library, "--inline", "--folds", "3")
     assert told == [("learnt", ["genre"] * 3)]
     prepared = preparing.prepare(planted.library, {})
-    assert recipes.config_of(planted.library, {}).label_counts == "learnt"
+    assert recipes.training_config_of(planted.library, {}).label_counts == "learnt"
     single = network_folds._contender(prepared, prepared.frozen.track_ids)
     assert single.config.label_counts == "free"

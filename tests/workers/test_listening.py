@@ -146,8 +146,8 @@ def test_shards_that_nobody_names_are_swept(library):
     store = features.store_of(feature_set)
     lost = store.folder / "lost.windows.npy"
     lost.write_bytes(b"x")
-    assert features.sweep(feature_set, older_than_s=3600) == []
-    assert "lost.windows.npy" in features.sweep(feature_set, older_than_s=-1)
+    assert features.sweep_features(feature_set, older_than_s=3600) == []
+    assert "lost.windows.npy" in features.sweep_features(feature_set, older_than_s=-1)
     assert len(features.located(library, feature_set).rows) == 2
     assert len(list(store.folder.glob("*.windows.npy"))) == 1
 

@@ -1,4 +1,4 @@
-"""What a model must still know to take the place of the one in use, and what it learns from."""
+"""Labels that a model must know to replace the champion, and the answers it learns from."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def planted():
 
 
 def train_genres(planted):
-    """Train on one facet; return the number of the model that is in use after it."""
+    """Train on one facet; return the number of the champion after it."""
     assert run("train", planted.library, "--facet", "genre", "--inline")["model_version"] == 2
     return models.champion_of(planted.library).number
 
@@ -49,7 +49,7 @@ def test_model_of_one_facet_does_not_replace_one_of_two(planted):
 
 def test_model_without_a_common_label_is_refused(planted):
     champion = models.champion_of(planted.library)
-    # As if the one in use had been trained on the moods alone.
+    # As if the champion had been trained on the moods alone.
     uids = [label.uid.hex for label in planted.moods]
     ModelVersion.objects.filter(pk=champion.pk).update(label_uids=uids)
     assert train_genres(planted) == 1
@@ -99,7 +99,7 @@ def test_what_has_become_audit_since_is_not_learnt_from():
     assert answer["model_version"] == 2
     facts = TrainingRun.objects.order_by("id").last().config
     assert (facts["tracks"], facts["audit_tracks"]) == (42, 18)
-    assert answer["metrics"]["n"] == 16  # the answers that measure are the frozen ones
+    assert answer["metrics"]["n"] == 16  # the answers of the snapshot measure
 
 
 def test_what_has_left_the_audit_side_since_is_not_learnt_from():
@@ -152,7 +152,7 @@ def test_what_was_measured_by_its_own_selection_waits():
 def test_model_whose_files_are_lost_is_trained_anew():
     planted = plant()
     round_of(planted.library)
-    shutil.rmtree(models.folder_of(models.champion_of(planted.library)))
+    shutil.rmtree(models.model_folder_of(models.champion_of(planted.library)))
     answer = run("train", planted.library, "--inline")
     assert answer["model_version"] == 2
     champion = models.champion_of(planted.library)

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def turned(settings, monkeypatch):
-    """Return a library with a model in use and a refused one of an old snapshot of its own."""
+    """Return a library with a champion and a rejected model of an old snapshot of its own."""
     settings.KEEP_MODELS = 0
     planted = plant()
     round_of(planted.library)
@@ -59,7 +59,7 @@ def test_training_on_an_old_snapshot_keeps_it(turned, monkeypatch):
 
 
 def test_prediction_by_an_old_model_keeps_it(turned, monkeypatch):
-    found = pruned_in(monkeypatch, "features_for")
+    found = pruned_in(monkeypatch, "track_features_for")
     assert run("predict", turned, "--model", "2", "--inline")["model_version"] == 2
     assert found[0]["models"] == 0
     assert PredictionSet.objects.get(model_version__number=2).tracks == 60

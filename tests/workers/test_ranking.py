@@ -1,4 +1,4 @@
-"""What a model's ranking knows of the labels, whatever happened since it was trained."""
+"""Ranking by a model whose labels have changed since it was trained."""
 
 from __future__ import annotations
 

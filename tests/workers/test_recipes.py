@@ -108,7 +108,7 @@ class TestFolded:
         run("predict", folded.library, "--model", "1", "--inline")
         tracks = [track.pk for track in folded.tracks]
         assert predictions.suggestions_for(folded.library, tracks) == {}  # not in use
-        # Even put in use by hand it suggests what there is, and ranks the queue by that.
+        # Even promoted by hand it suggests only labels of the library, and ranks by them.
         retraining.roll_back(ModelVersion.objects.get())
         assert run("predict", folded.library, "--inline")["tracks"] == 60
         said = predictions.suggestions_for(folded.library, tracks)

@@ -1,4 +1,4 @@
-"""A whole turn of the loop on the numpy network, in this process."""
+"""A whole round on the numpy network, in this process."""
 
 from __future__ import annotations
 
@@ -180,7 +180,7 @@ def test_epochs_are_kept_and_the_model_can_be_loaded_again(planted):
     assert len(done.epochs) > 1
     assert {"epoch", "loss", "stage"} <= set(done.epochs[0])
     version = ModelVersion.objects.get()
-    assert models.folder_of(version).is_dir()
+    assert models.model_folder_of(version).is_dir()
     assert len(version.thresholds) == len(version.label_uids) == 3
     assert version.metrics["labels"][0]["label_uid"] == version.label_uids[0]
 
@@ -302,10 +302,10 @@ def test_failing_training_says_why_and_leaves_no_model(planted, monkeypatch):
 
 
 def test_cancelled_training_leaves_a_cancelled_run_and_no_file(planted, monkeypatch):
-    from workers.jobs.run import Run
+    from workers.jobs.run import Attempt
 
     asked = iter([False] * 3)
-    monkeypatch.setattr(Run, "should_stop", lambda self: next(asked, True))
+    monkeypatch.setattr(Attempt, "should_stop", lambda self: next(asked, True))
     with pytest.raises(CommandError):
         round_of(planted.library)
     assert TrainingRun.objects.get().state == "cancelled"

@@ -58,7 +58,7 @@ def test_one_report_of_all_recipes_and_nothing_registered(tmp_path):
     answer, _ = call(*asked)
     assert {"report.json", "report.md", "report.html"} <= set(answer["files"])
     fast, folded = answer["recipes"]
-    # Three labels whose features say what they are: above the constant's macro AP of 0.4.
+    # Three labels whose features say what they are: above the baseline's macro AP of 0.4.
     assert fast["macro_ap"] > 0.8
     assert fast["bce_skill"] > 0.2
     story = json.loads((out / "report.json").read_text())

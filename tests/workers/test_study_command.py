@@ -1,4 +1,4 @@
-"""What the command of the study in the small refuses."""
+"""Input that the command of the study in the small refuses."""
 
 from __future__ import annotations
 

@@ -36,24 +36,26 @@ def let_ana_judge(planted, numbers):
 def trained_config(planted):
     run("train", planted.library, "--inline")
     version = planted.library.models.latest("number")
-    model = TrainedModel.load(models.folder_of(version), version.sha256)
+    model = TrainedModel.load(models.model_folder_of(version), version.sha256)
     return model.config.criteria
 
 
 def test_by_default_four_networks_learn_criteria_apart(planted, settings):
     settings.MEMBERS = 4
-    found = recipes.config_of(planted.library, {})
+    found = recipes.training_config_of(planted.library, {})
     assert found == replace(AUDIOTAG.training, network="pooled-numpy")
     assert (found.members, found.criteria) == (4, "apart")
     settings.MEMBERS = 1
-    assert recipes.config_of(planted.library, {}).members == 1
-    assert recipes.config_of(planted.library, {"recipe": "audiotag"}).members == 4
+    assert recipes.training_config_of(planted.library, {}).members == 1
+    assert recipes.training_config_of(planted.library, {"recipe": "audiotag"}).members == 4
 
 
 def test_a_network_of_windows_trains_without_either(planted):
-    found = recipes.config_of(planted.library, {"network": "seed-cnn", "epochs": 3})
+    found = recipes.training_config_of(planted.library, {"network": "seed-cnn", "epochs": 3})
     assert found == TrainingConfig(network="seed-cnn", epochs=3, label_counts="learnt")
-    ours = recipes.config_of(planted.library, {"recipe": "audiotag", "network": "seed-cnn"})
+    ours = recipes.training_config_of(
+        planted.library, {"recipe": "audiotag", "network": "seed-cnn"}
+    )
     assert ours == TrainingConfig(network="seed-cnn", label_counts="learnt")
 
 

@@ -99,7 +99,7 @@ def _quietly(act: Callable[[], object]) -> None:
         logger.warning("no sign of life, or no sweep: %s", error, exc_info=not is_known)
 
 
-def begin(name: str, queues: str, also: Callable[[], object] | None = None) -> None:
+def start_beating(name: str, queues: str, also: Callable[[], object] | None = None) -> None:
     beat = ProcessBeat(name, queues, also)
     _of_this_process.append(beat)
     beat.start()
@@ -120,7 +120,7 @@ def _worker_is_gone(**_: Any) -> None:
 
 @signals.beat_init.connect(weak=False)
 def _scheduler_is_ready(**_: Any) -> None:
-    begin(f"{SCHEDULER}@{os.uname().nodename}:{os.getpid()}", SCHEDULER)
+    start_beating(f"{SCHEDULER}@{os.uname().nodename}:{os.getpid()}", SCHEDULER)
     watch_parent()
 
 

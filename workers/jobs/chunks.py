@@ -162,7 +162,7 @@ def chunk_task(kind: str) -> Callable[[ChunkWork], ChunkWork]:
     return register
 
 
-def make(job: Job, arguments: Sequence[dict[str, Any]]) -> None:
+def make_chunks(job: Job, arguments: Sequence[dict[str, Any]]) -> None:
     """Write the chunks of a job; what an earlier attempt wrote stays, done or not."""
     if JobChunk.objects.filter(job=job).exists():
         return
@@ -226,7 +226,7 @@ def share(run: ChunkOwner, arguments: Sequence[dict[str, Any]]) -> list[dict[str
     3. Return the results in order; raise ChunkFailed when one failed for good.
     """
     with run.fenced():
-        make(run.job, arguments)
+        make_chunks(run.job, arguments)
     parts = _Parts(run)
     if run.worker:
         jobs.ask_for_help(run.job, parts.helpers_wanted())

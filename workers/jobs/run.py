@@ -1,9 +1,9 @@
 """How a job is done: claimed once, alive while it runs, committed once. Read this first.
 
-A task of the loop is a function of a `Run`, registered with `@job_task(kind)`:
+A task of the loop is a function of a `Attempt`, registered with `@job_task(kind)`:
 
     @job_task(JobKind.TRAIN)
-    def train_model(run: Run) -> None:
+    def train_model(run: Attempt) -> None:
         trained = ml.training.fit.train(..., on_epoch=run.progress, should_stop=run.should_stop)
         with run.committing({"model_version": ...}):
             registering.register(trained)
@@ -51,14 +51,14 @@ from workers.jobs.stopping import Cancelled, HandedBack, LeaseLost, Stopped
 
 logger = logging.getLogger(__name__)
 
-Work = Callable[["Run"], "dict[str, Any] | None"]
+Work = Callable[["Attempt"], "dict[str, Any] | None"]
 WORK: dict[str, Work] = {}
 #: No job is this long; the hard limit kills the process, and the sweep tries the job again.
 SOFT_LIMIT_S = 6 * 3600
 _REASON_LENGTH = 2000
 
 
-class Run:
+class Attempt:
     """One attempt at a job, while this process holds it."""
 
     def __init__(self, job: Job, token: uuid.UUID, worker: str = "") -> None:
@@ -168,7 +168,7 @@ class Run:
 
 
 def job_task(kind: str) -> Callable[[Work], Work]:
-    """Register a function of a `Run` as the work of this kind of job, and as its task."""
+    """Register a function of a `Attempt` as the work of this kind of job, and as its task."""
     name, _ = jobs.TASKS[kind]
 
     def register(work: Work) -> Work:
@@ -189,7 +189,7 @@ def job_task(kind: str) -> Callable[[Work], Work]:
     return register
 
 
-def claim(job_id: int, worker: str = "") -> Run | None:
+def claim(job_id: int, worker: str = "") -> Attempt | None:
     """Take a queued job; None where it is not queued (any more)."""
     token, now = uuid.uuid4(), timezone.now()
     taken = Job.objects.filter(pk=job_id, state=Job.State.QUEUED).update(
@@ -203,7 +203,7 @@ def claim(job_id: int, worker: str = "") -> Run | None:
     )
     if not taken:
         return None
-    return Run(Job.objects.select_related("library").get(pk=job_id), token, worker)
+    return Attempt(Job.objects.select_related("library").get(pk=job_id), token, worker)
 
 
 def execute(job_id: int, *, worker: str = "", may_retry: bool = True) -> None:
@@ -232,7 +232,7 @@ def work_of(kind: str) -> Work:
     return WORK[kind]
 
 
-def settle(run: Run, error: Exception, *, may_retry: bool) -> None:
+def settle(run: Attempt, error: Exception, *, may_retry: bool) -> None:
     """Write down why an attempt ended without a commit."""
     if not connection.in_atomic_block:
         connection.close_if_unusable_or_obsolete()
@@ -246,7 +246,7 @@ def settle(run: Run, error: Exception, *, may_retry: bool) -> None:
         _settle_crash(run, error, may_retry=may_retry)
 
 
-def _settle_stop(run: Run, error: Exception) -> None:
+def _settle_stop(run: Attempt, error: Exception) -> None:
     try:
         run.check()
     except Stopped as stop:
@@ -267,7 +267,7 @@ def _settle_stop(run: Run, error: Exception) -> None:
         run.end(Job.State.CANCELLED, "cancelled", finished_at=now)
 
 
-def _settle_crash(run: Run, error: Exception, *, may_retry: bool) -> None:
+def _settle_crash(run: Attempt, error: Exception, *, may_retry: bool) -> None:
     logger.error("job %s (%s) crashed", run.job.pk, run.job.kind, exc_info=error)
     reason = f"crashed: {type(error).__name__}: {error}"
     if not may_retry or run.job.attempts >= run.job.max_attempts:
@@ -278,7 +278,7 @@ def _settle_crash(run: Run, error: Exception, *, may_retry: bool) -> None:
     run.end(Job.State.QUEUED, reason, token=None, sent_at=now, queued_at=now)
 
 
-def _fail(run: Run, reason: str, result: dict[str, Any] | None = None) -> None:
+def _fail(run: Attempt, reason: str, result: dict[str, Any] | None = None) -> None:
     logger.warning("job %s (%s) failed: %s", run.job.pk, run.job.kind, reason)
     run.end(Job.State.FAILED, reason, result=result or {}, finished_at=timezone.now())
 

@@ -39,7 +39,7 @@ CONSISTENCY_SLOT_S = 600
 def _worker_is_ready(sender: Any, **_: Any) -> None:
     """Let a worker beat and sweep from now on, so that a missing scheduler loses nothing."""
     queues = ",".join(sorted(sender.app.amqp.queues.consume_from))
-    beats.begin(sender.hostname, queues, sweep)
+    beats.start_beating(sender.hostname, queues, sweep)
 
 
 @shared_task(name=SWEEP, ignore_result=True)

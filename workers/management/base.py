@@ -10,7 +10,7 @@ from django.core.management.base import CommandError
 from labeling import jobs
 from labeling.errors import BadInput
 from labeling.management.base import AudiotagCommand
-from labeling.management.following import follow
+from labeling.management.following import follow_job
 from labeling.models import Job, Library
 from workers.jobs.run import run_inline
 
@@ -54,7 +54,7 @@ class BackgroundCommand(AudiotagCommand):
         if is_inline:
             job = run_inline(job)
         if not options["no_wait"]:
-            job = follow(job, getattr(self.stderr, "_out", None))
+            job = follow_job(job, getattr(self.stderr, "_out", None))
         return self._judged(job)
 
     def reply(self, job: Job, keys: tuple[str, ...], **more: Any) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from labeling.errors import BadInput
 from labeling.loop import retraining
-from labeling.management.following import follow
+from labeling.management.following import follow_job
 from labeling.models import Job, Library
 from labeling.models.jobs import JobKind
 from workers.jobs.run import run_inline
@@ -54,14 +54,14 @@ class ChainCommand(BackgroundCommand):
         """Do the waiting jobs whose work these steps would do, lest they stay for good."""
         waiting = retraining.waiting_for(library, steps)
         return [
-            self._seen_through(job, options) for job in waiting if retraining.take_over(job)
+            self._seen_through(job, options) for job in waiting if retraining.end_redundant(job)
         ]
 
     def _seen_through(self, job: Job, options: dict[str, Any]) -> Job:
         if options["inline"]:
             job = run_inline(job)
         if not options["no_wait"]:
-            job = follow(job, self.stderr)  # type: ignore[arg-type]
+            job = follow_job(job, self.stderr)  # type: ignore[arg-type]
         return self._judged(job)
 
     def results(self, chain: Sequence[Job]) -> dict[str, dict[str, Any]]:

@@ -39,7 +39,7 @@ class Guard:
         self._process = subprocess.Popen(
             [sys.executable, "-S", "-m", "workers.process.guard"],
             stdin=subprocess.PIPE,
-            cwd=Path(__file__).resolve().parents[1],
+            cwd=Path(__file__).resolve().parents[2],
             start_new_session=True,
             text=True,
             bufsize=1,

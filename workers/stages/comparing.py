@@ -14,7 +14,7 @@ from labeling.loop.registry.evaluation_records import Measured
 from labeling.loop.registry.models import Trained
 from labeling.loop.registry.run_groups import ARMS, DECISION
 from labeling.models import RunGroup, TrainingRun
-from workers.jobs.run import Run
+from workers.jobs.run import Attempt
 from workers.stages import preparing, training
 from workers.stages.preparing import Prepared
 
@@ -35,7 +35,7 @@ class Arm:
         return self.trained.measured
 
 
-def compare(run: Run) -> None:
+def train_each_criteria(run: Attempt) -> None:
     """Train the three arms and register them together, with what sets them apart.
 
     1. Freeze all three first: a selection without answers ends it before any training.
@@ -49,12 +49,12 @@ def compare(run: Run) -> None:
     group = run_groups.open_group(run.library, run.job, _in_common(prepared))
     with ExitStack() as open_rows:
         arms = [_trained(run, group, name, prepared[name], open_rows) for name in ARMS]
-        result = run_groups.compared([(arm.name, arm.measured) for arm in arms])
+        result = run_groups.compare_arms([(arm.name, arm.measured) for arm in arms])
         seconds = round(time.monotonic() - started, 3)
         with run.committing({"seconds": seconds}) as told:
             for arm in arms:
-                models.register(arm.row, arm.trained, DECISION)
-            run_groups.close(group, result)
+                models.register_model(arm.row, arm.trained, DECISION)
+            run_groups.close_group(group, result)
             told |= {
                 "group": group.pk,
                 "compared": result,
@@ -62,7 +62,7 @@ def compare(run: Run) -> None:
             }
 
 
-def _prepared(run: Run, name: str) -> Prepared:
+def _prepared(run: Attempt, name: str) -> Prepared:
     """Freeze one arm; what measures is the same for all.
 
     None tells criteria apart, nor learns how many labels tracks carry: what is asked is what
@@ -90,7 +90,7 @@ def _in_common(prepared: dict[str, Prepared]) -> dict[str, Any]:
 
 
 def _trained(
-    run: Run, group: RunGroup, name: str, prepared: Prepared, open_rows: ExitStack
+    run: Attempt, group: RunGroup, name: str, prepared: Prepared, open_rows: ExitStack
 ) -> Arm:
     recorded = training.recorded(run, prepared, group=group, arm=name)
     row, log = open_rows.enter_context(recorded)

@@ -18,7 +18,7 @@ Indices = npt.NDArray[np.intp]
 _SPARE_FILES = 256
 
 
-def features_for(network: str, feature_set: FeatureSet, found: Located) -> TrackFeatures:
+def track_features_for(network: str, feature_set: FeatureSet, found: Located) -> TrackFeatures:
     """Return what the network reads of these tracks: summaries, or windows by memory map."""
     if load_network(network).needs == "summary":
         return ArrayFeatures(summary=features.summaries_of(feature_set, found.rows))

@@ -19,11 +19,11 @@ from ml.evaluation.cross_validation import CrossValidation, FoldProgress, cross_
 from ml.evaluation.measurement import HeldOut, record_of_folds, record_of_model
 from ml.evaluation.record import EvaluationRecord
 from ml.features.track_features import SelectedTracks
-from ml.metrics.scores import baseline as constant_figures
+from ml.metrics.scores import baseline as baseline_metrics
 from ml.metrics.scores import evaluate
 from ml.training.trained_model import TrainedModel, versions
 from ml.types import LabelMatrix
-from workers.jobs.run import Run
+from workers.jobs.run import Attempt
 from workers.stages.preparing import Prepared
 
 Rows = npt.NDArray[np.intp]
@@ -34,10 +34,16 @@ def evaluated(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return (metrics, baseline) on the audit tracks, by the answers that measure."""
     thresholds, prior = record.thresholds[0], record.prior[0]
-    metrics = evaluate(
-        record.probabilities, record.reference, thresholds, prior=prior, groups=record.groups
-    )
-    baseline = constant_figures(prior, record.reference)
+    metrics: dict[str, Any] = {
+        **evaluate(
+            record.probabilities,
+            record.reference,
+            thresholds,
+            prior=prior,
+            groups=record.groups,
+        )
+    }
+    baseline: dict[str, Any] = {**baseline_metrics(prior, record.reference)}
     metrics["judged_by"] = prepared.frozen.judged_by
     metrics["message"] = _message(metrics)
     for row in metrics["labels"] + baseline["labels"]:
@@ -73,7 +79,7 @@ def held_out_of(
         track_uids=prepared.frozen.track_uids[rows],
         groups=prepared.frozen.groups[rows],
         reference=reference,
-        labels=evaluation_records.label_names(prepared.library, prepared.uids),
+        labels=evaluation_records.recorded_label_names(prepared.library, prepared.uids),
         judged_by=prepared.frozen.judged_by,
         about={**prepared.about(), **about},
     )
@@ -94,7 +100,7 @@ def _message(metrics: dict[str, Any]) -> str:
 
 
 def cross_validated(
-    run: Run, prepared: Prepared, folds: int
+    run: Attempt, prepared: Prepared, folds: int
 ) -> tuple[Measured, dict[str, Any]]:
     """Measure a configuration by folds over all tracks, audit ones too; register nothing."""
     n_groups = len(np.unique(prepared.frozen.groups))
@@ -112,7 +118,10 @@ def cross_validated(
         on_progress=_fold_progress(run),
         should_stop=run.should_stop,
     )
-    metrics = {**models.plain(outcome.metrics), "judged_by": "all selected answers"}
+    metrics = {
+        **models.without_label_rows(outcome.metrics),
+        "judged_by": "all selected answers",
+    }
     seconds = round(time.monotonic() - started, 3)
     measured = _kept_folds(run, prepared, outcome, {"folds": folds, "seconds": seconds})
     return measured, {
@@ -122,13 +131,13 @@ def cross_validated(
         "network": prepared.config.network,
         "folds": folds,
         "metrics": metrics,
-        "baseline": models.plain(outcome.baseline),
+        "baseline": models.without_label_rows(outcome.baseline),
         "seconds": seconds,
     }
 
 
 def _kept_folds(
-    run: Run, prepared: Prepared, outcome: CrossValidation, about: dict[str, Any]
+    run: Attempt, prepared: Prepared, outcome: CrossValidation, about: dict[str, Any]
 ) -> Measured:
     """Write down what the folds said; under the job's attempt, so that two never meet."""
     rows = np.arange(len(prepared.frozen.track_ids))
@@ -142,7 +151,7 @@ def _kept_folds(
     return evaluation_records.keep(folder, record_of_folds(outcome, held_out))
 
 
-def _fold_progress(run: Run) -> Callable[[FoldProgress], None]:
+def _fold_progress(run: Attempt) -> Callable[[FoldProgress], None]:
     def tell(at: FoldProgress) -> None:
         share = at.epoch.epoch / max(1, at.epoch.epochs)
         done = round(100 * (at.fold - 1 + share) / at.folds)

@@ -94,7 +94,7 @@ class LibraryTrial:
     @cached_property
     def _prepared(self) -> Prepared:
         selection = replace(
-            recipes.selection_of(self.recipe), judged_by=judges_of(self.library)
+            recipes.recipe_selection(self.recipe), judged_by=judges_of(self.library)
         )
         asked = {"recipe": self.recipe.name, "selection": selection.canonical()}
         try:
@@ -106,7 +106,7 @@ class LibraryTrial:
 def judges_of(library: Library) -> str:
     """Return whose answers measure: the current curators' where it is known who they are."""
     try:
-        criteria.check(library, Selection(judged_by="current"))
+        criteria.check_criteria(library, Selection(judged_by="current"))
     except BadInput:
         return "selected"
     return "current"

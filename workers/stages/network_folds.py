@@ -15,12 +15,12 @@ from ml.evaluation.cross_validation import FoldProgress
 from ml.evaluation.network_comparison import Contender, compare_networks
 from ml.features.track_features import SelectedTracks
 from ml.networks import feature_config_for
-from workers.jobs.run import Run
+from workers.jobs.run import Attempt
 from workers.stages import preparing
 from workers.stages.preparing import Prepared
 
 
-def compared(run: Run) -> dict[str, Any]:
+def compare_networks_on_folds(run: Attempt) -> dict[str, Any]:
     """Cross-validate the networks that the job names on the tracks that all of them can read.
 
     1. One snapshot for all; each network with the features that it is made for.
@@ -59,7 +59,7 @@ def compared(run: Run) -> dict[str, Any]:
     }
 
 
-def _prepared(run: Run) -> dict[str, Prepared]:
+def _prepared(run: Attempt) -> dict[str, Prepared]:
     """Return what each network reads, all of one snapshot."""
     found: dict[str, Prepared] = {}
     snapshot = run.arguments.get("snapshot")
@@ -78,7 +78,7 @@ def _contender(prepared: Prepared, track_ids: np.ndarray) -> Contender:
     return Contender(config, SelectedTracks(prepared.features, rows))
 
 
-def _progress(run: Run, names: list[str]) -> Callable[[int, FoldProgress], None]:
+def _progress(run: Attempt, names: list[str]) -> Callable[[int, FoldProgress], None]:
     def tell(number: int, at: FoldProgress) -> None:
         share = (at.fold - 1 + at.epoch.epoch / max(1, at.epoch.epochs)) / at.folds
         text = f"{names[number]}, fold {at.fold} of {at.folds}, epoch {at.epoch.epoch}"

@@ -12,14 +12,14 @@ import numpy.typing as npt
 from labeling.errors import BadInput
 from labeling.loop import features as loop_features
 from labeling.loop.datasets import aggregate, snapshots
+from labeling.loop.datasets.arrays import SnapshotArrays
 from labeling.loop.datasets.selection import Selection
-from labeling.loop.datasets.snapshots import Frozen
 from labeling.loop.registry import evaluation_records, recipes
 from labeling.models import FeatureSet, Label, Library, Snapshot
 from ml.features.track_features import TrackFeatures
 from ml.training.trained_model import SEMANTICS
 from ml.types import TrainingConfig
-from workers.stages.dataset import features_for
+from workers.stages.dataset import track_features_for
 
 Rows = npt.NDArray[np.intp]
 #: Arrays of a snapshot with a column a label.
@@ -38,7 +38,7 @@ class Prepared:
 
     library: Library
     snapshot: Snapshot
-    frozen: Frozen
+    frozen: SnapshotArrays
     uids: list[str]
     feature_set: FeatureSet
     features: TrackFeatures
@@ -77,7 +77,7 @@ class Prepared:
     def facets(self) -> list[str]:
         """Return the facet of each label; of one that is known no more, its uid."""
         made = {aggregate.others_uid(facet): facet.name for facet in self.library.facets.all()}
-        found = evaluation_records.label_names(self.library, self.uids)
+        found = evaluation_records.recorded_label_names(self.library, self.uids)
         return [label.facet or made.get(label.uid, label.uid) for label in found]
 
     def digest(self) -> str:
@@ -143,7 +143,7 @@ def prepare(library: Library, asked: dict[str, Any]) -> Prepared:
 
     `asked` are the arguments of a training job.
     """
-    config = recipes.config_of(library, asked)
+    config = recipes.training_config_of(library, asked)
     snapshot = _snapshot(library, asked)
     frozen, became_audit = _audit_wins(library, snapshots.load(snapshot))
     frozen, uids = _only_facets(library, frozen, asked.get("facets") or [])
@@ -161,7 +161,7 @@ def prepare(library: Library, asked: dict[str, Any]) -> Prepared:
         frozen=_rows(frozen, np.searchsorted(frozen.track_ids, found.track_ids)),
         uids=uids,
         feature_set=feature_set,
-        features=features_for(config.network, feature_set, found),
+        features=track_features_for(config.network, feature_set, found),
         features_hash=found.digest(),
         config=config,
         left_out=len(frozen.track_ids) - len(found.track_ids),
@@ -184,7 +184,9 @@ def _snapshot(library: Library, asked: dict[str, Any]) -> Snapshot:
     return snapshots.take_snapshot(library, selection)
 
 
-def _audit_wins(library: Library, frozen: Frozen) -> tuple[Frozen, tuple[str, ...]]:
+def _audit_wins(
+    library: Library, frozen: SnapshotArrays
+) -> tuple[SnapshotArrays, tuple[str, ...]]:
     """Take as audit also what has become audit since; return the uids of those tracks."""
     audit = library.tracks.filter(is_audit=True).values_list("pk", flat=True)
     # All of them, by the index: thousands of ids do not fit into one statement.
@@ -195,8 +197,8 @@ def _audit_wins(library: Library, frozen: Frozen) -> tuple[Frozen, tuple[str, ..
 
 
 def _only_facets(
-    library: Library, frozen: Frozen, facets: list[str]
-) -> tuple[Frozen, list[str]]:
+    library: Library, frozen: SnapshotArrays, facets: list[str]
+) -> tuple[SnapshotArrays, list[str]]:
     uids = snapshots.label_uids(frozen)
     if not facets:
         return frozen, uids
@@ -208,16 +210,16 @@ def _only_facets(
     return _columns(frozen, columns), [uids[n] for n in columns.tolist()]
 
 
-def _columns(frozen: Frozen, columns: Rows) -> Frozen:
+def _columns(frozen: SnapshotArrays, columns: Rows) -> SnapshotArrays:
     arrays = frozen.arrays()
     for name in BY_LABEL:
         arrays[name] = arrays[name][:, columns]
     arrays["label_uids"] = arrays["label_uids"][columns]
-    return Frozen.from_arrays(arrays)
+    return SnapshotArrays.from_arrays(arrays)
 
 
-def _rows(frozen: Frozen, rows: Rows) -> Frozen:
+def _rows(frozen: SnapshotArrays, rows: Rows) -> SnapshotArrays:
     arrays = frozen.arrays()
     for name in ("track_ids", "track_uids", "groups", "is_audit", *BY_LABEL):
         arrays[name] = arrays[name][rows]
-    return Frozen.from_arrays(arrays)
+    return SnapshotArrays.from_arrays(arrays)

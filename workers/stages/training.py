@@ -35,10 +35,10 @@ from ml.training.fit import train
 from ml.training.prediction import pool_probabilities
 from ml.training.trained_model import TrainedModel, versions
 from ml.types import LabelMatrix
-from workers.jobs.run import Run
+from workers.jobs.run import Attempt
 from workers.jobs.stopping import Stopped
 from workers.stages import evaluating
-from workers.stages.dataset import features_for
+from workers.stages.dataset import track_features_for
 from workers.stages.preparing import Prepared
 
 # --- training -------------------------------------------------------------------------------
@@ -46,7 +46,7 @@ from workers.stages.preparing import Prepared
 
 @contextmanager
 def recorded(
-    run: Run, prepared: Prepared, *, group: RunGroup | None = None, arm: str = ""
+    run: Attempt, prepared: Prepared, *, group: RunGroup | None = None, arm: str = ""
 ) -> Iterator[tuple[TrainingRun, EpochLog]]:
     """Keep the row of the training true: running, and closed with a reason if it fails."""
     row = models.start_run(
@@ -71,7 +71,7 @@ def recorded(
         raise
 
 
-def fit(run: Run, prepared: Prepared, log: EpochLog) -> TrainedModel:
+def fit(run: Attempt, prepared: Prepared, log: EpochLog) -> TrainedModel:
     """Train on the training side, telling of every epoch."""
 
     def on_epoch(report: EpochReport) -> None:
@@ -131,7 +131,7 @@ def decide(model: TrainedModel, trained: Trained, prepared: Prepared) -> Decisio
             recipes.strangers(prepared.library, prepared.uids),
             prepared.origin.get("recipe", {}).get("name", ""),
         )
-        or promotion.held_back(
+        or promotion.needs_a_person(
             trained.metrics,
             trained.baseline,
             int(model.is_learnt.sum()),
@@ -151,7 +151,7 @@ def _decide_among_usable(
     if known is not None:
         return known
     try:
-        in_use = TrainedModel.load(models.folder_of(champion), champion.sha256)
+        in_use = TrainedModel.load(models.model_folder_of(champion), champion.sha256)
         its_snapshot = snapshots.load(champion.run.snapshot)
     except (MlError, BadInput) as error:
         reason = f"model {champion.number}, in use so far, cannot be compared: {error}"
@@ -165,7 +165,7 @@ def _decide_among_usable(
     rows = rows[np.isin(prepared.frozen.track_ids[rows], found.track_ids)]
     mine, its = models.in_common(champion, prepared.uids)
     reference = prepared.frozen.reference.rows(rows)
-    old = features_for(in_use.config.network, champion.run.feature_set, found)
+    old = track_features_for(in_use.config.network, champion.run.feature_set, found)
     labels = LabelMatrix(reference.labels[:, mine], reference.label_mask[:, mine])
     groups = prepared.frozen.groups[rows]
     now = model.probabilities(SelectedTracks(prepared.features, rows))[:, mine]
@@ -212,12 +212,12 @@ def _decide_by_labels(champion: ModelVersion, prepared: Prepared) -> Decision | 
 
 
 def score_all(
-    run: Run, library: Library, number: int | None
+    run: Attempt, library: Library, number: int | None
 ) -> tuple[ModelVersion, Located, npt.NDArray[Any]]:
     """Return (model version, tracks, probabilities) of all tracks that have features."""
-    version = models.version_of(library, number)
-    model = TrainedModel.load(models.folder_of(version), version.sha256)
+    version = models.model_version_of(library, number)
+    model = TrainedModel.load(models.model_folder_of(version), version.sha256)
     found = loop_features.located(library, version.run.feature_set)
-    features = features_for(model.config.network, version.run.feature_set, found)
+    features = track_features_for(model.config.network, version.run.feature_set, found)
     probabilities = pool_probabilities(model, features, run.progress, run.should_stop)
     return version, found, probabilities

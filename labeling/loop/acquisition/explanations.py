@@ -21,20 +21,20 @@ _LONGEST = 110
 _LONGEST_NAME = 28
 
 
-class LabelName(str):
+class FacetLabel(str):
     """A label's name as a reason says it, which knows its facet."""
 
     facet: str = ""
 
     @classmethod
-    def of(cls, name: str, facet: str) -> LabelName:
+    def of(cls, name: str, facet: str) -> FacetLabel:
         """Return the name of a label of this facet."""
         made = cls(name)
         made.facet = facet
         return made
 
 
-def label_names(library: Library, label_uids: Sequence[str]) -> list[str]:
+def facet_labels(library: Library, label_uids: Sequence[str]) -> list[str]:
     """Return today's name of each label of a model; a folded or lost one is called Others.
 
     A label that was merged since goes by the name of what it became. Where a name stands in two
@@ -52,11 +52,11 @@ def label_names(library: Library, label_uids: Sequence[str]) -> list[str]:
     names: dict[str, str] = {}
     for pk, (uid, _, _, _) in labels.items():
         _, name, facet, _ = labels[merged.get(pk, pk)]
-        names[uid] = LabelName.of(f"{name} ({facet})" if standing[name] > 1 else name, facet)
+        names[uid] = FacetLabel.of(f"{name} ({facet})" if standing[name] > 1 else name, facet)
     return [names.get(uid, OTHERS) for uid in label_uids]
 
 
-def in_words(reason: dict[str, Any], names: Sequence[str], pool: Pool, index: int) -> str:
+def explain(reason: dict[str, Any], names: Sequence[str], pool: Pool, index: int) -> str:
     """Return the reason of a choice in one short line, the strongest part first.
 
     1. A track unlike all that is labelled has no neighbour worth naming.
@@ -144,7 +144,7 @@ def _of_facet(names: Iterable[str], facet: str) -> list[str]:
 
 
 def _facet(name: str) -> str:
-    return name.facet if isinstance(name, LabelName) else ""
+    return name.facet if isinstance(name, FacetLabel) else ""
 
 
 def _and(names: Sequence[str]) -> str:

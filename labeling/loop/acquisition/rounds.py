@@ -74,7 +74,7 @@ def rank(library: Library, *, strategy: str = "default", seed: int = 0) -> list[
     ranked: list[Ranked] = []
     if warm is not None:
         choices = strategies.choose(warm.pool, most, strategy=strategy, seed=seed)
-        names = explanations.label_names(library, warm.predictions.label_uids)
+        names = explanations.facet_labels(library, warm.predictions.label_uids)
         ranked = [_ranked(warm, choice, names) for choice in choices]
     if not ranked:
         ranked = _at_random(rest, most, seed)
@@ -126,7 +126,7 @@ def _ranked(warm: Warm, choice: Choice, names: Sequence[str]) -> Ranked:
         score=choice.score,
         probability=choice.probability,
         strategy=str(choice.reason["strategy"]),
-        reason=explanations.in_words(choice.reason, names, warm.pool, choice.index),
+        reason=explanations.explain(choice.reason, names, warm.pool, choice.index),
     )
 
 
@@ -153,7 +153,7 @@ def _asked_again(
 # --- the round ------------------------------------------------------------------------------
 
 
-def build(
+def build_round(
     library: Library,
     *,
     strategy: str = "default",

@@ -7,7 +7,7 @@ is in docs/decisions/0009-what-consistency-counts.md. A figure that cannot be co
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import combinations
 from typing import Any, NamedTuple
 
@@ -38,7 +38,7 @@ VOICES = 3
 EVERYTHING = Filters()
 
 
-class Place(NamedTuple):
+class RowKey(NamedTuple):
     """What a row is about, by ids; label None is the set of a facet."""
 
     annotator_ids: tuple[int, ...]
@@ -63,14 +63,14 @@ def report(library: Library, filters: Filters = EVERYTHING) -> dict[str, Any]:
     rollups.measure(library)
     shared = shared_answers(library, filters)
     return {
-        "annotators": annotators(library, filters, shared),
-        "pairs": pairs(library, filters, shared),
-        "self": with_self(library, filters),
+        "annotators": annotator_figures(library, filters, shared),
+        "pairs": pair_figures(library, filters, shared),
+        "self": self_agreement_rows(library, filters),
         "drift": drift(library, filters),
     }
 
 
-def annotators(
+def annotator_figures(
     library: Library, filters: Filters, shared: list[FacetAnswers]
 ) -> list[dict[str, Any]]:
     """Return who answered how much, from when to when, and how far others bear them out."""
@@ -80,7 +80,7 @@ def annotators(
 def annotator_rows(
     library: Library, filters: Filters, shared: list[FacetAnswers]
 ) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield the rows of `annotators` with the annotator's id."""
+    """Yield the rows of `annotator_figures` with the annotator's id."""
     looks = Annotation.objects.filter(library=library, kind__in=Annotation.INDEPENDENT)
     rows = (
         looks.exclude(pk__in=_dead_looks(library))
@@ -94,7 +94,7 @@ def annotator_rows(
         )
     )
     found = {row["annotator_id"]: row for row in rows}
-    reliable = reliability(shared)
+    reliable = annotator_reliability(shared)
     for one in Annotator.objects.filter(library=library):
         if not filters.has_annotator(one.pk) or one.pk not in found:
             continue
@@ -126,7 +126,7 @@ def _dead_looks(library: Library) -> list[int]:
     return sorted(set(looks) - live)
 
 
-def reliability(shared: list[FacetAnswers]) -> dict[int, float]:
+def annotator_reliability(shared: list[FacetAnswers]) -> dict[int, float]:
     """Return how well each annotator's yes meets what all who judged a track say together.
 
     Positive agreement with the one-coin consensus, over the tracks that several judged; only
@@ -166,7 +166,7 @@ def _meeting(facet: FacetAnswers) -> Iterator[tuple[int, int]]:
             yield a, b
 
 
-def pairs(
+def pair_figures(
     library: Library, filters: Filters, shared: list[FacetAnswers]
 ) -> list[dict[str, Any]]:
     """Return how far each two annotators agree: on the set of a facet, then label by label."""
@@ -175,8 +175,8 @@ def pairs(
 
 def pair_rows(
     library: Library, filters: Filters, shared: list[FacetAnswers]
-) -> Iterator[tuple[Place, dict[str, Any], PairTable | None]]:
-    """Yield the rows of `pairs` with their place, those of a label with the 2 x 2 behind."""
+) -> Iterator[tuple[RowKey, dict[str, Any], PairTable | None]]:
+    """Yield the rows of `pair_figures` with their key; a label's row with its 2 x 2 table."""
     names, labels = _names(library), labels_in(library, filters)
     facets = {facet.pk: facet.name for facet in Facet.objects.filter(library=library)}
     tables = label_tables(library, filters, shared)
@@ -185,13 +185,13 @@ def pair_rows(
             head = {"a": names[a], "b": names[b], "facet": facets[facet.facet_id]}
             if filters.label_id is None:
                 figures = set_figures(*_side_by_side(facet, a, b))
-                place = Place((a, b), facet.facet_id, None)
+                place = RowKey((a, b), facet.facet_id, None)
                 yield place, head | {"label": None} | _only(figures, PAIR_FIGURES), None
             for label_id in facet.label_ids:
                 table = tables.get((a, b, label_id))
                 if table is not None and table.n:
                     row = head | {"label": labels[label_id].name} | table.figures()
-                    yield Place((a, b), facet.facet_id, label_id), row, table
+                    yield RowKey((a, b), facet.facet_id, label_id), row, table
 
 
 def label_tables(
@@ -224,13 +224,13 @@ def _side_by_side(facet: FacetAnswers, a: int, b: int) -> tuple[LabelMatrix, Lab
     return facet.answers.rows(of_a[in_a]), facet.answers.rows(of_b[in_b])
 
 
-def with_self(library: Library, filters: Filters) -> list[dict[str, Any]]:
+def self_agreement_rows(library: Library, filters: Filters) -> list[dict[str, Any]]:
     """Return how far each annotator agrees with their own earlier answer to the same track."""
     return [row for _, row in self_rows(library, filters)]
 
 
-def self_rows(library: Library, filters: Filters) -> Iterator[tuple[Place, dict[str, Any]]]:
-    """Yield the rows of `with_self` with their place."""
+def self_rows(library: Library, filters: Filters) -> Iterator[tuple[RowKey, dict[str, Any]]]:
+    """Yield the rows of `self_agreement_rows` with their place."""
     names, labels = _names(library), labels_in(library, filters)
     facets = {facet.pk: facet.name for facet in Facet.objects.filter(library=library)}
     for facet in repeated_answers(library, filters):
@@ -243,12 +243,12 @@ def self_rows(library: Library, filters: Filters) -> Iterator[tuple[Place, dict[
             )
             head = {"annotator": names[annotator_id], "facet": facets[facet.facet_id]}
             if filters.label_id is None and by_set["n"]:
-                place = Place((annotator_id,), facet.facet_id, None)
+                place = RowKey((annotator_id,), facet.facet_id, None)
                 yield place, head | {"label": None} | _only(by_set, SELF_FIGURES)
             for label_id, figures in zip(facet.label_ids, by_label, strict=True):
                 if figures["n"]:
                     row = head | {"label": labels[label_id].name} | _only(figures, SELF_FIGURES)
-                    yield Place((annotator_id,), facet.facet_id, label_id), row
+                    yield RowKey((annotator_id,), facet.facet_id, label_id), row
 
 
 def _repeated_rows(facet: FacetAnswers, annotator_id: int) -> npt.NDArray[np.intp]:
@@ -261,5 +261,5 @@ def _names(library: Library) -> dict[int, str]:
     return dict(Annotator.objects.filter(library=library).values_list("id", "name"))
 
 
-def _only(figures: dict[str, Any], wanted: tuple[str, ...]) -> dict[str, Any]:
+def _only(figures: Mapping[str, Any], wanted: tuple[str, ...]) -> dict[str, Any]:
     return {name: figures[name] for name in wanted}

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from django.db.models import Count
 
-from labeling.loop.consistency.independent import FacetAnswer, Offers, independent_answers
+from labeling.loop.consistency.independent import CountedAnswer, Offers, independent_answers
 from labeling.loop.consistency.label_rates import Filters, labels_in
 from labeling.loop.library.taxonomy import resolutions
 from labeling.models import Annotation, Library
@@ -61,7 +61,7 @@ def repeated_answers(library: Library, filters: Filters) -> list[FacetAnswers]:
     return _matrices(library, filters, independent_answers(library, tracks))
 
 
-def _newest(answers: Iterable[FacetAnswer]) -> Iterator[FacetAnswer]:
+def _newest(answers: Iterable[CountedAnswer]) -> Iterator[CountedAnswer]:
     for _, of_track in groupby(answers, key=lambda answer: answer.look.track_id):
         last = {(one.look.annotator_id, one.facet_id): one for one in of_track}
         yield from last.values()
@@ -79,7 +79,7 @@ class _Columns:
         }
         self.offered: dict[int, Bools] = {}
 
-    def row(self, answer: FacetAnswer) -> tuple[Bools, Bools]:
+    def row(self, answer: CountedAnswer) -> tuple[Bools, Bools]:
         """Return (labels, judged) of an answer; a yes to one of two merged labels is a yes."""
         labels = judged = self._flags(answer.yes)
         if answer.no:
@@ -103,7 +103,7 @@ class _Columns:
 
 
 def _matrices(
-    library: Library, filters: Filters, answers: Iterable[FacetAnswer]
+    library: Library, filters: Filters, answers: Iterable[CountedAnswer]
 ) -> list[FacetAnswers]:
     resolve, offers = resolutions(library), Offers(library)
     columns: dict[int, list[int]] = defaultdict(list)

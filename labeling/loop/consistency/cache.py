@@ -18,9 +18,9 @@ from django.db.models import Q
 from django.utils import timezone
 
 from labeling.loop.consistency import agreement, rollups
-from labeling.loop.consistency.agreement import EVERYTHING, Place
+from labeling.loop.consistency.agreement import EVERYTHING, RowKey
 from labeling.loop.consistency.answer_matrices import shared_answers
-from labeling.loop.consistency.drift import cuts_of, drift
+from labeling.loop.consistency.drift import criteria_changes_of, drift
 from labeling.loop.consistency.label_rates import Filters, labels_in
 from labeling.loop.library.taxonomy import resolutions
 from labeling.models import AgreementFigures, Annotator, DirtyKey, Facet, Library
@@ -57,28 +57,28 @@ class Kept:
 
 def _in(rows: list[Any], filters: Filters) -> Iterator[dict[str, Any]]:
     for (annotator_ids, facet_id, label_id), row in rows:
-        if Place(tuple(annotator_ids), facet_id, label_id).is_in(filters):
+        if RowKey(tuple(annotator_ids), facet_id, label_id).is_in(filters):
             yield row
 
 
-def kept(library: Library) -> Kept:
+def kept_figures(library: Library) -> Kept:
     """Return what is kept; nothing, and that is current, where nobody has answered."""
     row = AgreementFigures.objects.filter(library=library).first()
     is_waiting = DirtyKey.objects.filter(library=library).exists()
     if row is None:
         return Kept(None, not is_waiting, {})
-    is_same = row.figures_of == row.counted and row.made_of == made_of(library)
+    is_same = row.figures_of == row.counted and row.made_of == inputs_hash(library)
     return Kept(row.computed_at, is_same and not is_waiting, row.figures)
 
 
-def made_of(library: Library) -> str:
+def inputs_hash(library: Library) -> str:
     """Return a hash of what figures depend on besides the answers: names, merges, cuts."""
     parts = (
         sorted(resolutions(library).items()),
         [(one.pk, one.name, one.facet_id) for one in labels_in(library, EVERYTHING).values()],
         list(Facet.objects.filter(library=library).values_list("id", "name")),
         list(Annotator.objects.filter(library=library).values_list("id", "name")),
-        [vars(cut) for cut in cuts_of(library)],
+        [vars(cut) for cut in criteria_changes_of(library)],
     )
     return hashlib.sha256(json.dumps(parts, default=str).encode()).hexdigest()
 
@@ -92,7 +92,7 @@ def refresh(library: Library) -> dict[str, int]:
     """
     counted = rollups.measure(library)
     row, _ = AgreementFigures.objects.get_or_create(library=library)
-    parts = made_of(library)
+    parts = inputs_hash(library)
     if (row.figures_of, row.made_of) != (row.counted, parts):
         figures = _figures(library)
         newer = Q(figures_of__isnull=True) | Q(figures_of__lte=row.counted)

@@ -48,7 +48,7 @@ class Period:
 
 
 @dataclass(frozen=True)
-class Cut:
+class CriteriaChange:
     """A day from which criteria may be different, and why."""
 
     day: datetime.date
@@ -82,17 +82,19 @@ class _Test:
         return float("nan") if p is None else p
 
 
-def cuts_of(library: Library) -> list[Cut]:
+def criteria_changes_of(library: Library) -> list[CriteriaChange]:
     """Return the days on which criteria changed as far as anybody said, oldest first."""
     published = library.guidelines.filter(number__gt=0, published_at__isnull=False)
     cuts = [
-        Cut(one.published_at.date(), f"guideline {one.number}")
+        CriteriaChange(one.published_at.date(), f"guideline {one.number}")
         for one in published
         if one.published_at is not None
     ]
     for era in EraCut.objects.filter(annotator__library=library).select_related("annotator"):
         reason = f"{era.annotator}: {era.reason or 'criteria ' + era.kind + ' changed'}"
-        cuts.append(Cut(era.at.date(), reason, era.annotator_id, era.facet_id, era.label_id))
+        cuts.append(
+            CriteriaChange(era.at.date(), reason, era.annotator_id, era.facet_id, era.label_id)
+        )
     return sorted(cuts, key=lambda cut: (cut.day, cut.reason))
 
 
@@ -104,7 +106,7 @@ def drift(library: Library, filters: Filters) -> list[dict[str, Any]]:
     3. Test each label between neighbouring periods; correct over all tests of the report.
     """
     days = _answer_days(library, filters)
-    cuts = cuts_of(library)
+    cuts = criteria_changes_of(library)
     tests: list[_Test] = []
     annotators = Annotator.objects.filter(library=library)
     for annotator in annotators:
@@ -177,7 +179,7 @@ def _halfway(per_day: Counter[datetime.date]) -> list[datetime.date]:
 
 
 def _by_cuts(
-    library: Library, filters: Filters, annotator_id: int, cuts: Sequence[Cut]
+    library: Library, filters: Filters, annotator_id: int, cuts: Sequence[CriteriaChange]
 ) -> Iterator[tuple[list[datetime.date], list[Label]]]:
     """Yield the days on which labels of an annotator are cut, and all that are cut so."""
     found: dict[tuple[datetime.date, ...], list[Label]] = defaultdict(list)

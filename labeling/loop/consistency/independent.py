@@ -38,7 +38,7 @@ _OLDEST = datetime.datetime(1, 1, 1, tzinfo=datetime.UTC)
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class IndependentAnnotation:
     """An independent look at a track: the event that counts, without its content."""
 
     id: int
@@ -57,10 +57,10 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True)
-class FacetAnswer:
+class CountedAnswer:
     """One independent look at one facet of a track, with the content that holds."""
 
-    look: Look
+    look: IndependentAnnotation
     facet_id: int
     label_set_id: int
     is_complete: bool
@@ -93,7 +93,7 @@ def day_of(moment: datetime.datetime | None) -> datetime.date:
 
 def independent_answers(
     library: Library, track_ids: Iterable[int], annotator_ids: Sequence[int] | None = None
-) -> Iterator[FacetAnswer]:
+) -> Iterator[CountedAnswer]:
     """Yield the independent answers to these tracks, oldest look of a track first."""
     for chunk in batches(sorted(set(track_ids)), ROWS_A_READ):
         looks, contents = _live_looks(library, chunk, annotator_ids)
@@ -102,14 +102,14 @@ def independent_answers(
 
 def _live_looks(
     library: Library, track_ids: Sequence[int], annotator_ids: Sequence[int] | None
-) -> tuple[list[Look], dict[int, list[int]]]:
+) -> tuple[list[IndependentAnnotation], dict[int, list[int]]]:
     """Return the live looks, and by look the live events of its chain, oldest first."""
     rows = Annotation.objects.filter(
         among("track_id", track_ids), library=library, kind__in=_COUNTED
     ).order_by()
     if annotator_ids is not None:
         rows = rows.filter(annotator_id__in=annotator_ids)
-    looks: dict[int, Look] = {}
+    looks: dict[int, IndependentAnnotation] = {}
     events: list[Event] = []
     for row in rows.values_list(
         "id", "annotator_id", "track_id", "kind", "revises_id", "answered_at", "stratum"
@@ -117,13 +117,15 @@ def _live_looks(
         id_, annotator_id, track_id, kind, revises_id, answered_at, stratum = row
         events.append(Event(id_, track_id, kind, revises_id))
         if kind in Annotation.INDEPENDENT:
-            looks[id_] = Look(id_, annotator_id, track_id, answered_at, stratum)
+            looks[id_] = IndependentAnnotation(
+                id_, annotator_id, track_id, answered_at, stratum
+            )
     return _chains(looks, events)
 
 
 def _chains(
-    looks: dict[int, Look], events: list[Event]
-) -> tuple[list[Look], dict[int, list[int]]]:
+    looks: dict[int, IndependentAnnotation], events: list[Event]
+) -> tuple[list[IndependentAnnotation], dict[int, list[int]]]:
     live, first = live_ids(events), roots(events)
     contents: dict[int, list[int]] = defaultdict(list)
     for id_ in sorted(live):
@@ -136,10 +138,12 @@ def _chains(
     return ordered, contents
 
 
-def _answers_of(looks: list[Look], contents: dict[int, list[int]]) -> Iterator[FacetAnswer]:
+def _answers_of(
+    looks: list[IndependentAnnotation], contents: dict[int, list[int]]
+) -> Iterator[CountedAnswer]:
     """Give each look, facet by facet, the answer of its newest live event that has one."""
     answers = _answers([id_ for chain in contents.values() for id_ in chain])
-    holding: list[tuple[Look, dict[int, _Stored]]] = []
+    holding: list[tuple[IndependentAnnotation, dict[int, _Stored]]] = []
     for look in looks:
         by_facet: dict[int, _Stored] = {}
         for id_ in contents[look.id]:
@@ -153,7 +157,7 @@ def _answers_of(looks: list[Look], contents: dict[int, list[int]]) -> Iterator[F
             if len(yes) < len(values):
                 unsure = _with_value(values, Judgement.UNSURE)
                 no = _with_value(values, Judgement.NO)
-            yield FacetAnswer(look, facet_id, label_set_id, is_complete, yes, unsure, no)
+            yield CountedAnswer(look, facet_id, label_set_id, is_complete, yes, unsure, no)
 
 
 def _answers(annotation_ids: Sequence[int]) -> dict[int, dict[int, _Stored]]:
@@ -192,7 +196,7 @@ class Offers:
             members[label_set_id].add(label_id)
         self.labels_of = {key: frozenset(value) for key, value in members.items()}
 
-    def judged(self, answer: FacetAnswer) -> frozenset[int]:
+    def judged(self, answer: CountedAnswer) -> frozenset[int]:
         """Return the labels that the answer says yes or no to ("not asked" is neither)."""
         said = answer.yes | answer.no
         if not answer.is_complete:

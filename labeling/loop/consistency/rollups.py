@@ -21,7 +21,7 @@ from labeling.batching import batches
 from labeling.bulk_rows import insert_rows
 from labeling.loop.consistency.independent import (
     ROWS_A_READ,
-    FacetAnswer,
+    CountedAnswer,
     Offers,
     among,
     day_of,
@@ -83,7 +83,7 @@ class PairCounts:
     only_a: Counter[int] = field(default_factory=Counter)
     only_b: Counter[int] = field(default_factory=Counter)
 
-    def add(self, a: FacetAnswer, b: FacetAnswer, offers: Offers) -> None:
+    def add(self, a: CountedAnswer, b: CountedAnswer, offers: Offers) -> None:
         judged = offers.judged(a) & offers.judged(b)
         self.judged.update(judged)
         self.both.update(a.yes & b.yes & judged)
@@ -115,7 +115,7 @@ def measure(library: Library) -> dict[str, int]:
     raise Overtaken(f"{library.slug}: others have measured all the time; try again")
 
 
-def rebuild(library: Library) -> dict[str, int]:
+def rebuild_rollups(library: Library) -> dict[str, int]:
     """Count everything anew: what stands in the roll-ups counts for nothing."""
     _mark_all(library)
     return measure(library)
@@ -164,7 +164,7 @@ def _count(library: Library, touched: Touched) -> Counts:
     return counts
 
 
-def _count_answer(counts: Counts, answer: FacetAnswer) -> None:
+def _count_answer(counts: Counts, answer: CountedAnswer) -> None:
     look = answer.look
     counts.answers[(look.annotator_id, answer.label_set_id, look.day, look.stratum)] += 1
     for counter, label_ids in (
@@ -234,12 +234,12 @@ def _pairs_touched(library: Library, touched: Touched) -> set[Pair]:
 
 def overlapping(
     library: Library, pairs: Collection[Pair]
-) -> Iterator[tuple[Pair, FacetAnswer, FacetAnswer]]:
+) -> Iterator[tuple[Pair, CountedAnswer, CountedAnswer]]:
     """Yield, for each pair, the newest answers of both to each track and facet they share."""
     annotator_ids = sorted({one for pair in pairs for one in pair})
     track_ids = {one: _tracks_of(one) for one in annotator_ids}
     shared = set().union(*(track_ids[a] & track_ids[b] for a, b in pairs)) if pairs else set()
-    newest: dict[tuple[int, int], dict[int, FacetAnswer]] = defaultdict(dict)
+    newest: dict[tuple[int, int], dict[int, CountedAnswer]] = defaultdict(dict)
     ordered = sorted(shared)
     for chunk in batches(ordered, ROWS_A_READ):
         newest.clear()

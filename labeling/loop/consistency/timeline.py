@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from labeling.loop.consistency.drift import Cut, cuts_of
+from labeling.loop.consistency.drift import CriteriaChange, criteria_changes_of
 from labeling.loop.consistency.label_rates import Counted, Filters, labels_in, read_counts
 from labeling.models import Annotator, Label, Library
 from labeling.models.rollups import UNKNOWN_DAY
@@ -17,7 +17,7 @@ _UNDATED: Month = (UNKNOWN_DAY.year, UNKNOWN_DAY.month)
 
 
 @dataclass
-class Work:
+class MonthlyWork:
     """How much an annotator answered: by month, by stratum, and without a date."""
 
     annotator: Annotator
@@ -64,8 +64,8 @@ class Timeline:
 
     months: list[Month]
     strata: list[str]
-    work: list[Work]
-    cuts: list[Cut]
+    work: list[MonthlyWork]
+    cuts: list[CriteriaChange]
     labels: list[LabelRates]
     #: Of the label that was asked for: rows as `work`, columns as `strata`.
     by_stratum: list[list[Rate]]
@@ -80,7 +80,7 @@ def timeline(library: Library, filters: Filters) -> Timeline:
     counted = read_counts(library, filters, month_of)
     months = _months({key[2] for key in counted.answers} - {_UNDATED})
     strata = sorted({key[3] for key in counted.answers})
-    cuts = cuts_of(library)
+    cuts = criteria_changes_of(library)
     people = [
         one
         for one in Annotator.objects.filter(library=library)
@@ -114,7 +114,7 @@ def _months(found: set[Month]) -> list[Month]:
 def _marks(
     annotator: Annotator,
     months: Sequence[Month],
-    cuts: Sequence[Cut],
+    cuts: Sequence[CriteriaChange],
     label: Label | None = None,
 ) -> list[int]:
     """Return the months of the cuts that concern this annotator, as far as of this label."""
@@ -128,15 +128,15 @@ def _work(
     counted: Counted,
     months: Sequence[Month],
     strata: Sequence[str],
-    cuts: Sequence[Cut],
-) -> list[Work]:
+    cuts: Sequence[CriteriaChange],
+) -> list[MonthlyWork]:
     by_month: dict[int, Counter[Month]] = defaultdict(Counter)
     by_stratum: dict[int, Counter[str]] = defaultdict(Counter)
     for (annotator_id, _, month, stratum), n in counted.answers.items():
         by_month[annotator_id][month] += n
         by_stratum[annotator_id][stratum] += n
     return [
-        Work(
+        MonthlyWork(
             annotator=one,
             by_month=[by_month[one.pk][month] for month in months],
             by_stratum=[by_stratum[one.pk][stratum] for stratum in strata],
@@ -152,7 +152,7 @@ def _label_rates(
     people: Sequence[Annotator],
     counted: Counted,
     months: Sequence[Month],
-    cuts: Sequence[Cut],
+    cuts: Sequence[CriteriaChange],
 ) -> list[LabelRates]:
     yes, judged = _by_month(counted.yes), _by_month(counted.judged)
     rows = []

@@ -27,7 +27,7 @@ def others_uid(facet: Facet) -> str:
     return uuid.uuid5(facet.uid, "others").hex
 
 
-def united(
+def aggregated(
     table: AnswerTable,
     track_ids: npt.NDArray[np.int64],
     selection: Selection,
@@ -174,7 +174,7 @@ def reference(
     is_enough = n_persons >= ENOUGH_PERSON_TRACKS
     rows = by_person if is_enough and not is_current else at_audit
     names = sorted(people[pk].name for pk in np.unique(table.annotators[rows]).tolist())
-    said = united(table, track_ids, selection, rows)
+    said = aggregated(table, track_ids, selection, rows)
     return _who_judged(names, is_enough, is_current), said
 
 

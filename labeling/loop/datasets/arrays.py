@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from labeling.errors import EmptySelection
 from labeling.loop.datasets import aggregate, read
-from labeling.loop.datasets.aggregate import kept_labels, recast, united
+from labeling.loop.datasets.aggregate import aggregated, kept_labels, recast
 from labeling.loop.datasets.read import AnswerTable
 from labeling.loop.datasets.selected import Column
 from labeling.loop.datasets.selection import Selection
@@ -28,7 +28,7 @@ TEXT = "S36"
 
 
 @dataclass(frozen=True)
-class Frozen:
+class SnapshotArrays:
     """The arrays of a snapshot; rows are tracks in the order of their ids.
 
     Attributes
@@ -100,18 +100,18 @@ class Frozen:
         return whole.hexdigest()
 
 
-def freeze(library: Library, selection: Selection) -> Frozen:
+def build_arrays(library: Library, selection: Selection) -> SnapshotArrays:
     """Return the arrays of the selection, or refuse when there is nothing to learn from.
 
     1. Unite the answers of each side by itself: what is said of audit tracks moves nothing.
     2. Choose the labels and leave tracks out, by the training side.
     3. Keep the tracks on which a chosen label was judged, or which measure.
     """
-    table = read.read_answers(library, selection)
+    table = read.read_answer_table(library, selection)
     judges = _judges(library, table, selection)
     track_ids = np.union1d(table.tracks, judges.tracks)
     uids, groups, is_audit = track_facts(library, track_ids)
-    given = united_by_side(table, track_ids, is_audit, selection)
+    given = aggregated_by_side(table, track_ids, is_audit, selection)
     columns, matrix, parts = kept_labels(library, table.columns, given, selection, ~is_audit)
     if matrix.n_labels == 0 or not matrix.label_mask.any():
         raise EmptySelection(_nothing(table, selection))
@@ -125,7 +125,7 @@ def freeze(library: Library, selection: Selection) -> Frozen:
         )
     )
     events = np.union1d(table.annotations, judges.annotations)
-    return Frozen(
+    return SnapshotArrays(
         track_ids=track_ids[rows],
         track_uids=uids[rows],
         groups=np.unique(groups[rows], return_inverse=True)[1].astype(np.int64),
@@ -157,13 +157,13 @@ def _judges(library: Library, table: AnswerTable, selection: Selection) -> Answe
     asked = Selection(
         facets=selection.facets, negatives=selection.negatives, criteria="current"
     )
-    current = read.read_answers(library, asked)
+    current = read.read_answer_table(library, asked)
     audit = library.tracks.filter(is_audit=True).values_list("pk", flat=True)
     ids = np.fromiter(audit.iterator(chunk_size=5_000), dtype=np.int64)
     return current.of_tracks(ids)
 
 
-def united_by_side(
+def aggregated_by_side(
     table: AnswerTable,
     track_ids: npt.NDArray[np.int64],
     is_audit: npt.NDArray[np.bool_],
@@ -171,8 +171,8 @@ def united_by_side(
 ) -> LabelMatrix:
     """Return what the answers say together, those of each side united by themselves."""
     at_audit = is_audit[np.searchsorted(track_ids, table.tracks)]
-    audit = united(table, track_ids, selection, at_audit)
-    training = united(table, track_ids, selection, ~at_audit)
+    audit = aggregated(table, track_ids, selection, at_audit)
+    training = aggregated(table, track_ids, selection, ~at_audit)
     side = is_audit[:, None]
     return LabelMatrix(
         np.where(side, audit.labels, training.labels),

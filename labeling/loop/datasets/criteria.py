@@ -31,7 +31,7 @@ from django.db.models import F, Q, QuerySet
 
 from labeling.errors import BadInput
 from labeling.loop.datasets.selection import LEARNT_FROM, Selection
-from labeling.loop.datasets.selection import check as selecting_check
+from labeling.loop.datasets.selection import check_selection as selecting_check
 from labeling.loop.library import libraries
 from labeling.models import Annotator, CurrentAnswer, EraCut, Library, Membership
 
@@ -51,7 +51,7 @@ class Start:
 
 
 @dataclass(frozen=True)
-class Present:
+class CurrentCriteria:
     """The current curators, the guideline in force (None: any) and where their work was cut."""
 
     curators: tuple[Annotator, ...]
@@ -97,14 +97,14 @@ class Present:
         return found
 
 
-def check(library: Library, selection: Selection) -> None:
+def check_criteria(library: Library, selection: Selection) -> None:
     """Refuse what names something that is not there, a current curator included."""
     selecting_check(library, selection)
     if selection.criteria != "all" or selection.judged_by == "current":
-        present(library)
+        current_criteria(library)
 
 
-def present(library: Library) -> Present:
+def current_criteria(library: Library) -> CurrentCriteria:
     """Return whose criteria are the present ones, or refuse where nobody's are."""
     guideline = libraries.guideline_in_force(library)
     held = CurrentAnswer.objects.filter(track__library=library, answer__isnull=False)
@@ -161,7 +161,7 @@ def _newest_source(
     )
 
 
-def _with_starts(curators: list[Annotator], guideline: int | None, why: str) -> Present:
+def _with_starts(curators: list[Annotator], guideline: int | None, why: str) -> CurrentCriteria:
     cuts = EraCut.objects.filter(
         Q(annotator__in=[one.pk for one in curators]), kind=EraCut.Kind.DECLARED
     ).select_related("facet", "label")
@@ -175,4 +175,4 @@ def _with_starts(curators: list[Annotator], guideline: int | None, why: str) -> 
         )
         for cut in cuts.order_by("at", "id")
     )
-    return Present(tuple(curators), guideline, starts, why)
+    return CurrentCriteria(tuple(curators), guideline, starts, why)

@@ -7,14 +7,14 @@ from typing import Any
 
 from labeling.errors import EmptySelection
 from labeling.loop.datasets import read
-from labeling.loop.datasets.arrays import by_annotator, freeze
-from labeling.loop.datasets.selection import Selection, check
+from labeling.loop.datasets.arrays import build_arrays, by_annotator
+from labeling.loop.datasets.selection import Selection, check_selection
 from labeling.loop.datasets.snapshots import split_of
 from labeling.models import Library
 
 
 @dataclass(frozen=True)
-class Preview:
+class SelectionPreview:
     """The counts of a selection; `problem` says why nothing could be learnt from it."""
 
     tracks: int = 0
@@ -32,21 +32,21 @@ class Preview:
         return self.split.get("train", 0) + self.split.get("validation", 0)
 
 
-def preview(library: Library, selection: Selection) -> Preview:
+def preview_selection(library: Library, selection: Selection) -> SelectionPreview:
     """Count what a snapshot of this selection would hold now; writes nothing."""
-    check(library, selection)
+    check_selection(library, selection)
     try:
-        frozen = freeze(library, selection)
+        frozen = build_arrays(library, selection)
     except EmptySelection as nothing:
-        table = read.read_answers(library, selection)
-        return Preview(
+        table = read.read_answer_table(library, selection)
+        return SelectionPreview(
             answers=len(table.annotations),
             annotators=by_annotator(library, table),
             present=table.present.facts() if table.present else None,
             problem=str(nothing),
         )
     facts = frozen.facts
-    return Preview(
+    return SelectionPreview(
         tracks=len(frozen.track_ids),
         answers=len(frozen.annotation_uids),
         split=split_of(frozen),

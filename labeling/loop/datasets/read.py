@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 from django.db.models import BooleanField, ExpressionWrapper, Q, QuerySet
 
-from labeling.loop.datasets.criteria import Present, present
-from labeling.loop.datasets.selected import Column, Held, Side, present_side
+from labeling.loop.datasets.criteria import CurrentCriteria, current_criteria
+from labeling.loop.datasets.selected import Column, CriteriaSide, SelectedAnswer, current_side
 from labeling.loop.datasets.selection import Selection, period
 from labeling.loop.events.replay import Event, live_ids, roots
 from labeling.loop.library.taxonomy import resolutions
@@ -53,7 +53,7 @@ class AnswerTable:
     authors: npt.NDArray[np.int64]
     events_of: npt.NDArray[np.int64]
     by_present: npt.NDArray[np.bool_]
-    present: Present | None = None
+    present: CurrentCriteria | None = None
 
     def of_tracks(self, track_ids: npt.NDArray[np.int64]) -> AnswerTable:
         """Return what was said of these tracks."""
@@ -71,7 +71,7 @@ class AnswerTable:
         )
 
 
-def read_answers(library: Library, selection: Selection) -> AnswerTable:
+def read_answer_table(library: Library, selection: Selection) -> AnswerTable:
     """Return the answers of the selection as of now.
 
     1. The answers that hold: the current ones, or the newest within a period or guideline.
@@ -82,7 +82,9 @@ def read_answers(library: Library, selection: Selection) -> AnswerTable:
     columns, column_of = _columns(library, selection)
     side = None
     if selection.criteria != "all":
-        side = Side(present(library), selection.criteria == "current", columns, column_of)
+        side = CriteriaSide(
+            current_criteria(library), selection.criteria == "current", columns, column_of
+        )
     if selection.looks_back:
         held = _within(library, selection, side)
     else:
@@ -98,7 +100,7 @@ def read_answers(library: Library, selection: Selection) -> AnswerTable:
         side.take_out(labels, mask, held, rows)
         by_present = mask & (selection.criteria == "current")
     else:
-        current = present_side(library, columns, column_of)
+        current = current_side(library, columns, column_of)
         by_present = current.of_mask(mask, held, rows) if current else np.zeros_like(mask)
     tracks, annotators = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
     events = {row.annotation_id: (row.annotator_id, row.track_id) for row in held}
@@ -149,10 +151,10 @@ def _of_catalogue(prefix: str) -> ExpressionWrapper:
     return ExpressionWrapper(imported | changed, output_field=BooleanField())
 
 
-def _held(values: tuple[Any, ...]) -> Held:
+def _held(values: tuple[Any, ...]) -> SelectedAnswer:
     *ids, is_complete, is_imported, answered_at, facet, guideline = values
     answer, annotation, annotator, track, label_set = ids
-    return Held(
+    return SelectedAnswer(
         answer_id=answer,
         annotation_id=annotation,
         annotator_id=annotator,
@@ -166,7 +168,7 @@ def _held(values: tuple[Any, ...]) -> Held:
     )
 
 
-def _current(library: Library, selection: Selection) -> list[Held]:
+def _current(library: Library, selection: Selection) -> list[SelectedAnswer]:
     rows = CurrentAnswer.objects.filter(
         _who(selection, ""),
         track__library=library,
@@ -187,10 +189,12 @@ def _current(library: Library, selection: Selection) -> list[Held]:
     return [_held(row) for row in rows.iterator(chunk_size=5_000)]
 
 
-def _within(library: Library, selection: Selection, side: Side | None) -> list[Held]:
+def _within(
+    library: Library, selection: Selection, side: CriteriaSide | None
+) -> list[SelectedAnswer]:
     """Return, per annotator, track and facet, the newest live answer inside the filter."""
     events = _live_events(library)
-    newest: dict[tuple[int, int, int], tuple[Order, Held]] = {}
+    newest: dict[tuple[int, int, int], tuple[Order, SelectedAnswer]] = {}
     for values in _asked(library, selection).iterator(chunk_size=5_000):
         row = _held(values)
         event = events.get(row.annotation_id)
@@ -342,13 +346,13 @@ def _answers_gone(library: Library) -> set[int]:
 
 def _write_blanks(
     mask: npt.NDArray[np.bool_],
-    held: list[Held],
+    held: list[SelectedAnswer],
     rows: dict[int, int],
     column_of: dict[int, int],
     first_uses: FirstUses,
 ) -> None:
     offered = _offered({row.label_set_id for row in held}, column_of)
-    together: dict[tuple[int, int | None], list[Held]] = defaultdict(list)
+    together: dict[tuple[int, int | None], list[SelectedAnswer]] = defaultdict(list)
     for row in held:
         if row.is_complete:
             rule = row.annotator_id if row.is_imported and first_uses is not None else None

@@ -8,11 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from labeling.errors import BadInput
-from labeling.loop.datasets.criteria import Present, present
+from labeling.loop.datasets.criteria import CurrentCriteria, current_criteria
 from labeling.models import Library
 
 
-class Held(NamedTuple):
+class SelectedAnswer(NamedTuple):
     """An answer that the selection takes."""
 
     answer_id: int
@@ -36,12 +36,12 @@ class Column(NamedTuple):
     facet_id: int
 
 
-class Side:
+class CriteriaSide:
     """One side of the present criteria: what was judged by them, or all that was not."""
 
     def __init__(
         self,
-        present_: Present,
+        present_: CurrentCriteria,
         is_current: bool,
         columns: tuple[Column, ...],
         column_of: dict[int, int],
@@ -55,7 +55,7 @@ class Side:
             for facet in set(self._facets)
         }
 
-    def takes(self, row: Held) -> bool:
+    def takes(self, row: SelectedAnswer) -> bool:
         """Say whether an answer holds anything of this side."""
         return bool(self._is_kept(row).any())
 
@@ -63,7 +63,7 @@ class Side:
         self,
         labels: npt.NDArray[np.bool_],
         mask: npt.NDArray[np.bool_],
-        held: list[Held],
+        held: list[SelectedAnswer],
         rows: dict[int, int],
     ) -> None:
         """Forget, in place, the labels of an answer that belong to the other side."""
@@ -74,14 +74,14 @@ class Side:
                 labels[rows[one.answer_id], gone] = mask[rows[one.answer_id], gone] = False
 
     def of_mask(
-        self, mask: npt.NDArray[np.bool_], held: list[Held], rows: dict[int, int]
+        self, mask: npt.NDArray[np.bool_], held: list[SelectedAnswer], rows: dict[int, int]
     ) -> npt.NDArray[np.bool_]:
         """Return the cells of `mask` that are of this side."""
         left = mask.copy()
         self.take_out(np.zeros_like(mask), left, held, rows)
         return left
 
-    def _is_kept(self, row: Held) -> npt.NDArray[np.bool_]:
+    def _is_kept(self, row: SelectedAnswer) -> npt.NDArray[np.bool_]:
         """Return, per column of the answer's facet, whether it is of this side."""
         places = self._places.get(row.facet_id, np.empty(0, dtype=np.intp))
         if row.annotator_id not in self._since:
@@ -94,11 +94,11 @@ class Side:
         return is_present if self._is_current else ~is_present
 
 
-def present_side(
+def current_side(
     library: Library, columns: tuple[Column, ...], column_of: dict[int, int]
-) -> Side | None:
+) -> CriteriaSide | None:
     """Return the side of the present criteria; None where nobody is a current curator."""
     try:
-        return Side(present(library), True, columns, column_of)
+        return CriteriaSide(current_criteria(library), True, columns, column_of)
     except BadInput:
         return None

@@ -108,7 +108,7 @@ class Selection:
         return is_chosen and self.judged_by == "selected"
 
 
-def check(library: Library, selection: Selection) -> None:
+def check_selection(library: Library, selection: Selection) -> None:
     """Refuse what names something that is not there."""
     _check_words(selection)
     _check_numbers(selection)
@@ -180,7 +180,7 @@ def _day(text: str) -> datetime | None:
         raise BadInput(f"{text!r} is not a day; write it as 2024-12-31") from None
 
 
-def in_words(selection: Selection) -> str:
+def describe_selection(selection: Selection) -> str:
     """Say for people what a selection asks for."""
     numbers = ", ".join(str(number) for number in selection.guidelines)
     batches = ", ".join(str(number) for number in selection.batches)

@@ -24,15 +24,18 @@ from django.utils import timezone
 from labeling.errors import BadInput, EmptySelection
 from labeling.loop.datasets import read
 from labeling.loop.datasets.aggregate import support_of
-from labeling.loop.datasets.arrays import Frozen, freeze, track_facts, united_by_side
-from labeling.loop.datasets.selection import Selection, check
+from labeling.loop.datasets.arrays import (
+    SnapshotArrays,
+    aggregated_by_side,
+    build_arrays,
+    track_facts,
+)
+from labeling.loop.datasets.selection import Selection, check_selection
 from labeling.models import Library, Snapshot
 from ml.errors import ParameterError
 from ml.files import atomic_write
 from ml.metrics.splits import grouped_folds
 from ml.types import TrainingConfig
-
-__all__ = ["Frozen", "freeze", "label_uids", "load", "lowest_support", "take_snapshot"]
 
 
 def take_snapshot(
@@ -46,9 +49,9 @@ def take_snapshot(
     3. Write the arrays; the row comes after the file, so that no row lacks one.
     """
     selection = selection or Selection()
-    check(library, selection)
+    check_selection(library, selection)
     taken_at = timezone.now()
-    frozen = freeze(library, selection)
+    frozen = build_arrays(library, selection)
     digest = frozen.digest(selection)
     same = library.snapshots.filter(hash=digest).first()
     if same is not None:
@@ -69,13 +72,13 @@ def take_snapshot(
     return _store(library, digest, values)
 
 
-def _written(frozen: Frozen, file: str) -> tuple[str, str]:
+def _written(frozen: SnapshotArrays, file: str) -> tuple[str, str]:
     buffer = io.BytesIO()
     np.savez_compressed(buffer, allow_pickle=False, **frozen.arrays())
     return file, atomic_write(Path(settings.SNAPSHOT_ROOT) / file, buffer.getvalue())
 
 
-def _seen_again(same: Snapshot, frozen: Frozen, taken_at: datetime) -> Snapshot:
+def _seen_again(same: Snapshot, frozen: SnapshotArrays, taken_at: datetime) -> Snapshot:
     """Note when a snapshot was taken anew; write its file again where that is lost.
 
     The time comes first: `pruning` spares what was taken lately, so a file that is there when
@@ -117,7 +120,7 @@ def _store(library: Library, digest: str, values: dict[str, Any]) -> Snapshot:
     raise BadInput("too many snapshots were taken at the same moment: try again")
 
 
-def split_of(frozen: Frozen) -> dict[str, int]:
+def split_of(frozen: SnapshotArrays) -> dict[str, int]:
     """Count the tracks trained on, held out to stop and calibrate by, and audited."""
     training = np.flatnonzero(~frozen.is_audit)
     validation = 0
@@ -140,10 +143,10 @@ def split_of(frozen: Frozen) -> dict[str, int]:
     }
 
 
-def load(snapshot: Snapshot) -> Frozen:
+def load(snapshot: Snapshot) -> SnapshotArrays:
     """Read the arrays of a snapshot back, after its checksum was compared."""
     with np.load(io.BytesIO(_content(snapshot)), allow_pickle=False) as archive:
-        return Frozen.from_arrays({name: archive[name] for name in archive.files})
+        return SnapshotArrays.from_arrays({name: archive[name] for name in archive.files})
 
 
 def _content(snapshot: Snapshot) -> bytes:
@@ -164,11 +167,11 @@ def lowest_support(library: Library, selection: Selection, at_least: int = 2) ->
     Raises BadInput when no facet has two labels with `at_least` positives: a model that can
     only say one thing is worth nothing.
     """
-    check(library, selection)
-    table = read.read_answers(library, selection)
+    check_selection(library, selection)
+    table = read.read_answer_table(library, selection)
     track_ids = np.unique(table.tracks)
     is_audit = track_facts(library, track_ids)[2]
-    given = united_by_side(table, track_ids, is_audit, selection)
+    given = aggregated_by_side(table, track_ids, is_audit, selection)
     support = support_of(given, ~is_audit)
     for wanted in sorted({selection.min_support, at_least}, reverse=True):
         facets = [
@@ -191,11 +194,11 @@ def supported_labels(library: Library) -> set[str]:
     """Return the uids of the labels that a training on all answers would learn today."""
     selection = Selection()
     try:
-        return set(label_uids(freeze(library, lowest_support(library, selection))))
+        return set(label_uids(build_arrays(library, lowest_support(library, selection))))
     except BadInput:  # no facet has two such labels; one label alone may still have support
         pass
     try:
-        return set(label_uids(freeze(library, selection)))
+        return set(label_uids(build_arrays(library, selection)))
     except EmptySelection:
         return set()
 
@@ -218,6 +221,6 @@ def _texts(values: npt.NDArray[np.bytes_]) -> list[str]:
     return [value.decode() for value in values.tolist()]
 
 
-def label_uids(frozen: Frozen) -> list[str]:
+def label_uids(frozen: SnapshotArrays) -> list[str]:
     """Return the uids of the columns as text."""
     return _texts(frozen.label_uids)

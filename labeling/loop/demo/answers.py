@@ -32,7 +32,7 @@ _ROWS = 500
 _KEY = "demo:"
 
 
-class AnswerWriter:
+class DemoAnswerWriter:
     """Collects answers, then writes all of them at once."""
 
     def __init__(self, library: Library) -> None:

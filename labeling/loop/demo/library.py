@@ -18,7 +18,7 @@ import numpy as np
 from django.contrib.auth.models import User
 
 from labeling.errors import BadInput
-from labeling.loop.demo.answers import AnswerWriter
+from labeling.loop.demo.answers import DemoAnswerWriter
 from labeling.loop.demo.words import COMPOSERS, FACETS, GENRES, GUIDELINES, HOTKEYS
 from labeling.loop.importing.catalogue import ImportOptions, import_catalogue
 from labeling.loop.library import libraries, taxonomy
@@ -93,7 +93,7 @@ class Demo:
             yield "archive", self.archive
 
 
-def plan(n_tracks: int = N_TRACKS) -> Demo:
+def plan_demo(n_tracks: int = N_TRACKS) -> Demo:
     """Decide on the tracks: up to 120 with audio, the others known by name only."""
     n_audio = min(N_AUDIO, n_tracks)
     audible = simulate_tracks(
@@ -191,7 +191,7 @@ def others_of(genres: Sequence[str], rng: np.random.Generator) -> dict[str, list
 
 
 # --- the rows -----------------------------------------------------------------------------
-def begin() -> Library:
+def start_demo() -> Library:
     """Return the demo library, made when new: from its first moment it counts as synthetic."""
     library, _ = libraries.get_or_create_library(SLUG, name="Demo library", is_synthetic=True)
     if not library.is_synthetic:
@@ -201,21 +201,21 @@ def begin() -> Library:
     return library
 
 
-def build(demo: Demo, folder: Path, audio_folder: Path, end: datetime) -> Library:
+def build_demo(demo: Demo, folder: Path, audio_folder: Path, end: datetime) -> Library:
     """Make the library as far as it is not there yet.
 
     1. The library, its labels with definitions and keys, and its guidelines.
     2. The catalogue and its old labels, through the import.
     3. Two years of answers of three curators, up to `end`.
     """
-    library = begin()
+    library = start_demo()
     Library.objects.filter(pk=library.pk).update(audit_share=AUDIT_SHARE)
     _make_labels(library)
     _make_guidelines(library, end)
     for part, path in write_catalogue(demo, folder).items():
         audio = str(audio_folder) if part == "audio" else ""
         import_catalogue(SLUG, path, ImportOptions(annotator=LEGACY, audio_folder=audio))
-    write_answers(library, demo, end)
+    write_demo_answers(library, demo, end)
     return Library.objects.get(pk=library.pk)
 
 
@@ -241,7 +241,7 @@ def curators(end: datetime) -> tuple[SimulatedCurator, ...]:
     return demo_curators(changed_at(end))
 
 
-def answers_of(
+def demo_answers_of(
     demo: Demo, is_audit: dict[str, bool], end: datetime
 ) -> Iterator[tuple[str, SimulatedTracks, ScriptedAnswer]]:
     """Yield what the curators answered: two years of the archive, a month of the new audio.
@@ -272,13 +272,13 @@ def answers_of(
             yield part, tracks, answer
 
 
-def write_answers(library: Library, demo: Demo, end: datetime) -> int:
+def write_demo_answers(library: Library, demo: Demo, end: datetime) -> int:
     """Write what the curators answered, all of it or (when it is there) nothing; count it."""
     sides = dict(Track.objects.filter(library=library).values_list("key", "is_audit"))
-    writer = AnswerWriter(library)
+    writer = DemoAnswerWriter(library)
     if writer.is_done():
         return 0
-    for place, (part, tracks, answer) in enumerate(answers_of(demo, sides, end)):
+    for place, (part, tracks, answer) in enumerate(demo_answers_of(demo, sides, end)):
         rng = np.random.default_rng([_SEED, 200, place])
         genres = [tracks.config.names[one] for one in np.flatnonzero(answer.labels)]
         others = others_of(tracks.genres_of(answer.track), rng)

@@ -92,7 +92,7 @@ class Vocabulary:
             .order_by()
             .values_list("id", "facet_id", "name", "name_key", "is_active", "merged_into_id")
         )
-        self.merged = taxonomy.follow(
+        self.merged = taxonomy.follow_merges(
             {label_id: into for label_id, *_, into in labels if into is not None}
         )
         self._add_aliases()
@@ -138,7 +138,7 @@ class Vocabulary:
         return found
 
 
-def read_answers(
+def parse_answers(
     vocabulary: Vocabulary,
     *,
     labels: Names,

@@ -48,7 +48,7 @@ def answers_after(event: Annotation) -> list[int]:
     return list(held.get(event.track_id, {}).values())
 
 
-def rebuild(library: Library) -> int:
+def rebuild_current_answers(library: Library) -> int:
     """Write the current answers of a library anew from its events; return how many changed."""
     changed = 0
     for annotator in Annotator.objects.filter(library=library):

@@ -148,7 +148,7 @@ def _same_key(submission: Submission) -> Recorded | None:
     return Recorded(stored, is_new=False)
 
 
-def version_of(annotator: Annotator, track: Track) -> int:
+def answers_version_of(annotator: Annotator, track: Track) -> int:
     """Return how many events of this annotator are on the track: grows with every change."""
     return Annotation.objects.filter(annotator=annotator, track=track).count()
 
@@ -156,7 +156,10 @@ def version_of(annotator: Annotator, track: Track) -> int:
 def _check_version(submission: Submission) -> None:
     if submission.expected_version is None or _is_first_since_shown(submission):
         return
-    if version_of(submission.annotator, submission.track) == submission.expected_version:
+    if (
+        answers_version_of(submission.annotator, submission.track)
+        == submission.expected_version
+    ):
         return
     vocabulary = Vocabulary.of(submission.annotator.library)
     stored, version = known_state(vocabulary, submission.annotator, submission.track)
@@ -183,7 +186,7 @@ def known_state(
     """
     if blinding.is_hidden(annotator, track):
         return as_names(vocabulary, {}), 0
-    return stored_answer(vocabulary, annotator, track), version_of(annotator, track)
+    return stored_answer(vocabulary, annotator, track), answers_version_of(annotator, track)
 
 
 def state_after(vocabulary: Vocabulary, event: Annotation) -> tuple[dict[str, Any], int]:
@@ -347,7 +350,7 @@ def _newest_look(annotator: Annotator, track: Track) -> Annotation | None:
     return rows[max(own, key=lambda one: (first[one].answered_at or oldest, one))]
 
 
-def undo(annotation: Annotation, *, recorded_by_id: int | None = None) -> Annotation:
+def retract(annotation: Annotation, *, recorded_by_id: int | None = None) -> Annotation:
     """Take an answer back: the state before it returns, and the track is open again.
 
     1. Undoing twice is undoing once.

@@ -27,7 +27,7 @@ SlotKey = tuple[int, int, datetime | None]
 
 
 @dataclass(frozen=True)
-class Said:
+class CatalogueAnswer:
     """What a catalogue says: who, when, of which track, facet id -> label ids."""
 
     track_id: int
@@ -60,7 +60,7 @@ class Slot:
         """
         return self.newest_import_id or self.newest_id
 
-    def news(self, said: Said) -> list[int]:
+    def news(self, said: CatalogueAnswer) -> list[int]:
         """Return the facets of which something new is said."""
         return [
             facet_id
@@ -155,7 +155,7 @@ class Given(NamedTuple):
 
     answer_id: int
     facet_id: int
-    said: Said
+    said: CatalogueAnswer
 
 
 _EVENT = (
@@ -185,7 +185,7 @@ NOBODY = Origin()
 
 
 @dataclass
-class AnswerWriter:
+class ImportedAnswerWriter:
     """Writes what is new in a chunk: events, answers, judgements, and what they touch."""
 
     library: Library
@@ -193,7 +193,9 @@ class AnswerWriter:
     label_sets: LabelSets
     origin: Origin = NOBODY
 
-    def write(self, news: list[tuple[Said, Slot, list[int]]], new_track_ids: set[int]) -> None:
+    def write(
+        self, news: list[tuple[CatalogueAnswer, Slot, list[int]]], new_track_ids: set[int]
+    ) -> None:
         """Write events inside the caller's transaction, then bring current answers up."""
         event_ids = insert_rows(
             Annotation, _EVENT, [self._event(said, slot) for said, slot, _ in news]
@@ -221,7 +223,7 @@ class AnswerWriter:
         insert_rows(DirtyKey, _DIRTY, [self._dirty_key(said) for said, _, _ in news])
         self._project(given, new_track_ids)
 
-    def _event(self, said: Said, slot: Slot) -> tuple[Any, ...]:
+    def _event(self, said: CatalogueAnswer, slot: Slot) -> tuple[Any, ...]:
         return (
             self.library.pk,
             said.track_id,
@@ -236,7 +238,7 @@ class AnswerWriter:
             said.digest,
         )
 
-    def _dirty_key(self, said: Said) -> tuple[Any, ...]:
+    def _dirty_key(self, said: CatalogueAnswer) -> tuple[Any, ...]:
         day = said.answered_at.astimezone(UTC).date() if said.answered_at else UNKNOWN_DAY
         return self.library.pk, said.annotator_id, said.track_id, day
 
@@ -264,11 +266,11 @@ class AnswerWriter:
             project(annotator_id, track_ids)
 
 
-def _pair(said: Said) -> tuple[int, int]:
+def _pair(said: CatalogueAnswer) -> tuple[int, int]:
     return said.annotator_id, said.track_id
 
 
-def _source_key(said: Said, number: int) -> str:
+def _source_key(said: CatalogueAnswer, number: int) -> str:
     at = said.answered_at.astimezone(UTC).isoformat() if said.answered_at else ""
     digest = hashlib.sha256(f"{said.track_key}\0{at}".encode()).hexdigest()[:40]
     key = f"{Annotation.IMPORT_KEY}{digest}"

@@ -105,7 +105,7 @@ def known_roots(library: Library) -> dict[str, str]:
     return dict(own.values_list("name", "path")) | dict(settings.AUDIO_ROOTS)
 
 
-def register(folder: AudioFolder, library: Library) -> AudioRoot:
+def register_files(folder: AudioFolder, library: Library) -> AudioRoot:
     """Return the row of a folder, named as in the settings, else like the library."""
     path = str(folder.path)
     there = AudioRoot.objects.filter(path=path).first()

@@ -21,7 +21,7 @@ from labeling.errors import BadInput
 from labeling.loop.importing import audio
 from labeling.loop.importing.answers import Origin
 from labeling.loop.importing.csv import lines
-from labeling.loop.importing.csv.columns import Columns, ReadingOptions, plan
+from labeling.loop.importing.csv.columns import Columns, ReadingOptions, plan_columns
 from labeling.loop.importing.csv.lines import Dialect, Unreadable
 from labeling.loop.importing.csv.rows import ANNOTATOR_LIMIT, RowError, parse
 from labeling.loop.importing.csv.staging import Staging
@@ -156,10 +156,10 @@ def read_columns(
     if not path.is_file():
         raise BadInput(f"there is no file {str(path)!r}")
     dialect = lines.dialect_of(path)
-    return plan(lines.header(path, dialect), reading, facets), dialect
+    return plan_columns(lines.header(path, dialect), reading, facets), dialect
 
 
-def preview(path: Path, n_rows: int = 8) -> dict[str, Any]:
+def preview_catalogue(path: Path, n_rows: int = 8) -> dict[str, Any]:
     """Return the columns and first rows of a file as it stands, for a person to map."""
     dialect = lines.dialect_of(path)
     names = lines.header(path, dialect)

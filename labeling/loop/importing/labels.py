@@ -53,7 +53,7 @@ class LabelPlan:
         ][:NEW_KEPT]
 
 
-def plan(texts: Iterable[tuple[str, str]], facets: dict[str, Facet]) -> LabelPlan:
+def plan_labels(texts: Iterable[tuple[str, str]], facets: dict[str, Facet]) -> LabelPlan:
     """Find what is there and what is new.
 
     Parameters
@@ -80,7 +80,7 @@ def _first(made: LabelPlan, facet_key: str, key: str, text: str) -> str:
     return made.new.setdefault(facet_key, {}).setdefault(key, text)
 
 
-def make(planned: LabelPlan, facets: dict[str, Facet]) -> None:
+def make_labels(planned: LabelPlan, facets: dict[str, Facet]) -> None:
     """Make the new labels inside the caller's transaction, and keep the other spellings.
 
     Somebody may have made one of them since the plan: it is looked for again behind the lock.
@@ -118,7 +118,7 @@ class LabelSets:
         return self.made[facet_id].pk
 
 
-def annotators(library: Library, names: Iterable[str]) -> list[int]:
+def annotators_named(library: Library, names: Iterable[str]) -> list[int]:
     """Return the annotator of each name; a name nobody has yet is a legacy source."""
     ids = []
     for name in names:

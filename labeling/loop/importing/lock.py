@@ -25,7 +25,9 @@ FOLDERS = 0
 
 
 @contextmanager
-def turn(library_id: int, should_stop: Callable[[], bool] | None = None) -> Iterator[bool]:
+def one_import_at_a_time(
+    library_id: int, should_stop: Callable[[], bool] | None = None
+) -> Iterator[bool]:
     """Wait for the other import of this library to end; False: asked to stop before that."""
     held = _advisory_lock if connection.vendor == "postgresql" else _file_lock
     with held(library_id) as try_it:

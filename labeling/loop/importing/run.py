@@ -13,9 +13,9 @@ from labeling.loop.importing import audio, split_groups
 from labeling.loop.importing import labels as import_labels
 from labeling.loop.importing.answers import (
     NOBODY,
-    AnswerWriter,
+    CatalogueAnswer,
+    ImportedAnswerWriter,
     Origin,
-    Said,
     Slot,
     SlotKey,
     slots,
@@ -23,7 +23,7 @@ from labeling.loop.importing.answers import (
 from labeling.loop.importing.audio import AudioFolder
 from labeling.loop.importing.csv.staging import StagedAnswer, StagedTrack, Staging
 from labeling.loop.importing.labels import LabelPlan, LabelSets
-from labeling.loop.importing.lock import FOLDERS, turn
+from labeling.loop.importing.lock import FOLDERS, one_import_at_a_time
 from labeling.loop.importing.tracks import TrackCounts, TrackWriter, untidy_keys
 from labeling.loop.library import libraries, taxonomy
 from labeling.models import Annotator, AudioRoot, Facet, Library
@@ -66,7 +66,7 @@ class ImportRun:
         """Apply all of it, or as much as there is time for; return what became of it."""
         if self.is_dry_run:
             return self._apply(progress, should_stop)
-        with turn(self.library.pk, should_stop) as has_turn:
+        with one_import_at_a_time(self.library.pk, should_stop) as has_turn:
             if not has_turn:
                 return self._report(LabelPlan(), TrackCounts(), is_stopped=True)
             return self._apply(progress, should_stop)
@@ -75,7 +75,7 @@ class ImportRun:
         self, progress: Progress | None, should_stop: ShouldStop | None
     ) -> dict[str, Any]:
         self.staging.call(untidy_keys(self.library))
-        planned = import_labels.plan(self.staging.texts, self.facets)
+        planned = import_labels.plan_labels(self.staging.texts, self.facets)
         tracks = self._prepare(planned)
         done, is_stopped = 0, False
         with rarer_checkpoints():
@@ -110,7 +110,7 @@ class ImportRun:
     def _prepare(self, planned: LabelPlan) -> TrackWriter:
         """Make what all chunks need: labels, annotators, the audio folder, places."""
         names = self.staging.annotator_names
-        places: dict[str, split_groups.Place] = {}
+        places: dict[str, split_groups.SplitPlace] = {}
         root = None
         if self.is_dry_run:
             known = dict(
@@ -123,19 +123,19 @@ class ImportRun:
             ]
         else:
             with short_write():
-                import_labels.make(planned, self.facets)
-                self.annotator_ids = import_labels.annotators(self.library, names)
+                import_labels.make_labels(planned, self.facets)
+                self.annotator_ids = import_labels.annotators_named(self.library, names)
                 self.same_as = libraries.link_namesakes(self.library, self.annotator_ids)
             root = self._root(self.folder) if self.folder else None
-            placing = split_groups.place(self.library, self.staging.groupings())
-            split_groups.move(placing)
+            placing = split_groups.place_tracks(self.library, self.staging.groupings())
+            split_groups.move_tracks(placing)
             places = placing.incoming
         self._resolve(planned)
         return TrackWriter(self.library, places, root, self.is_dry_run)
 
     def _root(self, folder: AudioFolder) -> AudioRoot:
-        with turn(FOLDERS):
-            return audio.register(folder, self.library)
+        with one_import_at_a_time(FOLDERS):
+            return audio.register_files(folder, self.library)
 
     def _resolve(self, planned: LabelPlan) -> None:
         """Give each text of the file its facet and label."""
@@ -158,7 +158,9 @@ class ImportRun:
         if not self.is_dry_run:
             guideline = libraries.unknown_guideline(self.library)
             label_sets = LabelSets(self.facets, used)
-            self.writer = AnswerWriter(self.library, guideline.pk, label_sets, self.origin)
+            self.writer = ImportedAnswerWriter(
+                self.library, guideline.pk, label_sets, self.origin
+            )
 
     def _apply_chunk(self, chunk: list[StagedTrack], tracks: TrackWriter) -> None:
         """Look for the files first, then write in one transaction, without any file access."""
@@ -193,16 +195,16 @@ class ImportRun:
         if news and not self.is_dry_run:
             self.writer.write(news, new_ids)
 
-    def _slots(self, said: list[Said], new_ids: set[int]) -> dict[SlotKey, Slot]:
+    def _slots(self, said: list[CatalogueAnswer], new_ids: set[int]) -> dict[SlotKey, Slot]:
         old = {one.track_id for one in said} - new_ids
         return slots(old, self.annotator_ids, self.merged) if old else {}
 
-    def _said(self, track_id: int, key: str, answer: StagedAnswer) -> Said:
+    def _said(self, track_id: int, key: str, answer: StagedAnswer) -> CatalogueAnswer:
         facets: dict[int, set[int]] = defaultdict(set)
         for text in answer.texts:
             facet_id, label_id = self.label_of[text]
             facets[facet_id].add(label_id)
-        return Said(
+        return CatalogueAnswer(
             track_id=track_id,
             track_key=key,
             annotator_id=self.annotator_ids[answer.annotator],

@@ -23,7 +23,7 @@ CHUNK = 400
 
 
 @dataclass(frozen=True)
-class Place:
+class SplitPlace:
     """The group of a track, and whether it is on the audit side."""
 
     split_group: str
@@ -34,8 +34,8 @@ class Place:
 class Placing:
     """Places of the tracks that come in, and of tracks whose place changes through them."""
 
-    incoming: dict[str, Place] = field(default_factory=dict)
-    moved: dict[int, Place] = field(default_factory=dict)
+    incoming: dict[str, SplitPlace] = field(default_factory=dict)
+    moved: dict[int, SplitPlace] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -45,10 +45,10 @@ class _Known:
     id: int
     family: str
     album: str
-    place: Place
+    place: SplitPlace
 
 
-def place(library: Library, incoming: Iterable[tuple[str, str, str]]) -> Placing:
+def place_tracks(library: Library, incoming: Iterable[tuple[str, str, str]]) -> Placing:
     """Place the tracks (key, family, album) that come into a library.
 
     1. Join what shares a family or an album, among the new tracks and those that are there.
@@ -56,7 +56,7 @@ def place(library: Library, incoming: Iterable[tuple[str, str, str]]) -> Placing
     3. Groups of new tracks alone are drawn by the hash of their name.
     """
     known = {
-        key: _Known(id_, family, album, Place(group, is_audit))
+        key: _Known(id_, family, album, SplitPlace(group, is_audit))
         for id_, key, family, album, group, is_audit in _rows(library)
     }
     links = {key: (one.family, one.album) for key, one in known.items()}
@@ -86,13 +86,13 @@ def _placing(known: dict[str, _Known], groups: dict[str, str], audit: set[str]) 
     for key, group in groups.items():
         if group not in hashes:
             hashes[group] = hashlib.sha256(group.encode()).hexdigest()[:32]
-        now = Place(hashes[group], group in audit)
+        now = SplitPlace(hashes[group], group in audit)
         there = known.get(key)
         if there is None:
             placing.incoming[key] = now
         elif there.place != now:
             # Moving to another album takes no track off the audit side.
-            placing.moved[there.id] = Place(
+            placing.moved[there.id] = SplitPlace(
                 now.split_group, now.is_audit or there.place.is_audit
             )
     return placing
@@ -132,9 +132,9 @@ def _hash(name: str) -> float:
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:7], "big") / 2**56
 
 
-def move(placing: Placing) -> None:
+def move_tracks(placing: Placing) -> None:
     """Write the places that changed of tracks that were there, in short transactions."""
-    by_place: dict[Place, list[int]] = {}
+    by_place: dict[SplitPlace, list[int]] = {}
     for track_id, now in placing.moved.items():
         by_place.setdefault(now, []).append(track_id)
     for now, track_ids in by_place.items():

@@ -12,7 +12,7 @@ from labeling.bulk_rows import insert_rows
 from labeling.loop.importing.audio import FoundFile, file_rows
 from labeling.loop.importing.csv.columns import FIELDS
 from labeling.loop.importing.csv.staging import StagedTrack
-from labeling.loop.importing.split_groups import Place
+from labeling.loop.importing.split_groups import SplitPlace
 from labeling.models import AudioRoot, Library, Track
 from labeling.names import track_key
 from ml.metrics.splits import track_random_key
@@ -83,7 +83,7 @@ class TrackWriter:
     """Writes the tracks of a catalogue, chunk by chunk; in a dry run it only counts."""
 
     library: Library
-    places: dict[str, Place]
+    places: dict[str, SplitPlace]
     root: AudioRoot | None
     is_dry_run: bool
     counts: TrackCounts = field(default_factory=TrackCounts)
@@ -133,7 +133,7 @@ class TrackWriter:
     def _new(
         self, staged: StagedTrack, found: FoundFile | None, files: dict[str, int]
     ) -> tuple[Any, ...]:
-        place = self.places.get(staged.key, Place("", False))
+        place = self.places.get(staged.key, SplitPlace("", False))
         return (
             self.library.pk,
             staged.key,

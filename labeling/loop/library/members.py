@@ -12,7 +12,7 @@ from labeling.models import Library, Membership
 Role = Membership.Role
 
 
-def add(library: Library, name: str, role: str) -> Membership:
+def add_membership(library: Library, name: str, role: str) -> Membership:
     """Make a user who exists a member; they become an annotator of the library too."""
     _check_role(role)
     user = User.objects.filter(username=name.strip()).first() if "\0" not in name else None
@@ -43,7 +43,7 @@ def change_role(library: Library, pk: int, role: str) -> Membership:
     return membership
 
 
-def remove(library: Library, pk: int) -> User:
+def remove_membership(library: Library, pk: int) -> User:
     """Take a membership away; the answers of the person stay, under their name."""
     with transaction.atomic():
         membership = _locked(library, pk)

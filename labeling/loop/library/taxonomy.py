@@ -50,10 +50,10 @@ def clean_name(text: str) -> str:
 def resolutions(library: Library) -> dict[int, int]:
     """Return, for each merged label of the library, the label it stands for in the end."""
     rows = Label.objects.filter(facet__library=library, merged_into__isnull=False)
-    return follow(dict(rows.values_list("id", "merged_into_id")))
+    return follow_merges(dict(rows.values_list("id", "merged_into_id")))
 
 
-def follow(merged: dict[int, int]) -> dict[int, int]:
+def follow_merges(merged: dict[int, int]) -> dict[int, int]:
     """Return the end of the chain for each start of `merged` (label id -> merged into)."""
     ends = {}
     for start in merged:
@@ -280,7 +280,7 @@ def _set_active(label: Label, is_active: bool) -> bool:
     return before
 
 
-def undo(change: TaxonomyChange) -> TaxonomyChange:
+def undo_change(change: TaxonomyChange) -> TaxonomyChange:
     """Take a change back, unless something was built on it meanwhile."""
     with transaction.atomic():
         change = TaxonomyChange.objects.select_for_update().get(pk=change.pk)

@@ -105,7 +105,7 @@ def answers_hash(record: EvaluationRecord) -> str:
     return whole.hexdigest()
 
 
-def register(
+def register_evaluation(
     library: Library,
     network: str,
     measured: Measured,
@@ -128,7 +128,7 @@ def register(
     )
 
 
-def label_names(library: Library, uids: Sequence[str]) -> tuple[LabelName, ...]:
+def recorded_label_names(library: Library, uids: Sequence[str]) -> tuple[LabelName, ...]:
     """Return name and facet of the columns as they are today."""
     labels = Label.objects.filter(facet__library=library).select_related("facet")
     known = {label.uid.hex: (label.name, label.facet.name) for label in labels}
@@ -176,7 +176,7 @@ def about_answers(
 # --- reading --------------------------------------------------------------------------------
 
 
-def folder_of(evaluation: Evaluation) -> Path:
+def record_folder_of(evaluation: Evaluation) -> Path:
     """Return where the files of an evaluation are."""
     return Path(settings.MODEL_ROOT) / evaluation.folder
 
@@ -185,7 +185,7 @@ def record_of(evaluation: Evaluation) -> EvaluationRecord:
     """Read the record of an evaluation, or say why that cannot be."""
     check_kept(evaluation)
     try:
-        return read_record(folder_of(evaluation) / FILE_NAME, evaluation.sha256)
+        return read_record(record_folder_of(evaluation) / FILE_NAME, evaluation.sha256)
     except RecordFileError as error:
         raise BadInput(str(error)) from error
 
@@ -193,7 +193,7 @@ def record_of(evaluation: Evaluation) -> EvaluationRecord:
 def report_of(evaluation: Evaluation) -> Report:
     """Return the report of an evaluation: as kept, else computed again from its record."""
     try:
-        kept: Report = json.loads((folder_of(evaluation) / REPORT_FILE).read_bytes())
+        kept: Report = json.loads((record_folder_of(evaluation) / REPORT_FILE).read_bytes())
     except (OSError, ValueError):
         kept = {}
     if kept.get("format") == FORMAT and kept.get("record") == evaluation.sha256:
@@ -226,7 +226,7 @@ def evaluations(library: Library) -> QuerySet[Evaluation]:
     return library.evaluations.select_related("run__model", "run__snapshot")
 
 
-def find(
+def find_evaluation(
     library: Library, *, model: int | None = None, run: int | None = None, pk: int | None = None
 ) -> Evaluation:
     """Return the evaluation of a model's number, of a run or of its own id; say why not."""
@@ -274,7 +274,7 @@ def tracks_by_uid(library: Library, uids: Iterable[str]) -> dict[str, Track]:
 # --- comparing ------------------------------------------------------------------------------
 
 
-def compared(chosen: Sequence[Evaluation]) -> Report:
+def compare_evaluations(chosen: Sequence[Evaluation]) -> Report:
     """Compare evaluations with the first one; the newest says what is right."""
     if not 2 <= len(chosen) <= MOST_COMPARED:
         raise BadInput(f"choose 2 to {MOST_COMPARED} runs to compare")
@@ -300,8 +300,10 @@ def figures_against(version: ModelVersion, present: ModelVersion | None) -> dict
     if present is None or present.pk == version.pk:
         return {}
     try:
-        chosen = [find(version.library, model=one.number) for one in (present, version)]
-        found = compared(chosen)
+        chosen = [
+            find_evaluation(version.library, model=one.number) for one in (present, version)
+        ]
+        found = compare_evaluations(chosen)
     except BadInput:
         return {}
     gaps = found["runs"][1]["differences"]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -160,7 +160,7 @@ def champion_of(library: Library) -> ModelVersion | None:
     return library.models.filter(state=ModelVersion.State.CHAMPION).first()
 
 
-def version_of(library: Library, number: int | None = None) -> ModelVersion:
+def model_version_of(library: Library, number: int | None = None) -> ModelVersion:
     """Return the model of this number, or the one in use."""
     if number is None:
         champion = champion_of(library)
@@ -173,7 +173,7 @@ def version_of(library: Library, number: int | None = None) -> ModelVersion:
     return found
 
 
-def register(run: TrainingRun, trained: Trained, decision: Decision) -> ModelVersion:
+def register_model(run: TrainingRun, trained: Trained, decision: Decision) -> ModelVersion:
     """Write the model of a run and put it in use or not, in the caller's transaction."""
     # Two runs that end at once take numbers one after the other.
     library = _locked(run.library_id)
@@ -200,7 +200,7 @@ def register(run: TrainingRun, trained: Trained, decision: Decision) -> ModelVer
         finished_at=timezone.now(),
     )
     if trained.measured is not None:
-        evaluation_records.register(
+        evaluation_records.register_evaluation(
             library, run.network, trained.measured, run=run, job=run.job
         )
     if decision.is_promoted:
@@ -255,7 +255,7 @@ def _switch(
     version.state = states.CHAMPION
 
 
-def put_in_use(
+def promote(
     version: ModelVersion,
     *,
     by_id: int | None = None,
@@ -291,8 +291,8 @@ def outcome(run: TrainingRun) -> dict[str, Any]:
         "promoted": version.state == ModelVersion.State.CHAMPION,
         "reason": version.run.reason,
         "network": version.run.network,
-        "metrics": plain(version.metrics),
-        "baseline": plain(version.baseline),
+        "metrics": without_label_rows(version.metrics),
+        "baseline": without_label_rows(version.baseline),
     }
 
 
@@ -312,7 +312,7 @@ def has_files(version: ModelVersion) -> bool:
     return bool(version.folder) and weights.is_file()
 
 
-def folder_of(version: ModelVersion) -> Path:
+def model_folder_of(version: ModelVersion) -> Path:
     """Return where the files of a model are; refuse where they were removed to save space."""
     if not version.folder:
         raise BadInput(_pruned(version))
@@ -349,6 +349,6 @@ def sweep_models(library: Library) -> list[str]:
     return removed
 
 
-def plain(figures: dict[str, Any]) -> dict[str, Any]:
+def without_label_rows(figures: Mapping[str, Any]) -> dict[str, Any]:
     """Return the figures without the row of each label, as commands print them."""
     return {name: value for name, value in figures.items() if name != "labels"}

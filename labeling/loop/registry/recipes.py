@@ -17,7 +17,7 @@ from ml.training.recipes import AUDIOTAG, RECIPES, Recipe, for_network, recipe
 from ml.types import TrainingConfig
 
 
-def find(name: str) -> Recipe:
+def find_recipe(name: str) -> Recipe:
     """Return the recipe of this name, or refuse with those there are."""
     try:
         return recipe(name)
@@ -30,7 +30,7 @@ def listing() -> list[Recipe]:
     return list(RECIPES.values())
 
 
-def selection_of(found: Recipe, base: Selection | None = None) -> Selection:
+def recipe_selection(found: Recipe, base: Selection | None = None) -> Selection:
     """Return what the recipe learns from."""
     rules = found.selection
     return replace(
@@ -46,25 +46,25 @@ def selection_of(found: Recipe, base: Selection | None = None) -> Selection:
     )
 
 
-def config_of(library: Library, asked: dict[str, Any]) -> TrainingConfig:
+def training_config_of(library: Library, asked: dict[str, Any]) -> TrainingConfig:
     """Return how a job is to learn: by the recipe it names, else as the library does.
 
     Without a recipe it is ours with the library's network, which reads the features that it
     is made for, and with as many members as the settings allow.
     """
     if asked.get("recipe"):
-        base = find(asked["recipe"]).training
+        base = find_recipe(asked["recipe"]).training
         if asked.get("network"):
             base = for_network(base, asked["network"], base.features)
     else:
         network = asked.get("network") or library.network
-        base = for_network(AUDIOTAG.training, network, features_of(library, network))
+        base = for_network(AUDIOTAG.training, network, features_name_for(library, network))
         base = replace(base, members=min(base.members, settings.MEMBERS))
     over = {name: asked[name] for name in ("features", "epochs", "seed") if asked.get(name)}
     return replace(base, **over)
 
 
-def features_of(library: Library, network: str | None = None) -> str:
+def features_name_for(library: Library, network: str | None = None) -> str:
     """Return the features that a network (None: the library's) reads of this library."""
     return feature_config_for(network or library.network, library.features)
 
@@ -73,7 +73,7 @@ def facts_of(asked: dict[str, Any]) -> dict[str, Any]:
     """Return the name and digest of the recipe that was asked for, as a run records them."""
     if not asked.get("recipe"):
         return {}
-    found = find(asked["recipe"])
+    found = find_recipe(asked["recipe"])
     return {"recipe": {"name": found.name, "digest": found.digest()}}
 
 

@@ -36,7 +36,7 @@ def open_group(library: Library, job: Job, facts: dict[str, Any]) -> RunGroup:
     )
 
 
-def compared(arms: Sequence[tuple[str, Measured]]) -> dict[str, Any]:
+def compare_arms(arms: Sequence[tuple[str, Measured]]) -> dict[str, Any]:
     """Return the figures of the arms on the tracks and labels that all have; reads files."""
     root = Path(settings.MODEL_ROOT)
     records = [read_record(root / one.folder / FILE_NAME, one.sha256) for _, one in arms]
@@ -45,6 +45,6 @@ def compared(arms: Sequence[tuple[str, Measured]]) -> dict[str, Any]:
     return {**{name: found[name] for name in _KEPT}, "runs": runs}
 
 
-def close(group: RunGroup, result: dict[str, Any]) -> None:
+def close_group(group: RunGroup, result: dict[str, Any]) -> None:
     """Keep what the comparison found, in the caller's transaction."""
     RunGroup.objects.filter(pk=group.pk).update(result=result)

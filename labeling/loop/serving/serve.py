@@ -232,7 +232,7 @@ def _open(item: QueueItem, annotator: Annotator) -> Presentation:
 # --- closing -------------------------------------------------------------------------------
 
 
-def find(annotator: Annotator, token: str) -> Presentation:
+def find_presentation(annotator: Annotator, token: str) -> Presentation:
     """Return the annotator's presentation of this token."""
     rows = Presentation.objects.filter(annotator=annotator, token=token)
     found = rows.select_related("track").first()
@@ -255,7 +255,7 @@ def _is_time_to_look(library: Library) -> bool:
         return True
 
 
-def preview(
+def preview_queue(
     library: Library, *, annotator: Annotator | None = None, count: int
 ) -> list[QueueItem]:
     """Return what would be served next, leasing nothing; walks are laid out as needed."""

@@ -1,4 +1,4 @@
-"""Write the whole database and what belongs to it into one file."""
+"""Write the database, models and snapshots into one file."""
 
 from __future__ import annotations
 

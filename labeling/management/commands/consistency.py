@@ -1,4 +1,4 @@
-"""How consistent the annotators of a library are."""
+"""Show how consistent the annotators of a library are."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from labeling.management.base import AudiotagCommand
 
 
 class Command(AudiotagCommand):
-    help = "Show agreement between annotators, with themselves, and change over time."
+    help = "Show agreement between annotators, self-agreement and drift."
 
     def answer(self, **options: Any) -> dict[str, Any]:
         return agreement.report(self.library(options["library"]))

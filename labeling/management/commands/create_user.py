@@ -1,4 +1,4 @@
-"""Make a person, or give one another role in a library."""
+"""Create a user, or change their role in a library."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from labeling.models import Library, Membership
 
 
 class Command(AudiotagCommand):
-    help = "Make a user who is a member of a library (made where it is new)."
+    help = "Create a user who is a member of a library (created if it does not exist)."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         super().add_arguments(parser)
         parser.add_argument("name")
         parser.add_argument("--role", required=True, choices=Membership.Role.values)
-        parser.add_argument("--token", action="store_true", help="also a token for programs")
+        parser.add_argument("--token", action="store_true", help="also create an API token")
         parser.add_argument(
             "--password-stdin",
             action="store_true",

@@ -1,4 +1,4 @@
-"""Say what is wrong with this installation, and what to do about it."""
+"""Check this installation and say what to do about problems."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from labeling.management.base import AudiotagCommand
 
 
 class Command(AudiotagCommand):
-    help = "Look whether everything is there that the program needs; exit 1 where it is not."
+    help = "Check that everything that the program needs is there; exit 1 if it is not."
     needs_library = False
     requires_system_checks = ()
     _failed: tuple[str, ...] | list[str] = ()
@@ -21,10 +21,10 @@ class Command(AudiotagCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         super().add_arguments(parser)
         parser.add_argument(
-            "--only", action="append", metavar="NAME", help="only this check (repeatable)"
+            "--only", action="append", metavar="NAME", help="run only this check (repeatable)"
         )
         parser.add_argument(
-            "--quick", action="store_true", help="leave out what starts other processes"
+            "--quick", action="store_true", help="skip checks that start other processes"
         )
 
     def answer(self, **options: Any) -> dict[str, Any]:
@@ -45,7 +45,7 @@ class Command(AudiotagCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         super().handle(*args, **options)
         if self._failed:
-            raise CommandError(f"not as it should be: {', '.join(self._failed)}", returncode=1)
+            raise CommandError(f"failed checks: {', '.join(self._failed)}", returncode=1)
 
     def tell(self, answer: dict[str, Any]) -> None:
         for check in answer["checks"]:

@@ -11,13 +11,13 @@ from labeling.management.base import AudiotagCommand
 
 
 class Command(AudiotagCommand):
-    help = "Export answers: a line each (long), as a catalogue (wide), or united (consensus)."
+    help = "Export answers: one line each (long), as a catalogue (wide), or the consensus."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         super().add_arguments(parser)
         parser.add_argument("--format", choices=export.FORMATS, required=True, dest="form")
         parser.add_argument("--out", type=Path, required=True, metavar="FILE")
-        parser.add_argument("--history", action="store_true", help="long: all events ever")
+        parser.add_argument("--history", action="store_true", help="long: all events")
         parser.add_argument("--raw", action="store_true", help="do not guard formulas")
 
     def answer(self, **options: Any) -> dict[str, Any]:

@@ -10,9 +10,9 @@ from django.core.management.base import CommandError
 
 from labeling.loop.importing import catalogue
 from labeling.loop.importing.catalogue import ImportOptions, RowsRefused
-from labeling.loop.importing.csv.columns import ReadingOptions, pairs
+from labeling.loop.importing.csv.columns import ReadingOptions, column_pairs
 from labeling.management.base import AudiotagCommand
-from labeling.management.following import follow
+from labeling.management.following import follow_job
 from labeling.models import Job, Library
 
 #: Errors that a refused catalogue puts on the screen.
@@ -20,27 +20,27 @@ ERRORS_SHOWN = 50
 
 
 class Command(AudiotagCommand):
-    help = "Import a catalogue: tracks, and the labels in it as an annotator's work."
+    help = "Import a catalogue: tracks, and its labels as the answers of an annotator."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         super().add_arguments(parser)
         parser.add_argument("csv", type=Path, metavar="CSV")
-        parser.add_argument("--audio", default="", metavar="DIR", help="where the files are")
+        parser.add_argument("--audio", default="", metavar="DIR", help="audio folder")
         parser.add_argument("--annotator", default="", metavar="NAME", help="whose labels")
         parser.add_argument("--key", default="filename", metavar="COLUMN")
         parser.add_argument("--family", default="", metavar="COLUMN")
         parser.add_argument("--map", action="append", default=[], metavar="COLUMN=FACET")
         parser.add_argument("--split", action="append", default=[], metavar='"COLUMN=SEP"')
-        parser.add_argument("--dry-run", action="store_true", help="count, write nothing")
-        parser.add_argument("--strict", action="store_true", help="all rows or none")
+        parser.add_argument("--dry-run", action="store_true", help="count only, write nothing")
+        parser.add_argument("--strict", action="store_true", help="import all rows or none")
         parser.add_argument("--no-wait", action="store_true", help="do not follow the probe")
 
     def answer(self, **options: Any) -> dict[str, Any]:
         reading = ReadingOptions(
             key=options["key"],
             family=options["family"],
-            facets=pairs(options["map"], "--map"),
-            separators=pairs(options["split"], "--split"),
+            facets=column_pairs(options["map"], "--map"),
+            separators=column_pairs(options["split"], "--split"),
         )
         how = ImportOptions(
             reading=reading,
@@ -75,16 +75,16 @@ class Command(AudiotagCommand):
             self.say(f"{done:,} of {total:,} tracks")
 
     def _probe(self, slug: str, *, waits: bool) -> dict[str, Any]:
-        """Have the new files listened to, and follow it where a worker is there to do so."""
+        """Have the new files probed, and follow the job if a worker runs."""
         job = catalogue.probe_if_pending(Library.objects.get(slug=slug))
         if job is None:
             return {}
         if waits:
-            job = follow(job, getattr(self.stderr, "_out", None))
+            job = follow_job(job, getattr(self.stderr, "_out", None))
         if job.state in Job.OPEN:
             self.say(
                 f"job {job.pk} ({job.get_kind_display()}) waits for a worker: `make run` "
-                "starts one; `extract_features --inline` listens to the files without"
+                "starts one; `extract_features --inline` reads the files without"
             )
             return {"pending_jobs": [job.pk]}
         if job.state != Job.State.DONE:

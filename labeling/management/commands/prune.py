@@ -1,4 +1,4 @@
-"""Give back the space of what nobody will read again; the schedule does it every night."""
+"""Remove old files and jobs; the schedule does this every night."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Command(AudiotagCommand):
         super().add_arguments(parser)
         parser.add_argument("--library", metavar="SLUG", help="default: all libraries")
         parser.add_argument(
-            "--dry-run", action="store_true", help="only say what would be removed"
+            "--dry-run", action="store_true", help="only list what would be removed"
         )
 
     def answer(self, **options: Any) -> dict[str, Any]:

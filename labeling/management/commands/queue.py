@@ -1,4 +1,4 @@
-"""Look at what would be served next."""
+"""Show what would be served next."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Command(AudiotagCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         super().add_arguments(parser)
-        parser.add_argument("--annotator", metavar="NAME", help="the queue of this person")
+        parser.add_argument("--annotator", metavar="NAME", help="the queue of this annotator")
         parser.add_argument("--count", type=int, default=20, metavar="N")
 
     def answer(self, **options: Any) -> dict[str, Any]:
@@ -25,7 +25,7 @@ class Command(AudiotagCommand):
         if not 1 <= options["count"] <= 1_000:
             raise BadInput("--count must be 1 to 1000")
         annotator = _annotator(library, options["annotator"])
-        items = serve.preview(library, annotator=annotator, count=options["count"])
+        items = serve.preview_queue(library, annotator=annotator, count=options["count"])
         return {
             "items": [
                 {

@@ -1,4 +1,4 @@
-"""Write the current answers anew from the events, should they ever be in doubt."""
+"""Rebuild the current answers from the events."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ from labeling.management.base import AudiotagCommand
 
 
 class Command(AudiotagCommand):
-    help = "Rebuild what holds now from the events; changes nothing when all is well."
+    help = "Rebuild the current answers from the events; changes nothing if they are right."
 
     def answer(self, **options: Any) -> dict[str, Any]:
         library = self.library(options["library"])
-        return {"library": library.slug, "changed": current_answers.rebuild(library)}
+        return {
+            "library": library.slug,
+            "changed": current_answers.rebuild_current_answers(library),
+        }

@@ -1,4 +1,4 @@
-"""Put a backup in the place of the database."""
+"""Replace the database by a backup."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from labeling.management.base import AudiotagCommand
 
 
 class Command(AudiotagCommand):
-    help = "Restore a backup; what was there is kept aside. Stop the workers first."
+    help = "Restore a backup; the old data is kept aside. Stop the workers first."
     needs_library = False
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         super().add_arguments(parser)
         parser.add_argument("file", type=Path, metavar="FILE")
-        parser.add_argument("--yes", action="store_true", help="replace what is there")
+        parser.add_argument("--yes", action="store_true", help="replace existing data")
 
     def answer(self, **options: Any) -> dict[str, Any]:
         answer = backup.restore(options["file"], is_sure=options["yes"])
         if answer["migrations_missing"]:
-            self.say("the backup is of an older version: run `manage.py migrate`")
+            self.say("the backup is from an older version: run `manage.py migrate`")
         return answer

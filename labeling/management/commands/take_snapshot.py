@@ -1,4 +1,4 @@
-"""Freeze answers as a training set."""
+"""Take a snapshot: store answers as a training set."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any
 
 from labeling.loop.datasets import snapshots
 from labeling.management.base import AudiotagCommand
-from labeling.management.selecting import add_selection, selection_of
+from labeling.management.selecting import add_selection, selection_from_options
 
 
 class Command(AudiotagCommand):
-    help = "Freeze the answers of some annotators, a period or a guideline, as they are now."
+    help = "Take a snapshot of all answers, or of some annotators, a period or a guideline."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         super().add_arguments(parser)
@@ -19,5 +19,5 @@ class Command(AudiotagCommand):
 
     def answer(self, **options: Any) -> dict[str, Any]:
         library = self.library(options["library"])
-        selection = selection_of(options)
+        selection = selection_from_options(options)
         return snapshots.answer(snapshots.take_snapshot(library, selection))

@@ -1,4 +1,4 @@
-// Keeps the Models page true while a training runs; when it ends, the page is loaded anew.
+// Updates the Models page while a training runs, and reloads it when the training ends.
 const place = document.getElementById("now");
 const PAUSE_MS = 1000;
 const IDLE_MS = 5000;

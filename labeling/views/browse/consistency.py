@@ -1,4 +1,4 @@
-"""How consistent the annotators are: with each other, with themselves, over time."""
+"""The Consistency page: agreement, self-agreement, drift and label rates."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ STRATUM_NAMES = {**{one.value: one.label for one in Stratum}, "": IMPORTED_NAME}
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What the address asks for; the address is the whole state of the page."""
+class ConsistencyQuery:
+    """The filters of the address, which is the whole state of the page."""
 
     filters: Filters
     facet: Facet | None
@@ -55,10 +55,10 @@ class Asked:
     wrong: list[str]
 
 
-def read_filters(library: Library, query: QueryDict) -> Asked:
-    """Read the filters; what cannot be read is named, and left out but for an annotator.
+def read_filters(library: Library, query: QueryDict) -> ConsistencyQuery:
+    """Read the filters; name those that cannot be read, and ignore all but the annotator.
 
-    Somebody who is not there has no figures: everybody's under their name would be wrong.
+    An unknown annotator gets no figures: everybody's under that name would be wrong.
     """
     wrong: list[str] = []
     label = _named(Label.objects.filter(facet__library=library), query, "label", wrong)
@@ -79,7 +79,7 @@ def read_filters(library: Library, query: QueryDict) -> Asked:
         since=_day(query, "since", wrong),
         until=_day(query, "until", wrong),
     )
-    return Asked(filters, facet, label, stratum, wrong)
+    return ConsistencyQuery(filters, facet, label, stratum, wrong)
 
 
 def _people(library: Library, query: QueryDict, wrong: list[str]) -> frozenset[int]:
@@ -113,13 +113,13 @@ def _day(query: QueryDict, name: str, wrong: list[str]) -> datetime.date | None:
     try:
         return datetime.date.fromisoformat(text)
     except ValueError:
-        wrong.append(f"{name}: {text!r} is no date (2026-01-31)")
+        wrong.append(f"{name}: {text!r} is not a date such as 2026-01-31")
         return None
 
 
 @library_page(Role.CURATOR)
-def page(request: HttpRequest, library: Library) -> HttpResponse:
-    """Show the figures; of a small library they are brought up to date on the way."""
+def consistency_page(request: HttpRequest, library: Library) -> HttpResponse:
+    """Show the figures; for a small library, update them first."""
     return _show(request, library)
 
 
@@ -150,28 +150,29 @@ def _show(
 
 
 def _brought_up(library: Library) -> tuple[Kept, int]:
-    """Return the figures that are kept and how many events are still to be counted.
+    """Return the stored figures and how many events are not counted yet.
 
-    1. What is current is shown as it is.
-    2. In a small library what is new is counted here and now.
-    3. Else a worker is asked to, once for each state of things, and what is kept is shown.
+    1. Current figures are shown as they are.
+    2. In a small library, new events are counted immediately.
+    3. Otherwise a worker is asked to count them, once per state, and the stored figures are
+       shown.
     """
-    kept = cache.kept(library)
+    kept = cache.kept_figures(library)
     if kept.is_current:
         return kept, 0
     looks = Annotation.objects.filter(library=library, kind__in=Annotation.INDEPENDENT)
     if not looks.order_by()[COUNT_HERE : COUNT_HERE + 1].exists():
         cache.refresh(library)
-        return cache.kept(library), 0
+        return cache.kept_figures(library), 0
     waiting = DirtyKey.objects.filter(library=library)
     newest = waiting.order_by("-id").values_list("id", flat=True).first()
-    state = f"{newest}:{kept.computed_at}:{cache.made_of(library)[:16]}"
+    state = f"{newest}:{kept.computed_at}:{cache.inputs_hash(library)[:16]}"
     jobs.enqueue(JobKind.CONSISTENCY, library=library, key=f"{library.pk}:{state}")
     return kept, waiting.count()
 
 
-def _choices(library: Library, asked: Asked) -> dict[str, Any]:
-    """Return what the filters offer."""
+def _choices(library: Library, asked: ConsistencyQuery) -> dict[str, Any]:
+    """Return the choices of the filters."""
     everything = Label.objects.filter(facet__library=library, merged_into__isnull=True)
     all_labels = list(
         everything.select_related("facet").order_by("facet__position", "position", "name_key")
@@ -199,7 +200,7 @@ def _choices(library: Library, asked: Asked) -> dict[str, Any]:
     }
 
 
-def _figures(library: Library, asked: Asked, kept: Kept) -> dict[str, Any]:
+def _figures(library: Library, asked: ConsistencyQuery, kept: Kept) -> dict[str, Any]:
     pairs, own = kept.pairs(asked.filters), kept.with_self(asked.filters)
     shown = asked.facet.name if asked.facet else None
     over_time = timeline(library, _for_timeline(library, asked))
@@ -219,7 +220,7 @@ def _figures(library: Library, asked: Asked, kept: Kept) -> dict[str, Any]:
     }
 
 
-def _for_timeline(library: Library, asked: Asked) -> Filters:
+def _for_timeline(library: Library, asked: ConsistencyQuery) -> Filters:
     """The timeline shows the labels of one facet: that asked for, else the first answered."""
     if asked.filters.facet_id is not None:
         return asked.filters
@@ -260,18 +261,18 @@ def declare_cut(request: HttpRequest, library: Library) -> HttpResponse:
         cut = _declared(library, typed, cast(User, request.user))
     except BadInput as error:
         return _show(request, library, typed.dict(), str(error))
-    messages.success(request, f"From {cut.at:%Y-%m-%d} on, {cut.annotator} is compared anew.")
+    messages.success(request, f"From {cut.at:%Y-%m-%d} on, {cut.annotator} is compared again.")
     return redirect("consistency", slug=library.slug)
 
 
 def _declared(library: Library, typed: QueryDict, by: User) -> EraCut:
     annotator = _row(Annotator.objects.filter(library=library), typed.get("annotator"))
     if annotator is None:
-        raise BadInput("choose whose criteria changed")
+        raise BadInput("choose the annotator whose criteria changed")
     wrong: list[str] = []
     day = _day(typed, "day", wrong)
     if day is None:
-        raise BadInput(wrong[0] if wrong else "say from which day on")
+        raise BadInput(wrong[0] if wrong else "enter the day from which the criteria changed")
     kind, _, number = typed.get("scope", "").partition(":")
     label = facet = None
     if kind == "label":
@@ -279,7 +280,7 @@ def _declared(library: Library, typed: QueryDict, by: User) -> EraCut:
     elif kind == "facet":
         facet = _row(Facet.objects.filter(library=library), number)
     if kind and label is None and facet is None:
-        raise BadInput("choose all labels, a facet or a label that is there")
+        raise BadInput("choose all labels, or an existing facet or label")
     reason = text_in(typed, "reason")
     return criteria_changes.declare(
         library, annotator, day, reason, facet=facet, label=label, by=by
@@ -289,17 +290,18 @@ def _declared(library: Library, typed: QueryDict, by: User) -> EraCut:
 @require_POST
 @library_page(Role.CURATOR)
 def withdraw_cut(request: HttpRequest, library: Library, number: int) -> HttpResponse:
-    """Take a declared cut back."""
+    """Withdraw a declared criteria change."""
     try:
         cut = criteria_changes.withdraw(library, number)
-        messages.success(request, f"The cut of {cut.annotator} on {cut.at:%Y-%m-%d} is gone.")
+        day = f"{cut.at:%Y-%m-%d}"
+        messages.success(request, f"Withdrew the criteria change of {cut.annotator} on {day}.")
     except BadInput as error:
         messages.error(request, str(error))
     return redirect("consistency", slug=library.slug)
 
 
 urlpatterns = [
-    path("consistency/<slug:slug>/", page, name="consistency"),
+    path("consistency/<slug:slug>/", consistency_page, name="consistency"),
     path("consistency/<slug:slug>/cuts/", declare_cut, name="declare_cut"),
     path("consistency/<slug:slug>/cuts/<int:number>/", withdraw_cut, name="withdraw_cut"),
 ]

@@ -1,4 +1,4 @@
-"""`/healthz`: may this process be sent requests, and does background work get done?"""
+"""`/healthz`: whether this process can serve requests, and whether background work runs."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _VITAL = {"database", "migrations"}
 @never_cache
 @require_safe
 def healthz(request: HttpRequest) -> JsonResponse:
-    """Answer 200 while pages work, 503 else; `?strict=1` also where work would wait.
+    """Answer 200 if pages work, else 503; with `?strict=1`, 503 if background work would wait.
 
-    Says only what is ok, never an address or a path: anyone may ask.
+    The answer never contains an address or a path, because anyone may ask.
     """
     found = health.checks((health.database, health.migrations, health.workers))
     checks = {check.name.replace(" ", "_"): check.ok for check in found}

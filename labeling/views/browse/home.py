@@ -1,4 +1,4 @@
-"""The first page: the user's libraries, how far each is, and where one left off."""
+"""The first page: the user's libraries, their progress, and the last track of the user."""
 
 from __future__ import annotations
 

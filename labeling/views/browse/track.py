@@ -1,4 +1,4 @@
-"""One track: its sound, everything that was said of it, and how that came to be."""
+"""The page of a track: its sound, its current answers and their history."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ MOST_EVENTS = 200
 
 
 @dataclass(frozen=True)
-class Said:
-    """What one answer says of its facet, in names of today."""
+class ShownAnswer:
+    """The labels of one answer, under their current names."""
 
     facet: str
     yes: list[str]
@@ -35,37 +35,37 @@ class Said:
 
 @dataclass(frozen=True)
 class Holding:
-    """An answer that holds now."""
+    """A current answer."""
 
     annotation: Annotation
-    said: Said
+    said: ShownAnswer
     version: int
 
 
 @dataclass(frozen=True)
 class Past:
-    """An event of the history, with what became of it."""
+    """An event of the history, and whether it was undone."""
 
     annotation: Annotation
-    said: list[Said]
+    said: list[ShownAnswer]
     is_undone: bool
 
 
-class Names:
-    """Names of labels, merged ones under what they became; read once for the page."""
+class LabelNames:
+    """Names of labels, with merges resolved; read once per page."""
 
     def __init__(self, library: Library) -> None:
         self._resolve = taxonomy.resolutions(library)
         labels = Label.objects.filter(facet__library=library)
         self._names = dict(labels.values_list("pk", "name"))
 
-    def said(self, answer: Answer) -> Said:
-        """Return what an answer says; its judgements and facet are fetched before."""
+    def said(self, answer: Answer) -> ShownAnswer:
+        """Return the labels of an answer; its judgements and facet are already fetched."""
         by_value: dict[int, set[str]] = {1: set(), 0: set(), -1: set()}
         for judgement in answer.judgements.all():
             label_id = self._resolve.get(judgement.label_id, judgement.label_id)
             by_value[judgement.value].add(self._names[label_id])
-        return Said(
+        return ShownAnswer(
             answer.facet.name,
             sorted(by_value[Judgement.YES]),
             sorted(by_value[Judgement.UNSURE]),
@@ -74,8 +74,8 @@ class Names:
         )
 
 
-def holding_of(current: QuerySet[CurrentAnswer], names: Names) -> list[Holding]:
-    """Return the answers that hold, by annotator and facet."""
+def holding_of(current: QuerySet[CurrentAnswer], names: LabelNames) -> list[Holding]:
+    """Return the current answers, by annotator and facet."""
     rows = (
         current.filter(answer__isnull=False)
         .select_related(
@@ -91,7 +91,7 @@ def holding_of(current: QuerySet[CurrentAnswer], names: Names) -> list[Holding]:
     ]
 
 
-def history_of(events: QuerySet[Annotation], names: Names) -> list[Past]:
+def history_of(events: QuerySet[Annotation], names: LabelNames) -> list[Past]:
     """Return the events, the newest first."""
     rows = list(
         events.select_related("annotator", "guideline", "revises")
@@ -125,7 +125,7 @@ def track(request: HttpRequest, library: Library, track_id: int) -> HttpResponse
             current.exclude(annotator=annotator),
             events.exclude(annotator=annotator),
         )
-    names = Names(library)
+    names = LabelNames(library)
     return render(
         request,
         "labeling/track.html",

@@ -1,4 +1,4 @@
-"""The tracks of a library: finding them, and what was said of them at a glance."""
+"""The Tracks page: search the tracks of a library and see their labels."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from labeling.views.paging import link, number_in, page_of
 MOST_LABELS = 6
 LABELLED = (
     ("", "all"),
-    ("mine", "judged by me"),
-    ("not-mine", "not judged by me"),
+    ("mine", "labelled by me"),
+    ("not-mine", "not labelled by me"),
 )
-LABELLED_BY_ANYONE = (("yes", "judged by anyone"), ("no", "judged by nobody"))
-SIDES = (("", "all"), ("audit", "audit: kept apart to measure"), ("training", "training side"))
+LABELLED_BY_ANYONE = (("yes", "labelled by anyone"), ("no", "labelled by nobody"))
+SIDES = (("", "all"), ("audit", "audit: used for evaluation"), ("training", "training side"))
 
 
 def filters_of(request: HttpRequest, *, sees_others: bool) -> dict[str, str]:
@@ -46,7 +46,7 @@ def filters_of(request: HttpRequest, *, sees_others: bool) -> dict[str, str]:
 def wanted_of(
     tracks: QuerySet[Track], filters: dict[str, str], annotator: Annotator, hidden: set[int]
 ) -> QuerySet[Track]:
-    """Return the tracks that the filters leave."""
+    """Return the tracks that match the filters."""
     if filters["state"]:
         tracks = tracks.filter(state=filters["state"])
     if filters["side"]:
@@ -84,7 +84,7 @@ def said_of(
     hidden: set[int],
     sees_others: bool,
 ) -> dict[int, list[tuple[str, int]]]:
-    """Return, per track, the labels said yes to and by how many: by all, or the annotator."""
+    """Return the labels given to each track and by how many annotators, or by one annotator."""
     current = CurrentAnswer.objects.filter(track__in=tracks, answer__isnull=False)
     if not sees_others:
         current = current.filter(annotator=annotator)

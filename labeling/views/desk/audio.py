@@ -64,7 +64,7 @@ class Opened:
 
 
 def path_inside(root: str | Path, relative: str) -> Path:
-    """Return the file's true path, or 404 when it leaves the root, also by a link."""
+    """Return the file's true path, or 404 if it leaves the root, even through a link."""
     try:
         base = Path(root).resolve(strict=True)
         found = (base / relative).resolve(strict=True)
@@ -99,7 +99,7 @@ def blocks_of(file: BinaryIO, first: int, length: int) -> Iterator[bytes]:
 
 
 def content_type_of(audio: AudioFile) -> str:
-    """Return a type of the list: never what a file says of itself."""
+    """Return a content type from our list, never the type that a file claims."""
     extension = Path(audio.relative_path).suffix.lstrip(".").lower()
     return (
         CONTENT_TYPES.get(audio.container.lower())
@@ -138,7 +138,7 @@ def _range_of(request: HttpRequest, opened: Opened) -> ByteRange | None:
     return parse_range(request.headers.get("Range"), opened.size, most=PART_BYTES)
 
 
-def serve(request: HttpRequest, opened: Opened, content_type: str) -> HttpResponseBase:
+def serve_audio(request: HttpRequest, opened: Opened, content_type: str) -> HttpResponseBase:
     """Answer 200, 206, 304 or 416 with the file's bytes."""
     answer: HttpResponseBase
     if _is_known(request, opened.etag):
@@ -169,7 +169,7 @@ def _body(request: HttpRequest, opened: Opened, content_type: str) -> HttpRespon
     else:
         blocks = blocks_of(opened.file, part.first if part else 0, length)
         answer = StreamingHttpResponse(blocks, content_type=content_type)
-        # Closed also when the client leaves before the first block is read.
+        # Closed even if the client leaves before the first block is read.
         answer._resource_closers.append(opened.file.close)  # type: ignore[attr-defined]
     if part is not None:
         answer.status_code = 206
@@ -192,7 +192,7 @@ def audio(request: HttpRequest, library: Library, track_id: int) -> HttpResponse
     """Send the sound of a track, or the part of it that was asked for."""
     row = _audio_of(library, track_id)
     opened = open_file(path_inside(row.root.path, row.relative_path))
-    answer = serve(request, opened, content_type_of(row))
+    answer = serve_audio(request, opened, content_type_of(row))
     answer["Content-Disposition"] = disposition_of(Path(row.relative_path).name)
     return answer
 
@@ -203,7 +203,7 @@ def peaks(request: HttpRequest, library: Library, track_id: int) -> HttpResponse
     """Send the waveform: int8, lowest and highest of each column in turn."""
     row = _audio_of(library, track_id)
     if not row.peaks_file:
-        raise Http404("no waveform yet: the audio worker has not listened to this file")
+        raise Http404("no waveform yet: the audio worker has not read this file")
     file_path = path_inside(settings.PEAKS_ROOT, row.peaks_file)
     opened = open_file(file_path)
     opened.file.close()

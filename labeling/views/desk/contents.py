@@ -1,4 +1,4 @@
-"""What lies on an annotator's desk: labels with their keys, the track, what was done."""
+"""Contents of an annotator's desk: labels with their keys, the track, the last answers."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class FacetPanel:
 
     @property
     def limits(self) -> str:
-        """Return what is asked of the number of labels, in words."""
+        """Return the limits on the number of labels, in words."""
         low, high = self.facet.min_labels, self.facet.max_labels
         if low and high:
             return f"{low} to {high}" if low != high else f"exactly {low}"
@@ -62,7 +62,7 @@ class FacetPanel:
 
 
 def panels_of(library: Library, presentation: Presentation | None) -> list[FacetPanel]:
-    """Return the facets that have labels on offer, with what is suggested on this track."""
+    """Return the facets that have labels on offer, with the suggestions for this track."""
     aliases: dict[int, list[str]] = {}
     for alias in LabelAlias.objects.filter(facet__library=library):
         aliases.setdefault(alias.label_id, []).append(alias.text)
@@ -94,7 +94,7 @@ def panels_of(library: Library, presentation: Presentation | None) -> list[Facet
 
 
 def _suggested(presentation: Presentation | None) -> dict[tuple[str, str], int]:
-    """Return (facet, label) -> per cent, of what was stored as shown."""
+    """Return (facet, label) -> per cent of the stored suggestions."""
     rows = presentation.suggestions if presentation is not None else []
     return {
         (row.get("facet", ""), row.get("label", "")): round(100 * row.get("probability", 0))
@@ -102,11 +102,11 @@ def _suggested(presentation: Presentation | None) -> dict[tuple[str, str], int]:
     }
 
 
-def context_of(presentation: Presentation) -> dict[str, Any]:
-    """Return what else is known of a track.
+def desk_context(presentation: Presentation) -> dict[str, Any]:
+    """Return further facts about a track.
 
-    On a measuring stratum the catalogue's own columns stay hidden: old labels may be in them,
-    and they would anchor the answer as much as a suggestion does.
+    In the audit, overlap and repeat strata the catalogue's own columns stay hidden: they may
+    contain old labels, which would anchor the answer as a suggestion does.
     """
     track = presentation.track
     is_measuring = presentation.stratum in strata.UNASSISTED
@@ -115,9 +115,9 @@ def context_of(presentation: Presentation) -> dict[str, Any]:
 
 
 def recent_of(annotator: Annotator) -> list[dict[str, Any]]:
-    """Return the annotator's last answers that hold, with all that was said.
+    """Return the annotator's last current answers with their labels.
 
-    A track that is before them again, to be judged blind, is left out.
+    A track that is on their desk again as a blind repeat is left out.
     """
     events = (
         annotator.annotations.filter(

@@ -1,4 +1,4 @@
-"""Which key ticks which label: chosen once on the server, so that page and form agree.
+"""Keys of the labels, chosen on the server so that page and form agree.
 
 Within a facet every label gets one stroke, or a full stop and one stroke. A label's own hotkey
 comes first, then the letters of its name, so that keys can be guessed; then what is left.
@@ -19,7 +19,7 @@ PREFIX = "."
 
 
 class Named(Protocol):
-    """What a label needs to have to get a key."""
+    """A label, as far as choosing its key needs it."""
 
     name: str
     hotkey: str

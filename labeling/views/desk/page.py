@@ -1,7 +1,7 @@
-"""The page on which people label: a plain form that scripts make quick.
+"""The annotation page: a plain form that scripts make quick.
 
 Without scripts a GET shows the track on the caller's desk and a POST records the answer. With
-them the same page talks to the interface for programs and is never reloaded.
+them the same page uses the API and is never reloaded.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from labeling.api.queue import as_bodies
 from labeling.errors import BadInput, QueueEmpty, StaleVersion
 from labeling.loop import desk
 from labeling.loop.events import record
-from labeling.loop.events.answers import Vocabulary, read_answers
+from labeling.loop.events.answers import Vocabulary, parse_answers
 from labeling.loop.library import guidelines, libraries
 from labeling.loop.serving import leases, serve
 from labeling.models import (
@@ -35,7 +35,7 @@ from labeling.models import (
     Track,
 )
 from labeling.permissions import Role, library_page
-from labeling.views.desk.contents import FacetPanel, context_of, panels_of, recent_of
+from labeling.views.desk.contents import FacetPanel, desk_context, panels_of, recent_of
 from labeling.views.desk.state import state_of
 from labeling.views.fields import text_in, whole_number
 
@@ -52,7 +52,7 @@ SKIP_REASONS = (
 @require_http_methods(["GET", "HEAD", "POST"])
 @library_page(Role.ANNOTATOR)
 def annotate(request: HttpRequest, library: Library) -> HttpResponse:
-    """Show the track on the caller's desk, or record what the form says of it."""
+    """Show the track on the caller's desk, or record the answer of the form."""
     annotator = libraries.annotator_of(library, cast(User, request.user))
     if request.method == "POST":
         _act(request, library, annotator)
@@ -74,7 +74,7 @@ def _page(
     recent = recent_of(annotator)
     item = as_bodies([shown])[0]
     item["presentation"] = str(item["presentation"])
-    context = context_of(shown)
+    context = desk_context(shown)
     desk = {
         "slug": library.slug,
         "user": cast(User, request.user).pk,
@@ -128,16 +128,18 @@ def _why_empty(library: Library, annotator: Annotator) -> dict[str, Any]:
 
 
 def _act(request: HttpRequest, library: Library, annotator: Annotator) -> None:
-    """Do what the form asks for; a refusal becomes a message, nothing is lost silently."""
+    """Carry out the action of the form; turn a refusal into a message."""
     try:
         action = request.POST.get("action", "save")
         if action == "undo":
             _undo(request, annotator)
             return
         try:
-            presentation = serve.find(annotator, request.POST.get("presentation", ""))
+            presentation = serve.find_presentation(
+                annotator, request.POST.get("presentation", "")
+            )
         except (ValueError, ValidationError) as error:  # no UUID at all
-            raise BadInput("the form has lost its track: load the page again") from error
+            raise BadInput("the form no longer knows its track: load the page again") from error
         if action == "skip":
             leases.skip(presentation, text_in(request.POST, "reason"))
             messages.info(request, "Skipped.")
@@ -148,8 +150,8 @@ def _act(request: HttpRequest, library: Library, annotator: Annotator) -> None:
     except StaleVersion:
         messages.error(
             request,
-            "Not saved: you answered this track in another window meanwhile, and that answer "
-            "holds. Undo it first to answer again.",
+            "Not saved: you have answered this track in another window since. Undo that answer "
+            "first to answer again.",
         )
 
 
@@ -157,7 +159,7 @@ def _save(
     request: HttpRequest, library: Library, annotator: Annotator, presentation: Presentation
 ) -> None:
     names, complete = _ticked(request, library)
-    answers = read_answers(
+    answers = parse_answers(
         Vocabulary.of(library),
         labels=names,
         completed_facets=sorted(complete | set(names)),
@@ -195,17 +197,17 @@ def _undo(request: HttpRequest, annotator: Annotator) -> None:
     uids = [row["uid"] for row in recent]
     wanted = request.POST.get("uid") or (uids[0] if uids else "")
     if wanted not in uids:
-        raise BadInput("there is nothing to undo")
+        raise BadInput("there is no answer to undo")
     annotation = Annotation.objects.get(uid=wanted, annotator=annotator)
     desk.undo(annotation, recorded_by_id=request.user.pk)
-    messages.info(request, "Undone: the track is back on your desk.")
+    messages.info(request, "Undone. The track is back on your desk.")
 
 
 @never_cache
 @require_safe
 @library_page(Role.ANNOTATOR)
 def context(request: HttpRequest, library: Library, token: str) -> HttpResponse:
-    """Return what else is known of a track on the caller's desk, fetched ahead by the page."""
+    """Return further facts about a track on the caller's desk, fetched ahead by the page."""
     annotator = libraries.annotator_of(library, cast(User, request.user))
     shown = get_object_or_404(
         Presentation.objects.select_related("track"),
@@ -213,21 +215,21 @@ def context(request: HttpRequest, library: Library, token: str) -> HttpResponse:
         annotator=annotator,
         token=token,
     )
-    return JsonResponse(context_of(shown))
+    return JsonResponse(desk_context(shown))
 
 
 @never_cache
 @require_safe
 @library_page(Role.ANNOTATOR)
 def state(request: HttpRequest, library: Library) -> HttpResponse:
-    """Return what changes around the annotator, for the page to write in again."""
+    """Return the parts of the page that change while the annotator works."""
     annotator = libraries.annotator_of(library, cast(User, request.user))
     return JsonResponse(state_of(library, annotator))
 
 
 @require_POST
 @library_page(Role.ANNOTATOR)
-def acknowledge(request: HttpRequest, library: Library, number: int) -> HttpResponse:
+def acknowledge_on_desk(request: HttpRequest, library: Library, number: int) -> HttpResponse:
     """Note that the annotator has read a guideline, without leaving the desk."""
     annotator = libraries.annotator_of(library, cast(User, request.user))
     shown = get_object_or_404(GuidelineVersion, library=library, number=number)
@@ -242,7 +244,7 @@ def acknowledge(request: HttpRequest, library: Library, number: int) -> HttpResp
 @require_safe
 @library_page(Role.ANNOTATOR)
 def back(request: HttpRequest, library: Library) -> HttpResponse:
-    """Say that one is logged in again: the desk waits in the window one came from."""
+    """Show that the user is logged in again and can go back to the first window."""
     return render(request, "labeling/annotate/back.html", {})
 
 
@@ -251,7 +253,9 @@ urlpatterns = [
     path("annotate/<slug:slug>/state/", state, name="annotate-state"),
     path("annotate/<slug:slug>/back/", back, name="annotate-back"),
     path(
-        "annotate/<slug:slug>/guideline/<int:number>/", acknowledge, name="annotate-acknowledge"
+        "annotate/<slug:slug>/guideline/<int:number>/",
+        acknowledge_on_desk,
+        name="annotate-acknowledge",
     ),
     path("annotate/<slug:slug>/<uuid:token>/", context, name="annotate-context"),
 ]

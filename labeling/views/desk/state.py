@@ -1,4 +1,4 @@
-"""What changes around an annotator while they work: figures, the guideline, what is learned."""
+"""Parts of the desk that change while an annotator works: counts, guideline, training."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _OFFERED = (Stratum.OVERLAP, Stratum.AUDIT, Stratum.EXPLORE, Stratum.REPEAT)
 
 
 def state_of(library: Library, annotator: Annotator) -> dict[str, Any]:
-    """Return what the page asks for again from time to time."""
+    """Return what the page polls."""
     unread = unread_guideline(library, annotator)
     return {
-        "figures": figures_of(library, annotator),
+        "figures": desk_figures(library, annotator),
         "loop": loop_line(library),
         "guideline": None
         if unread is None
@@ -31,8 +31,8 @@ def state_of(library: Library, annotator: Annotator) -> dict[str, Any]:
     }
 
 
-def figures_of(library: Library, annotator: Annotator) -> dict[str, int]:
-    """Return what this person did today and what may be offered to them.
+def desk_figures(library: Library, annotator: Annotator) -> dict[str, int]:
+    """Return how much this person did today and how many tracks can be served to them.
 
     Only what they recorded themselves counts, by when they answered: an import or a program may
     write years of history in one minute.
@@ -47,7 +47,7 @@ def figures_of(library: Library, annotator: Annotator) -> dict[str, int]:
 
 
 def own_answers(annotator: Annotator) -> QuerySet[Annotation]:
-    """Return the events that the annotator recorded with their own hands."""
+    """Return the events that the annotator recorded in person."""
     return annotator.annotations.filter(
         recorded_by_id=annotator.user_id, recorded_by__isnull=False, answered_at__isnull=False
     )
@@ -80,7 +80,7 @@ def since(guideline: GuidelineVersion) -> str:
 
 
 def loop_line(library: Library) -> str:
-    """Return in one line how far the next training is, and which model asks."""
+    """Return one line on the next training and the champion."""
     if not features.has_audio(library):
         return ""
     open_job = retraining.open_training(library)
@@ -90,7 +90,7 @@ def loop_line(library: Library) -> str:
     if library.jobs.filter(
         state__in=Job.OPEN, kind__in=[JobKind.PREDICT, JobKind.RANK]
     ).exists():
-        return "trained: the queue is being ranked anew"
+        return "trained: the queue is being ranked again"
     return " · ".join(part for part in (_until_training(library), _model(library)) if part)
 
 
@@ -108,8 +108,9 @@ def _model(library: Library) -> str:
         return ""
     live = Round.objects.filter(library=library, state=Round.State.LIVE).first()
     if live is None or live.model_version_id != champion.pk or live.live_at is None:
-        return f"model {champion.number} in use"
-    return f"model {champion.number} in use, the queue is its own since {_moment(live.live_at)}"
+        return f"model {champion.number} is champion"
+    moment = _moment(live.live_at)
+    return f"model {champion.number} is champion; it ranked the queue at {moment}"
 
 
 def _moment(when: Any) -> str:

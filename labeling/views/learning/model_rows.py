@@ -1,4 +1,4 @@
-"""The figures of models as people read them: beside the constant's, a dash where unknown."""
+"""Metrics of models for people: with the baseline's, and a dash where unknown."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from labeling.models import Label, Library, ModelVersion, TrainingRun
 MOST_ROWS = 50
 
 Figures = dict[str, Any]
-_UNKNOWN = "not computed: the run says nothing of it"
+_UNKNOWN = "not computed by this run"
 
 
 @dataclass(frozen=True)
 class Shown:
-    """A figure in words: the value, what stands beside it, and a tooltip."""
+    """A metric as text: its value, a note and a tooltip."""
 
     value: str
     note: str = ""
@@ -33,7 +33,7 @@ class Shown:
 
 @dataclass(frozen=True)
 class ModelRow:
-    """A version with its figures."""
+    """A model version with its metrics."""
 
     version: ModelVersion
     is_champion: bool
@@ -50,7 +50,7 @@ class ModelRow:
 
 @dataclass(frozen=True)
 class LabelRow:
-    """A label of a model with its figures on audit tracks."""
+    """A label of a model with its metrics on audit tracks."""
 
     name: str
     support: int
@@ -62,16 +62,16 @@ class LabelRow:
 
 
 def short(value: float | None, digits: int = 2, *, signed: bool = False) -> str:
-    """Return a figure, a dash where there is none."""
+    """Return a number as text; a dash if there is none."""
     if value is None:
         return "–"
     return f"{value:{'+' if signed else ''}.{digits}f}"
 
 
 def why_unknown(metrics: Figures) -> str:
-    """Say why figures are missing."""
+    """Say why metrics are missing."""
     return metrics.get("message") or (
-        "no label is both given and not given on the audit tracks judged so far"
+        "on the audit tracks labelled so far, each label is given to all tracks or to none"
     )
 
 
@@ -79,27 +79,30 @@ def _beside(metrics: Figures, baseline: Figures, name: str, explains: str) -> Sh
     value = metrics.get(name)
     if value is None:
         return Shown("–", "", why_unknown(metrics))
-    constant = baseline.get(name)
-    note = f"constant {short(constant)}" if constant is not None else ""
+    prior = baseline.get(name)
+    note = f"baseline {short(prior)}" if prior is not None else ""
     return Shown(short(value), note, explains)
 
 
-def macro_ap(metrics: Figures, baseline: Figures) -> Shown:
-    """Return macro AP with its interval and its ratio to the constant's."""
-    value, constant = metrics.get("macro_ap"), baseline.get("macro_ap")
+def shown_macro_ap(metrics: Figures, baseline: Figures) -> Shown:
+    """Return macro AP with its interval and its ratio to the baseline's."""
+    value, prior = metrics.get("macro_ap"), baseline.get("macro_ap")
     if value is None:
         return Shown("–", "", why_unknown(metrics))
     parts = []
-    if constant:
-        parts.append(f"{value / constant:.1f} × constant")
+    if prior:
+        parts.append(f"{value / prior:.1f} × baseline")
     interval = (metrics.get("interval") or {}).get("macro_ap")
     if interval:
         parts.append(f"95 %: {short(interval[0])} to {short(interval[1])}")
-    hint = "mean over labels of how well tracks with the label are ranked above those without"
+    hint = (
+        "average precision, averaged over labels: how well tracks with the label rank"
+        " above those without"
+    )
     return Shown(short(value), ", ".join(parts), hint)
 
 
-def row_of(version: ModelVersion) -> ModelRow:
+def model_row(version: ModelVersion) -> ModelRow:
     """Return a version as a row."""
     metrics, baseline = version.metrics, version.baseline
     skill = metrics.get("bce_skill")
@@ -107,24 +110,25 @@ def row_of(version: ModelVersion) -> ModelRow:
     return ModelRow(
         version=version,
         is_champion=version.state == ModelVersion.State.CHAMPION,
-        macro_ap=macro_ap(metrics, baseline),
+        macro_ap=shown_macro_ap(metrics, baseline),
         skill=Shown(
             short(skill, signed=True),
-            "constant 0" if skill is not None else "",
-            "share of the uncertainty that the model takes away; below 0 it misleads"
+            "baseline 0" if skill is not None else "",
+            "1 - cross-entropy / cross-entropy of the baseline: 0 is no better than the"
+            " baseline, 1 is perfect"
             if skill is not None
             else why_unknown(metrics),
         ),
-        lwlrap=_beside(metrics, baseline, "lwlrap", "how high a track's own labels rank in it"),
+        lwlrap=_beside(metrics, baseline, "lwlrap", "how high a track's labels rank"),
         f1=_beside(metrics, baseline, "macro_f1", "at thresholds tuned on the training side"),
-        n=Shown(str(n), f"{metrics.get('labels_scored') or 0} labels", "audit tracks judged"),
+        n=Shown(str(n), f"{metrics.get('labels_scored') or 0} labels", "labelled audit tracks"),
         judged_by=metrics.get("judged_by") or "",
         message=metrics.get("message") or "",
     )
 
 
-def rows_of(library: Library, before: int | None = None) -> list[ModelRow]:
-    """Return versions, newest first, each with whether its figures compare.
+def model_rows(library: Library, before: int | None = None) -> list[ModelRow]:
+    """Return versions, newest first, each with whether its metrics are comparable.
 
     At most `MOST_ROWS`: those with a number below `before`, where that is given.
     """
@@ -135,32 +139,32 @@ def rows_of(library: Library, before: int | None = None) -> list[ModelRow]:
     present = versions.filter(state=ModelVersion.State.CHAMPION).first()
     if before is not None:
         versions = versions.filter(number__lt=before)
-    return [_beside_present(row_of(version), present) for version in versions[:MOST_ROWS]]
+    return [_beside_present(model_row(version), present) for version in versions[:MOST_ROWS]]
 
 
 def _beside_present(row: ModelRow, present: ModelVersion | None) -> ModelRow:
-    """Say whether a model was measured on the answers that the one in use was measured on."""
+    """Say whether a model was evaluated on the same labels as the champion."""
     if present is None or row.is_champion:
         return row
-    mine, its = (answers_of(one) for one in (row.version, present))
+    mine, its = (answers_hash_of(one) for one in (row.version, present))
     if not mine or not its:
-        return replace(row, measured_on="not known on which answers")
+        return replace(row, measured_on="labels not recorded")
     query = f"?model={present.number}&model={row.version.number}"
     address = reverse("compare_models", args=[row.version.library.slug]) + query
-    words = "the same answers as" if mine == its else "other answers than"
+    words = "the same labels as" if mine == its else "other labels than"
     row = replace(row, measured_on=f"{words} model {present.number}")
     has_records = row.version.run.evaluation.folder and present.run.evaluation.folder
     return replace(row, compare=address) if has_records else row
 
 
-def answers_of(version: ModelVersion) -> str:
-    """Return the hash of the answers that a model was measured on; empty where not known."""
+def answers_hash_of(version: ModelVersion) -> str:
+    """Return the hash of the answers that a model was evaluated on; empty if unknown."""
     evaluation = getattr(version.run, "evaluation", None)
     return evaluation.answers_hash if evaluation is not None else ""
 
 
-def label_rows(version: ModelVersion) -> list[LabelRow]:
-    """Return the labels of a version, the best known first, the unmeasured last."""
+def model_label_rows(version: ModelVersion) -> list[LabelRow]:
+    """Return the labels of a version, best supported first, unscored last."""
     names = {
         label.uid.hex: f"{label.name}"
         for label in Label.objects.filter(facet__library=version.library)
@@ -175,7 +179,7 @@ def label_rows(version: ModelVersion) -> list[LabelRow]:
 def _label_row(row: Figures, name: str, metrics: Figures) -> LabelRow:
     ap, prevalence = row.get("ap"), row.get("prevalence")
     hint = "" if ap is not None else _why_no_ap(row, metrics)
-    note = f"constant {short(prevalence)}" if ap is not None else ""
+    note = f"baseline {short(prevalence)}" if ap is not None else ""
     return LabelRow(
         name=name,
         support=row.get("support") or 0,
@@ -191,11 +195,11 @@ def _why_no_ap(row: Figures, metrics: Figures) -> str:
     if not metrics.get("n"):
         return why_unknown(metrics)
     if not row.get("support"):
-        return "no audit track was judged to have this label yet"
-    return "every judged audit track has this label, so there is nothing to tell apart"
+        return "no audit track has this label yet"
+    return "every labelled audit track has this label, so it cannot be scored"
 
 
-def course_of(run: TrainingRun) -> list[dict[str, Any]]:
+def learning_curve_of(run: TrainingRun) -> list[dict[str, Any]]:
     """Return the epochs by stage, as series for small charts."""
     stages: dict[str, list[dict[str, Any]]] = {}
     for epoch in run.epochs:
@@ -232,6 +236,6 @@ def troubles(library: Library, most: int = 10) -> list[TrainingRun]:
 
 
 def champion_number(library: Library) -> int | None:
-    """Return the number of the model in use."""
+    """Return the number of the champion."""
     champion = models.champion_of(library)
     return champion.number if champion else None

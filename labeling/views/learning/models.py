@@ -1,4 +1,4 @@
-"""The Models page: what was trained, what it is worth beside a constant, which one is used."""
+"""The Models page: trained models, their metrics and baseline, and the champion."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ _MOST_WHY = 200
 @library_page(Role.CURATOR)
 @require_safe
 def model_list(request: HttpRequest, library: Library) -> HttpResponse:
-    """Show all versions, what was decided about them, and what runs now."""
+    """Show all versions, the decisions about them, and the running training."""
     history = library.promotions.select_related("model_version", "previous", "by")
     before = number_in(request.GET, "before")
-    rows = model_rows.rows_of(library, before)
+    rows = model_rows.model_rows(library, before)
     context = {
         "rows": rows,
         "older": rows[-1].version.number if len(rows) == model_rows.MOST_ROWS else None,
@@ -45,7 +45,7 @@ def model_list(request: HttpRequest, library: Library) -> HttpResponse:
         ],
         "troubles": model_rows.troubles(library),
         "networks": networks.names(),
-        **recipes.context_of(request, library),
+        **recipes.recipes_context(request, library),
         **_now(library),
     }
     return render(request, "labeling/models.html", context)
@@ -59,7 +59,7 @@ def models_now(request: HttpRequest, library: Library) -> HttpResponse:
 
 
 def _now(library: Library) -> dict[str, Any]:
-    """Return what is under way, and how far it is to the next training."""
+    """Return the running training and how many answers the next one needs."""
     job = retraining.open_training(library) or _follow_ups(library)
     run = None
     if job is not None and job.kind == JobKind.TRAIN:
@@ -68,7 +68,7 @@ def _now(library: Library) -> dict[str, Any]:
     return {
         "job": job,
         "run": run,
-        "course": model_rows.course_of(run) if run else [],
+        "course": model_rows.learning_curve_of(run) if run else [],
         "new_answers": retraining.until_next(library),
         "last_job": last if last is not None and last.state not in Job.OPEN else None,
         "no_worker": job is not None and not jobs.worker_is_there(jobs.queue_of(job.kind)),
@@ -83,37 +83,37 @@ def _follow_ups(library: Library) -> Job | None:
 @library_page(Role.CURATOR)
 @require_POST
 def train_now(request: HttpRequest, library: Library) -> HttpResponse:
-    """Ask for a turn of the loop by hand."""
+    """Request a training by hand."""
     network = request.POST.get("network", "")
     if network not in networks.names():
-        messages.error(request, "There is no such network.")
+        messages.error(request, "This network does not exist: choose one from the list.")
         return redirect("models", library.slug)
     if retraining.open_training(library) is not None:
-        messages.info(request, "A training is under way already.")
+        messages.info(request, "A training is already running: wait until it ends.")
         return redirect("models", library.slug)
     job = retraining.request_training(
-        library, "asked for on the Models page", by_id=request.user.pk, network=network
+        library, "requested on the Models page", by_id=request.user.pk, network=network
     )
     if job is None:
         messages.error(
-            request, "No track of this library has audio, so there is nothing to learn from."
+            request, "No track of this library has audio: import a catalogue with audio first."
         )
     else:
-        messages.success(request, "Training was asked for.")
+        messages.success(request, "The training was requested.")
     return redirect("models", library.slug)
 
 
 @library_page(Role.CURATOR)
 @require_POST
 def use_model(request: HttpRequest, library: Library, number: int) -> HttpResponse:
-    """Put another version in use by hand."""
+    """Promote another version by hand."""
     version = get_object_or_404(library.models.select_related("run"), number=number)
     try:
         why = request.POST.get("why", "").strip()[:_MOST_WHY]
         retraining.roll_back(version, by_id=request.user.pk, why=why)
         messages.success(
             request,
-            f"Model {version.number} is in use. Suggestions and the queue follow in a moment.",
+            f"Model {version.number} is the champion now. Suggestions and the queue follow.",
         )
     except BadInput as error:
         messages.info(request, f"{error}.")

@@ -1,4 +1,4 @@
-"""The recipes of the Models page: what each one does, and training by it."""
+"""The recipes: what each one does, and training by it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from labeling.errors import BadInput
 from labeling.loop import features as loop_features
 from labeling.loop import retraining
 from labeling.loop.datasets import criteria
-from labeling.loop.datasets.selection import Selection, in_words
+from labeling.loop.datasets.selection import Selection, describe_selection
 from labeling.loop.registry import recipes
 from labeling.models import Library, Membership, ModelVersion, RunGroup, TrainingRun
 from labeling.models.jobs import JobKind
@@ -30,7 +30,7 @@ _MODELS_SHOWN = 30
 
 @dataclass(frozen=True)
 class Card:
-    """A recipe as the page shows it, with the models that came of it."""
+    """A recipe with its models, as the page shows it."""
 
     recipe: Recipe
     words: str
@@ -39,12 +39,12 @@ class Card:
 
     @property
     def is_for_comparison(self) -> bool:
-        """Say whether its models are never put in use by themselves."""
+        """Say whether its models are never promoted automatically."""
         return self.recipe.name in FOR_COMPARISON
 
 
-def context_of(request: HttpRequest, library: Library) -> dict[str, Any]:
-    """Return what the recipes' part of the Models page shows."""
+def recipes_context(request: HttpRequest, library: Library) -> dict[str, Any]:
+    """Return the context of the recipes."""
     return {
         "recipes": cards(library),
         "groups": [_group(one) for one in library.run_groups.all()[:_GROUPS_SHOWN]],
@@ -62,7 +62,7 @@ def cards(library: Library) -> list[Card]:
     return [
         Card(
             recipe=found,
-            words=in_words(recipes.selection_of(found)),
+            words=describe_selection(recipes.recipe_selection(found)),
             digest=found.digest(),
             versions=by_name.get(found.name, []),
         )
@@ -71,7 +71,7 @@ def cards(library: Library) -> list[Card]:
 
 
 def group_of(run: TrainingRun) -> dict[str, Any] | None:
-    """Return the comparison of criteria that a run is part of; None where it is of none."""
+    """Return the comparison of criteria that a run is part of, or None."""
     return _group(run.group) if run.group else None
 
 
@@ -101,14 +101,14 @@ def _group(group: RunGroup) -> dict[str, Any]:
 @library_page(Role.MANAGER)
 @require_POST
 def train_by_recipe(request: HttpRequest, library: Library, recipe: str) -> HttpResponse:
-    """Ask for a training by a recipe."""
+    """Request a training by a recipe."""
     try:
         if retraining.open_training(library) is not None:
-            raise BadInput("a training is under way already: wait for its end, then ask again")
+            raise BadInput("a training is already running: wait until it ends, then try again")
         job = retraining.request_recipe(library, recipe, by_id=request.user.pk)
         if job is None:
-            raise BadInput("no track of this library has audio: there is nothing to learn from")
-        messages.success(request, f"Training by the recipe {recipe} was asked for.")
+            raise BadInput("no track of this library has audio: import some first")
+        messages.success(request, f"The training by the recipe {recipe} was requested.")
     except BadInput as error:
         messages.error(request, f"{error}.")
     return redirect("models", library.slug)
@@ -117,19 +117,19 @@ def train_by_recipe(request: HttpRequest, library: Library, recipe: str) -> Http
 @library_page(Role.MANAGER)
 @require_POST
 def train_each(request: HttpRequest, library: Library) -> HttpResponse:
-    """Ask for the same training on everybody's, the legacy and the current answers."""
+    """Request the same training on everybody's, the legacy and the current answers."""
     try:
         if retraining.open_comparison(library) is not None:
-            raise BadInput("such a comparison is under way already: see the Jobs page")
-        criteria.check(library, Selection(criteria="current"))
+            raise BadInput("such a comparison is already running: see the Jobs page")
+        criteria.check_criteria(library, Selection(criteria="current"))
         if not loop_features.has_audio(library):
-            raise BadInput("no track of this library has audio: there is nothing to learn from")
-        features = recipes.config_of(library, {}).features
+            raise BadInput("no track of this library has audio: import some first")
+        features = recipes.training_config_of(library, {}).features
         steps = retraining.steps_from(library, loop_features.feature_set_of(features))
         steps = [*steps[: steps.index(JobKind.TRAIN)], JobKind.COMPARE]
-        asked = {"features": features, "reason": "asked for on the Models page"}
+        asked = {"features": features, "reason": "requested on the Models page"}
         retraining.ask(library, steps, arguments=asked, by_id=request.user.pk)
-        messages.success(request, "Three trainings were asked for; see the Jobs page.")
+        messages.success(request, "Three trainings were requested: see the Jobs page.")
     except BadInput as error:
         messages.error(request, f"{error}.")
     return redirect("models", library.slug)

@@ -1,4 +1,4 @@
-"""A report as people read it: names instead of numbers of columns, sorted, linked to tracks."""
+"""A report for people: with names, sorted, and linked to tracks."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _LAST = float("-inf")
 
 
 @dataclass(frozen=True)
-class Heading:
+class ColumnHeading:
     """A column of the table of labels: where a click on it leads, and how it is sorted now."""
 
     key: str
@@ -62,8 +62,8 @@ def _known(value: float | None) -> float:
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What the address asks of a report: the order and facet of the labels, whose curves."""
+class ReportQuery:
+    """The query of a report: order and facet of the labels, and which curves."""
 
     sort: str = "support"
     is_ascending: bool = False
@@ -71,8 +71,8 @@ class Asked:
     curves: str = ""
 
     @classmethod
-    def of(cls, query: Mapping[str, str]) -> Asked:
-        """Read the query; what makes no sense is the default."""
+    def of(cls, query: Mapping[str, str]) -> ReportQuery:
+        """Read the query; use defaults for invalid values."""
         text = query.get("sort", "")
         key = text.lstrip("-")
         if key not in _COLUMNS:
@@ -91,18 +91,18 @@ class Asked:
         return urlencode({name: value for name, value in values.items() if value})
 
 
-def headings(asked: Asked) -> list[Heading]:
+def headings(asked: ReportQuery) -> list[ColumnHeading]:
     """Return the columns of the table of labels."""
     order = "ascending" if asked.is_ascending else "descending"
     return [
-        Heading(
+        ColumnHeading(
             key, name, asked.query(key), order if key == asked.sort else "", key not in _TEXT
         )
         for key, (name, _) in _COLUMNS.items()
     ]
 
 
-def label_rows(report: Report, asked: Asked) -> list[Row]:
+def report_label_rows(report: Report, asked: ReportQuery) -> list[Row]:
     """Return the labels of the facet asked for, in the order asked for, unknown ones last."""
     rows = [row for row in report["labels"] if asked.facet in ("", row["facet"])]
     value = _COLUMNS[asked.sort][1]
@@ -133,7 +133,7 @@ def _with_telling_names(labels: list[Row]) -> list[Row]:
     return [{**row, "name": name} for row, name in zip(labels, names, strict=True)]
 
 
-def curve_rows(report: Report, asked: Asked) -> list[Row]:
+def curve_rows(report: Report, asked: ReportQuery) -> list[Row]:
     """Return the labels whose curves are drawn: most frequent, all, or the one asked for."""
     curves = report["precision_recall"]
     rows = [row for row in _with_telling_names(report["labels"]) if curves.get(row["uid"])]
@@ -146,7 +146,7 @@ def curve_rows(report: Report, asked: Asked) -> list[Row]:
 
 
 def confusion_rows(report: Report) -> list[Row]:
-    """Return what is said instead of each label, by name."""
+    """Return the labels that each label is confused with, by name."""
     names = telling_names(report["labels"])
     return [
         {
@@ -162,9 +162,9 @@ def confusion_rows(report: Report) -> list[Row]:
 
 
 def mistake_rows(library: Library, report: Report, hidden: Container[int] = ()) -> list[Row]:
-    """Return the worst mistakes with their tracks; one that is gone keeps its row.
+    """Return the worst mistakes with their tracks; a removed track keeps its row.
 
-    What was answered of a `hidden` track is not told: it is before its annotator again.
+    The answers to a `hidden` track are left out: it is on its annotator's desk again.
     """
     rows = report["mistakes"]
     tracks = evaluation_records.tracks_by_uid(library, (row["track_uid"] for row in rows))
@@ -202,7 +202,9 @@ def never_rows(report: Report) -> list[Row]:
     ]
 
 
-def context(library: Library, report: Report, asked: Asked, hidden: Container[int] = ()) -> Row:
+def report_context(
+    library: Library, report: Report, asked: ReportQuery, hidden: Container[int] = ()
+) -> Row:
     """Return everything that the templates of a report show, but for answers of `hidden`."""
     mean = report["course"]["mean"]
     return {
@@ -211,7 +213,7 @@ def context(library: Library, report: Report, asked: Asked, hidden: Container[in
         "never": never_rows(report),
         "asked": asked,
         "headings": headings(asked),
-        "label_rows": label_rows(report, asked),
+        "label_rows": report_label_rows(report, asked),
         "facets": facets(report),
         "curve_rows": curve_rows(report, asked),
         "curve_choice": sorted(
@@ -252,14 +254,14 @@ def _plain(value: Any) -> str:
 
 _HINTS = {
     "macro_ap": "how well tracks with a label rank above those without",
-    "bce_skill": "share of the constant's uncertainty that it takes away",
-    "lwlrap": "how high a track's own labels rank in it",
+    "bce_skill": "1 - cross-entropy / cross-entropy of the baseline: 0 is no better than it",
+    "lwlrap": "how high a track's labels rank among its predictions",
     "macro_f1": "at thresholds tuned on the training side",
 }
 
 
 def headline_rows(found: Report) -> list[Row]:
-    """Return the figures of all runs, a row a figure, each beside its difference."""
+    """Return the metrics of all runs, one row per metric, each with its difference."""
     return [
         {
             "name": HEADLINE_NAMES[key],

@@ -1,4 +1,4 @@
-"""The page of one model or cross-validation, and the page that sets several side by side."""
+"""The report of a model or cross-validation, and the comparison of several."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from labeling.loop.serving import blinding
 from labeling.models import Evaluation, Library, Membership, ModelVersion
 from labeling.permissions import MOST_ID, library_page
 from labeling.views.learning import model_rows, recipes, report_rows
-from labeling.views.learning.report_rows import Asked
+from labeling.views.learning.report_rows import ReportQuery
 
 Role = Membership.Role
 _MOST_OFFERED = 30
@@ -26,12 +26,12 @@ _MOST_OFFERED = 30
 @library_page(Role.CURATOR)
 @require_safe
 def model_detail(request: HttpRequest, library: Library, number: int) -> HttpResponse:
-    """Show one version: what it is worth, where it fails, what it learnt from."""
+    """Show one version: its metrics, its mistakes and its training set."""
     version = get_object_or_404(
         library.models.select_related("run__snapshot", "run__feature_set"), number=number
     )
     shown = {
-        "row": model_rows.row_of(version),
+        "row": model_rows.model_row(version),
         "version": version,
         "run": version.run,
         "facts": version.run.config,
@@ -43,21 +43,23 @@ def model_detail(request: HttpRequest, library: Library, number: int) -> HttpRes
 
 
 def _reported(request: HttpRequest, library: Library, version: ModelVersion) -> dict[str, Any]:
-    """Return the report of a model; without one, what was registered of its labels."""
+    """Return the report of a model, or else its registered labels."""
     try:
-        evaluation = evaluation_records.find(library, model=version.number)
+        evaluation = evaluation_records.find_evaluation(library, model=version.number)
         report = evaluation_records.report_of(evaluation)
     except BadInput as error:
         return {
             "no_report": str(error),
             "is_record_gone": evaluation_records.is_record_gone(version),
-            "labels": model_rows.label_rows(version),
-            "course_of_run": model_rows.course_of(version.run),
+            "labels": model_rows.model_label_rows(version),
+            "course_of_run": model_rows.learning_curve_of(version.run),
         }
     champion = models.champion_of(library)
     hidden = blinding.hidden_from(library, cast(User, request.user))
     return {
-        **report_rows.context(library, report, Asked.of(request.GET.dict()), hidden),
+        **report_rows.report_context(
+            library, report, ReportQuery.of(request.GET.dict()), hidden
+        ),
         "evaluation": evaluation,
         "champion": champion if champion and champion.pk != version.pk else None,
     }
@@ -71,7 +73,7 @@ def evaluation_detail(request: HttpRequest, library: Library, pk: int) -> HttpRe
     try:
         evaluation_records.check_kept(evaluation)
     except BadInput as error:
-        messages.info(request, f"There is nothing left to show: {error}.")
+        messages.info(request, f"The report cannot be shown: {error}.")
         return redirect("models", library.slug)
     try:
         report = evaluation_records.report_of(evaluation)
@@ -81,7 +83,9 @@ def evaluation_detail(request: HttpRequest, library: Library, pk: int) -> HttpRe
     shown = {
         "evaluation": evaluation,
         "name": evaluation_records.name_of(evaluation),
-        **report_rows.context(library, report, Asked.of(request.GET.dict()), hidden),
+        **report_rows.report_context(
+            library, report, ReportQuery.of(request.GET.dict()), hidden
+        ),
     }
     return render(request, "labeling/evaluation.html", shown)
 
@@ -89,7 +93,7 @@ def evaluation_detail(request: HttpRequest, library: Library, pk: int) -> HttpRe
 def chosen(library: Library, query: QueryDict) -> list[Evaluation]:
     """Return the evaluations that an address names: run=, model= or evaluation=, in order."""
     found = [
-        evaluation_records.find(library, **{_NAMES[name]: _number(text)})
+        evaluation_records.find_evaluation(library, **{_NAMES[name]: _number(text)})
         for name in _NAMES
         for text in query.getlist(name)
     ]
@@ -101,13 +105,13 @@ _NAMES = {"model": "model", "run": "run", "evaluation": "pk"}
 
 def _number(text: str) -> int:
     if not (text.isdecimal() and int(text) <= MOST_ID):
-        raise BadInput(f"{text!r} is not a number of a run")
+        raise BadInput(f"{text!r} is not the number of a run")
     return int(text)
 
 
 @library_page(Role.CURATOR)
 @require_safe
-def compare(request: HttpRequest, library: Library) -> HttpResponse:
+def compare_page(request: HttpRequest, library: Library) -> HttpResponse:
     """Set runs side by side on the tracks that all of them held out."""
     offered = evaluation_records.with_records(library)[:_MOST_OFFERED]
     shown: dict[str, Any] = {
@@ -126,7 +130,7 @@ def compare(request: HttpRequest, library: Library) -> HttpResponse:
 
 def compared_context(library: Library, runs: list[Evaluation]) -> dict[str, Any]:
     """Return everything that the templates of a comparison show."""
-    found = evaluation_records.compared(runs)
+    found = evaluation_records.compare_evaluations(runs)
     reports = [evaluation_records.report_of(one) for one in runs]
     return {
         "found": found,
@@ -161,6 +165,6 @@ def _decisions(library: Library, runs: list[Evaluation]) -> list[Any]:
 
 urlpatterns = [
     path("models/<slug:slug>/<int:number>/", model_detail, name="model"),
-    path("models/<slug:slug>/compare/", compare, name="compare_models"),
+    path("models/<slug:slug>/compare/", compare_page, name="compare_models"),
     path("models/<slug:slug>/evaluations/<int:pk>/", evaluation_detail, name="evaluation"),
 ]

@@ -1,4 +1,4 @@
-"""The form by which a person chooses answers to freeze."""
+"""The form that selects the answers of a snapshot."""
 
 from __future__ import annotations
 
@@ -8,28 +8,27 @@ from django import forms
 
 from labeling.errors import BadInput
 from labeling.loop.datasets import selection as selecting
-from labeling.loop.datasets.selection import SOURCES, Selection
+from labeling.loop.datasets.selection import Selection
 from labeling.models import Library
 
 _CRITERIA = (
-    ("all", "everybody's, of all times"),
-    ("current", "the current curator's present ones"),
-    ("legacy", "all but those"),
+    ("all", "everybody's, from any time"),
+    ("current", "by the current criteria"),
+    ("legacy", "by legacy criteria: all others"),
 )
+#: Sources that something writes today; the API and the command accept the others too.
 _SOURCES = {
-    "judgement": "given in the page",
+    "judgement": "given on the annotation page",
     "imported": "imported",
-    "adjudication": "settled between annotators",
-    "propagated": "carried over from another mix",
 }
 _NEGATIVES = (
-    ("first-use", "a no from the first time that annotator used the label (careful)"),
+    ("first-use", "a no, from the first time that this annotator used the label (careful)"),
     ("closed", "always a no (the catalogue was complete from the start)"),
-    ("open", "never a no (learn from what was ticked alone)"),
+    ("open", "never a no (learn from given labels only)"),
 )
 _OTHERS = (
     ("keep", "leave rare labels out"),
-    ("fold", "unite rare labels as Others"),
+    ("fold", "merge rare labels into Others"),
     ("drop", "leave rare labels and Others out"),
 )
 _MAIN = ("criteria", "facets", "annotators", "since", "until")
@@ -43,7 +42,7 @@ def _day(**kwargs: Any) -> forms.DateField:
 
 
 def _several(**kwargs: Any) -> forms.MultipleChoiceField:
-    kwargs.setdefault("help_text", "None ticked: all.")
+    kwargs.setdefault("help_text", "If none is chosen: all.")
     return forms.MultipleChoiceField(
         required=False, widget=forms.CheckboxSelectMultiple, **kwargs
     )
@@ -57,32 +56,32 @@ class SnapshotForm(forms.Form):
         choices=_CRITERIA,
         help_text=(
             "A current curator is an active person who has answered under the guideline in "
-            "force; their present criteria begin with their last declared change."
+            "force. Their current criteria start with their last declared criteria change."
         ),
     )
     facets = _several()
     annotators = _several()
     since = _day()
     until = _day(
-        help_text="Both are UTC days and included. Answers without a date count as the oldest."
+        help_text="UTC days, both included. Answers without a date count as the oldest."
     )
     guidelines = _several(label="Guideline versions")
-    sources = _several(label="How answers came about")
+    sources = _several(label="Source of the answers")
     batches = _several(label="Uploads")
     negatives = forms.ChoiceField(
-        label="A blank in an imported answer is",
+        label="An empty cell of an import counts as",
         choices=_NEGATIVES,
-        help_text="Answers given in the page always say what was not ticked.",
+        help_text="Answers from the annotation page always record which labels were not given.",
     )
     others = forms.ChoiceField(label="Rare labels", choices=_OTHERS)
     top_labels = forms.IntegerField(
-        label="Most frequent labels that stand by themselves",
+        label="Number of most frequent labels to keep",
         required=False,
         min_value=0,
-        help_text="Of each facet, where rare ones are united or left out. Empty: all.",
+        help_text="Per facet, if rare labels are merged or left out. Empty: all.",
     )
     min_support = forms.IntegerField(
-        label="Fewest positive answers of a label", min_value=1, initial=5
+        label="Minimum positive answers per label", min_value=1, initial=5
     )
 
     def __init__(self, library: Library, *args: Any, **kwargs: Any) -> None:
@@ -97,7 +96,7 @@ class SnapshotForm(forms.Form):
 
     @property
     def main_fields(self) -> list[forms.BoundField]:
-        """What most people choose by."""
+        """The fields that most people need."""
         return [self[name] for name in _MAIN]
 
     @property
@@ -116,7 +115,7 @@ class SnapshotForm(forms.Form):
         cleaned = super().clean() or {}
         if not self.errors:
             try:
-                selecting.check(self.library, self.selection())
+                selecting.check_selection(self.library, self.selection())
             except BadInput as error:
                 raise forms.ValidationError(str(error)) from error
         return cleaned
@@ -151,7 +150,7 @@ def _choices(library: Library) -> dict[str, list[tuple[str, str]]]:
             (str(one.number), f"version {one.number}" if one.number else "unknown (imported)")
             for one in library.guidelines.exclude(published_at=None)
         ],
-        "sources": [(source, _SOURCES[source]) for source in SOURCES],
+        "sources": list(_SOURCES.items()),
         "batches": _uploads(library),
     }
 

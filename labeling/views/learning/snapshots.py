@@ -1,4 +1,4 @@
-"""The Snapshots page: which answers were frozen, and freezing another selection."""
+"""The Snapshots page: existing snapshots, and taking another one."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from labeling import jobs
 from labeling.errors import BadInput
-from labeling.loop.datasets.preview import preview
-from labeling.loop.datasets.selection import Selection, in_words
+from labeling.loop.datasets.preview import preview_selection
+from labeling.loop.datasets.selection import Selection, describe_selection
 from labeling.models import Library, Membership, TrainingRun
 from labeling.models.jobs import JobKind
 from labeling.permissions import library_page
@@ -28,7 +28,7 @@ _LONG = ("epochs", "metrics", "baseline")
 @library_page(Membership.Role.CURATOR)
 @require_http_methods(["GET", "HEAD", "POST"])
 def snapshot_list(request: HttpRequest, library: Library) -> HttpResponse:
-    """Show the snapshots; preview a selection, or freeze it."""
+    """Show the snapshots; preview a selection or take a snapshot of it."""
     form = SnapshotForm(library, request.POST or None)
     context: dict[str, Any] = {"form": form}
     if request.method == "POST" and form.is_valid():
@@ -42,7 +42,7 @@ def snapshot_list(request: HttpRequest, library: Library) -> HttpResponse:
     context["snapshots"] = [
         (
             one,
-            in_words(Selection.of(one.selection)),
+            describe_selection(Selection.of(one.selection)),
             one.split.get("train", 0) + one.split.get("validation", 0),
         )
         for one in snapshots[:_MOST_SHOWN]
@@ -53,7 +53,10 @@ def snapshot_list(request: HttpRequest, library: Library) -> HttpResponse:
 
 def _previewed(library: Library, selection: Selection) -> dict[str, Any]:
     try:
-        return {"preview": preview(library, selection), "words": in_words(selection)}
+        return {
+            "preview": preview_selection(library, selection),
+            "words": describe_selection(selection),
+        }
     except BadInput as error:
         return {"refused": str(error)}
 
@@ -72,12 +75,12 @@ def _taken(request: HttpRequest, library: Library, selection: Selection) -> Http
 @library_page(Membership.Role.CURATOR)
 @require_safe
 def snapshot_detail(request: HttpRequest, library: Library, number: int) -> HttpResponse:
-    """Show one snapshot: what was asked for, what that meant, who said how much."""
+    """Show one snapshot: its selection, its labels, and the answers by annotator."""
     snapshot = get_object_or_404(library.snapshots.select_related("by"), number=number)
     labels = snapshot.facts.get("labels", [])
     context = {
         "snapshot": snapshot,
-        "words": in_words(Selection.of(snapshot.selection)),
+        "words": describe_selection(Selection.of(snapshot.selection)),
         "spec": sorted(snapshot.selection.items()),
         "facts": snapshot.facts,
         "labels": sorted(labels, key=lambda one: -one["positives"]),

@@ -40,27 +40,27 @@ def _context(request: HttpRequest, library: Library) -> dict[str, object]:
 
 
 @library_page(Role.ANNOTATOR)
-def page(request: HttpRequest, library: Library) -> HttpResponse:
-    """Show what is in force, who has read it, what was before, and the draft."""
+def guidelines_page(request: HttpRequest, library: Library) -> HttpResponse:
+    """Show the version in force, who has read it, earlier versions and the draft."""
     return render(request, "labeling/guidelines.html", _context(request, library))
 
 
 @require_POST
 @library_page(Role.CURATOR)
-def change(request: HttpRequest, library: Library) -> HttpResponse:
+def change_guideline(request: HttpRequest, library: Library) -> HttpResponse:
     """Save, publish or discard the draft, as the button says."""
     user, action = cast(User, request.user), request.POST.get("action", "save")
     try:
         if action == "discard":
             guidelines.discard_draft(library)
-            messages.success(request, "The draft is discarded.")
+            messages.success(request, "The draft was discarded.")
         else:
             guidelines.save_draft(library, text_in(request.POST, "text"), by=user)
             if action == "publish":
                 published = guidelines.publish(library, by=user)
                 messages.success(request, f"Version {published.number} is in force.")
             else:
-                messages.success(request, "The draft is saved; nobody else sees it yet.")
+                messages.success(request, "The draft was saved. Only curators see it.")
     except BadInput as error:
         context = _context(request, library) | {
             "error": str(error),
@@ -72,24 +72,26 @@ def change(request: HttpRequest, library: Library) -> HttpResponse:
 
 @require_POST
 @library_page(Role.ANNOTATOR)
-def acknowledge(request: HttpRequest, library: Library, number: int) -> HttpResponse:
+def acknowledge_guideline(request: HttpRequest, library: Library, number: int) -> HttpResponse:
     """Note that this person has read the version that was on the screen."""
     shown = GuidelineVersion.objects.filter(library=library, number=number).first()
     annotator = libraries.annotator_of(library, cast(User, request.user))
     try:
         if shown is None:
-            raise BadInput("there is no such version")
+            raise BadInput("this version does not exist: load the page again")
         guidelines.acknowledge(shown, annotator)
-        messages.success(request, f"Noted: you have read version {number}.")
+        messages.success(request, f"Recorded: you have read version {number}.")
     except BadInput as error:
         messages.error(request, str(error))
     return redirect("guidelines", slug=library.slug)
 
 
 urlpatterns = [
-    path("guidelines/<slug:slug>/", page, name="guidelines"),
-    path("guidelines/<slug:slug>/draft/", change, name="guidelines_change"),
+    path("guidelines/<slug:slug>/", guidelines_page, name="guidelines"),
+    path("guidelines/<slug:slug>/draft/", change_guideline, name="guidelines_change"),
     path(
-        "guidelines/<slug:slug>/<int:number>/read/", acknowledge, name="guidelines_acknowledge"
+        "guidelines/<slug:slug>/<int:number>/read/",
+        acknowledge_guideline,
+        name="guidelines_acknowledge",
     ),
 ]

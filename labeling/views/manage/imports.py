@@ -1,4 +1,4 @@
-"""The Imports page: upload a catalogue, say what its columns mean, try it, import it."""
+"""The Imports page: upload a catalogue, map its columns, try it out, import it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from labeling.loop.importing.csv.columns import (
     FIELDS,
     Columns,
     ReadingOptions,
-    plan,
+    plan_columns,
 )
 from labeling.models import ImportBatch, ImportMapping, Job, Library, Membership
 from labeling.models.jobs import JobKind
@@ -62,7 +62,7 @@ class UploadForm(forms.Form):
 
 @dataclass(frozen=True)
 class ColumnChoice:
-    """A column of the file on the form: its first cells, and what it is taken for."""
+    """A column of the file: its first cells and its meaning."""
 
     number: int
     name: str
@@ -74,7 +74,7 @@ class ColumnChoice:
 @library_page(MANAGER)
 @require_http_methods(["GET", "HEAD", "POST"])
 def import_list(request: HttpRequest, library: Library) -> HttpResponse:
-    """Show what was imported, and take a new file."""
+    """Show earlier imports, and take a new file."""
     form = UploadForm(request.POST or None, request.FILES or None)
     if request.method == "POST" and form.is_valid():
         batch = _keep(form.cleaned_data["file"], library, cast(User, request.user))
@@ -107,7 +107,7 @@ def _keep(file: UploadedFile, library: Library, user: User) -> ImportBatch:
 @library_page(MANAGER)
 @require_safe
 def import_batch(request: HttpRequest, library: Library, batch_id: int) -> HttpResponse:
-    """Show a file with the meaning of its columns, or what became of it."""
+    """Show a file with the meaning of its columns, or its result."""
     batch = _batch(library, batch_id)
     if batch.job is None or "again" in request.GET:
         return _mapping_page(request, batch, _chosen_options(request, batch))
@@ -133,10 +133,10 @@ def _mapping_page(
     request: HttpRequest, batch: ImportBatch, options: dict[str, Any], problem: str = ""
 ) -> HttpResponse:
     if not catalogue.stored_path(batch).is_file():
-        messages.info(request, "This file is no longer kept: upload it again.")
+        messages.info(request, "This file was removed: upload it again.")
         return redirect("imports", batch.library.slug)
     try:
-        seen = catalogue.preview(catalogue.stored_path(batch))
+        seen = catalogue.preview_catalogue(catalogue.stored_path(batch))
     except BadInput as error:
         seen, problem = (
             {"columns": [], "rows": [], "encoding": "", "delimiter": ","},
@@ -200,7 +200,7 @@ def _guess(
         ReadingOptions(key=key),
     ):
         try:
-            return _as_roles(plan(names, reading, facets), reading)
+            return _as_roles(plan_columns(names, reading, facets), reading)
         except BadInput:
             continue
     return {}, {}
@@ -228,19 +228,19 @@ def start_import(request: HttpRequest, library: Library, batch_id: int) -> HttpR
     batch = _batch(library, batch_id)
     path_ = catalogue.stored_path(batch)
     if batch.job is not None and batch.job.state in Job.OPEN:
-        messages.info(request, "This import is under way already.")
+        messages.info(request, "This import is already running.")
         return redirect("import_batch", library.slug, batch.pk)
     options: dict[str, Any] = dict(batch.options)
     try:
         if "confirm" not in request.POST:
-            names = catalogue.preview(path_)["columns"] if path_.is_file() else []
+            names = catalogue.preview_catalogue(path_)["columns"] if path_.is_file() else []
             options = _read_options(request, library, names)
         elif options.get("audio_folder") not in (
             None,
             "",
             *audio.known_roots(library).values(),
         ):
-            raise BadInput("this audio folder is not on the list")
+            raise BadInput("this audio folder is not on the list: choose another one")
         facets = {facet.name_key for facet in library.facets.all()}
         catalogue.read_columns(path_, ReadingOptions.of(options), facets)
     except BadInput as error:
@@ -288,7 +288,7 @@ def _read_options(request: HttpRequest, library: Library, names: list[str]) -> d
         elif name:
             options["ignored" if kind == "ignore" else "metadata"].append(name)
     if len(keys) != 1:
-        raise BadInput("choose one column as the file name: it tells the tracks apart")
+        raise BadInput("choose the column with the file name: it identifies the tracks")
     return options | {"key": keys[0]}
 
 
@@ -298,7 +298,7 @@ def _folder(library: Library, name: str) -> str:
         return ""
     roots = audio.known_roots(library)
     if name not in roots:
-        raise BadInput("this audio folder is not on the list")
+        raise BadInput("this audio folder is not on the list: choose another one")
     return roots[name]
 
 
@@ -318,12 +318,12 @@ def _progress(batch: ImportBatch) -> dict[str, Any]:
         ("rows_read", "rows read"),
         ("tracks_created", "tracks new"),
         ("tracks_updated", "tracks changed"),
-        ("tracks_unchanged", "tracks as before"),
-        ("annotations_created", "annotations new"),
+        ("tracks_unchanged", "tracks unchanged"),
+        ("annotations_created", "new annotations"),
         ("labels_created", "labels new"),
         ("labels_merged", "spellings merged"),
-        ("audio_missing", "files missing"),
-        ("rows_rejected", "rows rejected"),
+        ("audio_missing", "missing files"),
+        ("rows_rejected", "rejected rows"),
     ]
     return {
         "library": batch.library,

@@ -1,4 +1,4 @@
-"""The Jobs page: what runs, what waits, what failed and why; cancel and retry."""
+"""The Jobs page: running, waiting and failed jobs; cancel and retry."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def cancel_job(request: HttpRequest, library: Library, job_id: int) -> HttpRespo
     job = get_object_or_404(Job, pk=job_id, library=library)
     if job.state in Job.OPEN:
         jobs.cancel(job)
-        messages.info(request, f"{job.get_kind_display()}: asked to stop.")
+        messages.info(request, f"{job.get_kind_display()}: stop requested.")
     else:
         messages.info(request, f"{job.get_kind_display()} had already ended: {job.state}.")
     return redirect("jobs", library.slug)
@@ -47,14 +47,14 @@ def cancel_job(request: HttpRequest, library: Library, job_id: int) -> HttpRespo
 @library_page(Role.CURATOR)
 @require_POST
 def retry_job(request: HttpRequest, library: Library, job_id: int) -> HttpResponse:
-    """Ask again for a job that failed or was cancelled."""
+    """Request a failed or cancelled job again."""
     job = get_object_or_404(Job, pk=job_id, library=library)
     if job.state in (Job.State.FAILED, Job.State.CANCELLED):
         again, name = jobs.retry(job), job.get_kind_display()
         if again.arguments != job.arguments:
-            messages.info(request, f"{name}: another one is under way, job {again.pk}.")
+            messages.info(request, f"{name}: another one is already running, job {again.pk}.")
         else:
-            messages.success(request, f"{name}: asked again, job {again.pk}.")
+            messages.success(request, f"{name}: requested again as job {again.pk}.")
     else:
         messages.info(request, f"{job.get_kind_display()} is {job.state}: nothing to retry.")
     return redirect("jobs", library.slug)

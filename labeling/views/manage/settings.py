@@ -32,7 +32,7 @@ _BOUNDS = (
 
 
 class SettingsForm(forms.ModelForm):
-    """What a manager may set; the model's constraints say what goes together."""
+    """The settings of a library; the model's constraints say which values are valid."""
 
     class Meta:
         model = Library
@@ -48,7 +48,7 @@ class SettingsForm(forms.ModelForm):
             "audit_share",
         )
         labels = {
-            "retrain_after": "Train again after so many answers",
+            "retrain_after": "Train after this many new answers",
             "network": "Network",
             "shows_suggestions": "Show suggestions",
             "serve_audit_share": "Audit",
@@ -56,22 +56,22 @@ class SettingsForm(forms.ModelForm):
             "repeat_share": "Repeat",
             "explore_share": "Explore",
             "overlap_answers": "Answers wanted for an overlap track",
-            "repeat_min_days": "Days until one's own track may come back",
-            "lease_minutes": "Minutes until an open track goes to others",
-            "audit_share": "Share of the tracks kept apart",
+            "repeat_min_days": "Days until a track may be repeated",
+            "lease_minutes": "Minutes until an open track is released",
+            "audit_share": "Share of audit tracks",
         }
         widgets = {
             name: forms.NumberInput(attrs={"step": "0.01"}) for name in (*SHARES, "audit_share")
         }
         help_texts = {
-            "audit_share": "To measure with. At 0 no model is ever put in use by itself.",
+            "audit_share": "For evaluation. At 0, no model is ever promoted automatically.",
         }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         names = networks.names()
         self.fields["network"] = forms.ChoiceField(
-            choices=[(name, name) for name in names], help_text="For trainings by themselves."
+            choices=[(name, name) for name in names], help_text="For automatic trainings."
         )
         for name, least, most in _BOUNDS:
             self.fields[name].widget.attrs |= {"min": least, "max": most}
@@ -80,7 +80,7 @@ class SettingsForm(forms.ModelForm):
             # Which side a track is on is decided when it comes in, and holds for good.
             field = self.fields["audit_share"]
             field.disabled = True
-            field.help_text = "Fixed once there are tracks: each keeps its side for good."
+            field.help_text = "Fixed once there are tracks: a track never changes sides."
 
     @property
     def share_fields(self) -> list[forms.BoundField]:
@@ -89,26 +89,26 @@ class SettingsForm(forms.ModelForm):
 
     @property
     def learning_fields(self) -> list[forms.BoundField]:
-        """The name and what starts a training."""
+        """The name and the retraining trigger."""
         return [self[name] for name in ("name", "retrain_after", "network")]
 
     @property
     def serving_fields(self) -> list[forms.BoundField]:
-        """The rest of what is served."""
+        """The other settings of serving."""
         names = ("overlap_answers", "repeat_min_days", "lease_minutes", "audit_share")
         return [self[name] for name in names]
 
 
 @library_page(Role.MANAGER)
 @require_http_methods(["GET", "HEAD", "POST"])
-def page(request: HttpRequest, library: Library) -> HttpResponse:
-    """Show members and settings; keep the settings."""
+def settings_page(request: HttpRequest, library: Library) -> HttpResponse:
+    """Show members and settings; save the settings."""
     # Another instance: what is refused must not be shown in the frame of the page.
     stored = Library.objects.get(pk=library.pk)
     form = SettingsForm(request.POST or None, instance=stored)
     if request.method == "POST" and form.is_valid():
         form.save()
-        messages.success(request, "The settings are kept; they hold from the next track on.")
+        messages.success(request, "The settings were saved. They apply from the next track on.")
         return redirect("settings", library.slug)
     rows = Membership.objects.filter(library=library).select_related("user")
     context = {
@@ -126,7 +126,7 @@ def add_member(request: HttpRequest, library: Library) -> HttpResponse:
     """Make a user a member."""
     name, role = request.POST.get("name", ""), request.POST.get("role", "")
     try:
-        added = members.add(library, name, role)
+        added = members.add_membership(library, name, role)
         messages.success(request, f"{added.user} is now a member ({added.role}).")
     except BadInput as error:
         messages.error(request, f"{error}.")
@@ -139,8 +139,8 @@ def change_member(request: HttpRequest, library: Library, pk: int) -> HttpRespon
     """Give a member another role, or take the membership away."""
     try:
         if request.POST.get("action") == "remove":
-            user = members.remove(library, pk)
-            messages.success(request, f"{user} is no member any more; their answers stay.")
+            user = members.remove_membership(library, pk)
+            messages.success(request, f"{user} is no longer a member; their answers stay.")
         else:
             changed = members.change_role(library, pk, request.POST.get("role", ""))
             messages.success(request, f"{changed.user} is now {changed.role}.")
@@ -150,7 +150,7 @@ def change_member(request: HttpRequest, library: Library, pk: int) -> HttpRespon
 
 
 urlpatterns = [
-    path("settings/<slug:slug>/", page, name="settings"),
+    path("settings/<slug:slug>/", settings_page, name="settings"),
     path("settings/<slug:slug>/members/", add_member, name="add_member"),
     path("settings/<slug:slug>/members/<int:pk>/", change_member, name="change_member"),
 ]

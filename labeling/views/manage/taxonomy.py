@@ -1,4 +1,4 @@
-"""The labels of a library: what they mean, and changing them without losing an answer."""
+"""The Taxonomy page: the labels of a library, and changes that lose no answer."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ _CHANGES_SHOWN = 30
 
 
 @library_page(Role.ANNOTATOR)
-def page(request: HttpRequest, library: Library) -> HttpResponse:
-    """Show the labels by facet with their use, and what was changed last."""
+def taxonomy_page(request: HttpRequest, library: Library) -> HttpResponse:
+    """Show the labels by facet with their use, and the last changes."""
     used = taxonomy_preview.yes_by_label(library)
     facets = []
     for facet in Facet.objects.filter(library=library):
@@ -61,7 +61,7 @@ def _changes(library: Library, label: Label | None = None) -> list[TaxonomyChang
     rows = TaxonomyChange.objects.filter(label__facet__library=library)
     if label is not None:
         rows = rows.filter(label=label)
-    else:  # what an import brought in is no news one by one
+    else:  # labels created by an import are not listed one by one
         rows = rows.exclude(kind=TaxonomyChange.Kind.CREATE, by=None)
     return list(rows.select_related("label__facet", "by")[:_CHANGES_SHOWN])
 
@@ -100,7 +100,7 @@ def _label(library: Library, label_id: int) -> Label:
 
 @require_POST
 @library_page(Role.CURATOR)
-def add(request: HttpRequest, library: Library) -> HttpResponse:
+def add_label(request: HttpRequest, library: Library) -> HttpResponse:
     """Add a label to a facet."""
     facet = get_object_or_404(
         Facet, library=library, pk=whole_number(request.POST.get("facet")) or 0
@@ -112,21 +112,21 @@ def add(request: HttpRequest, library: Library) -> HttpResponse:
         messages.error(request, str(error))
         return redirect("taxonomy", slug=library.slug)
     if is_new:
-        messages.success(request, f"{label.name} is on offer from the next track on.")
+        messages.success(request, f"{label.name} is offered from the next track on.")
     else:
-        messages.warning(request, f"{name.strip()!r} is there already, as {label.name}.")
+        messages.warning(request, f"{name.strip()!r} already exists as {label.name}.")
     return redirect("taxonomy_label", slug=library.slug, label_id=label.pk)
 
 
 @require_POST
 @library_page(Role.CURATOR)
-def change(request: HttpRequest, library: Library, label_id: int) -> HttpResponse:
+def change_taxonomy(request: HttpRequest, library: Library, label_id: int) -> HttpResponse:
     """Change one label, as the button says."""
     label = _label(library, label_id)
     action = ACTIONS.get(request.POST.get("action", ""))
     try:
         if action is None:
-            raise BadInput("there is no such change")
+            raise BadInput("this change does not exist: load the page again")
         messages.success(request, action(request, label))
     except BadInput as error:
         messages.error(request, str(error))
@@ -136,7 +136,7 @@ def change(request: HttpRequest, library: Library, label_id: int) -> HttpRespons
 def _rename(request: HttpRequest, label: Label) -> str:
     name = text_in(request.POST, "name")
     taxonomy.rename(label, name, by=cast(User, request.user))
-    return f"{label.name} is called {name.strip()} now; the old name still finds it."
+    return f"{label.name} is called {name.strip()} now. Imports still find it by the old name."
 
 
 def _describe(request: HttpRequest, label: Label) -> str:
@@ -154,21 +154,21 @@ def _merge(request: HttpRequest, label: Label) -> str:
         facet=label.facet, pk=whole_number(request.POST.get("into")) or 0
     ).first()
     if target is None:
-        raise BadInput("choose the label to merge into")
+        raise BadInput("choose a label to merge into")
     taxonomy.merge(label, target, by=cast(User, request.user))
-    return f"{label.name} counts as {target.name} now. No answer was rewritten."
+    return f"{label.name} counts as {target.name} now. No answer was changed."
 
 
 def _deactivate(request: HttpRequest, label: Label) -> str:
     if not label.is_active:
-        raise BadInput(f"{label.name!r} is not offered already")
+        raise BadInput(f"{label.name!r} is already not offered")
     taxonomy.set_active(label, False, by=cast(User, request.user))
-    return f"{label.name} is no longer offered; what was answered stays."
+    return f"{label.name} is no longer offered. Its answers stay."
 
 
 def _reactivate(request: HttpRequest, label: Label) -> str:
     if label.is_active:
-        raise BadInput(f"{label.name!r} is offered already")
+        raise BadInput(f"{label.name!r} is already offered")
     taxonomy.set_active(label, True, by=cast(User, request.user))
     return f"{label.name} is offered again."
 
@@ -184,11 +184,13 @@ ACTIONS: dict[str, Callable[[HttpRequest, Label], str]] = {
 
 @require_POST
 @library_page(Role.CURATOR)
-def undo(request: HttpRequest, library: Library, change_id: int) -> HttpResponse:
-    """Take a change back."""
+def undo_taxonomy_change(
+    request: HttpRequest, library: Library, change_id: int
+) -> HttpResponse:
+    """Undo a change."""
     row = get_object_or_404(TaxonomyChange, pk=change_id, label__facet__library=library)
     try:
-        taxonomy.undo(row)
+        taxonomy.undo_change(row)
         messages.success(request, f"Undone: {row.kind} of {row.label.name}.")
     except BadInput as error:
         messages.error(request, str(error))
@@ -196,9 +198,17 @@ def undo(request: HttpRequest, library: Library, change_id: int) -> HttpResponse
 
 
 urlpatterns = [
-    path("taxonomy/<slug:slug>/", page, name="taxonomy"),
-    path("taxonomy/<slug:slug>/add/", add, name="taxonomy_add"),
+    path("taxonomy/<slug:slug>/", taxonomy_page, name="taxonomy"),
+    path("taxonomy/<slug:slug>/add/", add_label, name="taxonomy_add"),
     path("taxonomy/<slug:slug>/labels/<int:label_id>/", label_page, name="taxonomy_label"),
-    path("taxonomy/<slug:slug>/labels/<int:label_id>/change/", change, name="taxonomy_change"),
-    path("taxonomy/<slug:slug>/changes/<int:change_id>/undo/", undo, name="taxonomy_undo"),
+    path(
+        "taxonomy/<slug:slug>/labels/<int:label_id>/change/",
+        change_taxonomy,
+        name="taxonomy_change",
+    ),
+    path(
+        "taxonomy/<slug:slug>/changes/<int:change_id>/undo/",
+        undo_taxonomy_change,
+        name="taxonomy_undo",
+    ),
 ]

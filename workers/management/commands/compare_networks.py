@@ -39,7 +39,7 @@ class Command(ChainCommand):
 
     def answer(self, **options: Any) -> dict[str, Any]:
         library = self.library(options["library"])
-        arguments = checked(library, options)
+        arguments = _checked(library, options)
         waiting = self._complete_features(library, arguments["networks"], options)
         if waiting is not None:
             self.say("the features must be there first: run this command again after that job")
@@ -74,7 +74,7 @@ class Command(ChainCommand):
         return None
 
 
-def checked(library: Library, options: dict[str, Any]) -> dict[str, Any]:
+def _checked(library: Library, options: dict[str, Any]) -> dict[str, Any]:
     """Return the arguments of the job, or refuse before anything is written."""
     chosen = _listed(options["networks"]) or names()
     for name in chosen:

@@ -72,16 +72,16 @@ class Command(AudiotagCommand):
 
     def _build(self, folder: Path, n_tracks: int) -> Library:
         """Make what is missing; a library that was begun keeps its number of tracks."""
-        library = demo_data.begin()
+        library = demo_data.start_demo()
         kept = folder / "tracks"
         planned = int(kept.read_text()) if kept.exists() else library.tracks.count()
-        plan = demo_data.plan(planned or n_tracks)
+        plan = demo_data.plan_demo(planned or n_tracks)
         kept.write_text(str(plan.n_tracks))
         audio = private_folder(folder / "audio")
         make_audio(
             plan.audible, plan.lengths_s, audio, settings.AUDIO_PROCESSES, self._progress
         )
-        return demo_data.build(plan, folder, audio, library.created_at)
+        return demo_data.build_demo(plan, folder, audio, library.created_at)
 
     def _progress(self, done: int, total: int) -> None:
         if done in (1, total) or done % 20 == 0:

@@ -22,7 +22,7 @@ class Command(ChainCommand):
     def answer(self, **options: Any) -> dict[str, Any]:
         library = self.library(options["library"])
         name = options["features"] or library.features
-        features.config_of(name)
+        features.config_of_set(name)
         steps = [JobKind.FEATURES]
         if features.pending_probe(library):
             steps.insert(0, JobKind.PROBE)

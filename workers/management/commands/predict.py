@@ -21,7 +21,7 @@ class Command(ChainCommand):
 
     def answer(self, **options: Any) -> dict[str, Any]:
         library = self.library(options["library"])
-        version = models.version_of(library, options["model"])
+        version = models.model_version_of(library, options["model"])
         chain = self.do_chain(library, options, [JobKind.PREDICT], {"model": version.number})
         result = self.results(chain).get(JobKind.PREDICT, {})
         return {key: result.get(key) for key in _KEYS} | self.pending(chain)

@@ -45,7 +45,7 @@ class Command(AudiotagCommand):
 
 def _chosen(library: Library, options: dict[str, Any]) -> list[Evaluation]:
     found = [
-        evaluation_records.find(library, **{name: number})
+        evaluation_records.find_evaluation(library, **{name: number})
         for option, name in (("model", "model"), ("run", "run"), ("evaluation", "pk"))
         for number in options[option]
     ]
@@ -59,7 +59,7 @@ def _write_report(library: Library, evaluation: Evaluation, out: Path) -> dict[s
 
     report = evaluation_records.report_of(evaluation)
     name = evaluation_records.name_of(evaluation)
-    shown = report_rows.context(library, report, report_rows.Asked(curves="all"))
+    shown = report_rows.report_context(library, report, report_rows.ReportQuery(curves="all"))
     files = _write(out, "report", report, name, library, shown, report_figures(report))
     return {
         "evaluation": evaluation.pk,

@@ -12,7 +12,7 @@ from labeling.loop.acquisition import rounds
 from labeling.loop.datasets import criteria, snapshots
 from labeling.loop.datasets.selection import Selection
 from labeling.loop.registry import recipes
-from labeling.management.selecting import add_selection, selection_of
+from labeling.management.selecting import add_selection, selection_from_options
 from labeling.models.jobs import JobKind
 from workers.management.chain import ChainCommand
 from workers.management.commands.train import check_network
@@ -33,15 +33,15 @@ class Command(ChainCommand):
         check_network(options["network"])
         if not loop_features.has_audio(library):
             raise BadInput(f"no track of {library.slug} has audio to learn from")
-        wanted = selection_of(options)
-        criteria.check(library, wanted)
+        wanted = selection_from_options(options)
+        criteria.check_criteria(library, wanted)
         given = snapshots.lowest_support(library, wanted)
         if given.min_support < wanted.min_support:
             self.say(
                 f"no facet has two labels with {wanted.min_support} positives each: labels "
                 f"with {given.min_support} are learnt as well"
             )
-        features = recipes.features_of(library, options["network"])
+        features = recipes.features_name_for(library, options["network"])
         steps = retraining.steps_from(library, loop_features.feature_set_of(features))
         arguments = {"network": options["network"], "reason": "run_round"}
         if features != library.features:

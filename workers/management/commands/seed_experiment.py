@@ -39,7 +39,7 @@ class Command(ChainCommand):
         # A report into a folder of this machine: it is all done here, whoever else is there.
         options |= {"inline": True, "no_wait": False}
         library = self.library(options["library"])
-        chosen = checked(library, options)
+        chosen = _checked(library, options)
         self._complete_features(library, chosen, options)
         trials = [LibraryTrial(library, recipe) for recipe in chosen]
         root: Path = options["out"]
@@ -78,12 +78,12 @@ class Command(ChainCommand):
             self.say(f"  {run.name}: {took}, {run.facts['n_tracks']} tracks")
 
 
-def checked(library: Library, options: dict[str, Any]) -> list[Recipe]:
+def _checked(library: Library, options: dict[str, Any]) -> list[Recipe]:
     """Return the recipes, or refuse before anything is written."""
     names = [name.strip() for name in options["recipes"].split(",") if name.strip()]
     if not names:
         raise BadInput(f"--recipes names none; known: {', '.join(RECIPES)}")
-    chosen = [recipes.find(name) for name in dict.fromkeys(names)]
+    chosen = [recipes.find_recipe(name) for name in dict.fromkeys(names)]
     if options["seeds"] < 1:
         raise BadInput("--seeds must be at least 1")
     if options["out"].exists() and not options["out"].is_dir():

@@ -35,7 +35,7 @@ class Command(AudiotagCommand):
         parser.add_argument("--epochs", type=int, default=0, metavar="N", help="default: 50")
 
     def answer(self, **options: Any) -> dict[str, Any]:
-        parts, design = checked(options)
+        parts, design = _checked(options)
         root: Path = options["out"]
         runs: list[StoredRun] = []
         for seed in range(options["seeds"]):
@@ -57,7 +57,7 @@ class Command(AudiotagCommand):
             self.say(f"  {run.name}: {took}, {json.dumps(run.facts['n_tracks'])} tracks")
 
 
-def checked(options: dict[str, Any]) -> tuple[list[str], StudyDesign]:
+def _checked(options: dict[str, Any]) -> tuple[list[str], StudyDesign]:
     """Return the parts and the design, or refuse before anything is written."""
     parts = [part for part in options["parts"].split(",") if part]
     unknown = sorted(set(parts) - set(PARTS))

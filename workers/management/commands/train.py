@@ -12,7 +12,7 @@ from labeling.loop import retraining
 from labeling.loop.datasets import criteria
 from labeling.loop.datasets.selection import Selection
 from labeling.loop.registry import recipes
-from labeling.management.selecting import add_selection, asked, selection_of
+from labeling.management.selecting import add_selection, asked, selection_from_options
 from labeling.models import Library
 from labeling.models.jobs import JobKind
 from ml.networks import names
@@ -43,7 +43,7 @@ class Command(ChainCommand):
 
     def answer(self, **options: Any) -> dict[str, Any]:
         library = self.library(options["library"])
-        arguments = checked(library, options)
+        arguments = _checked(library, options)
         kind = kind_of(options)
         features = arguments.get("features") or library.features
         steps = retraining.steps_from(library, loop_features.feature_set_of(features))
@@ -66,14 +66,14 @@ def kind_of(options: dict[str, Any]) -> str:
     return JobKind.EVALUATE if options["folds"] else JobKind.TRAIN
 
 
-def checked(library: Library, options: dict[str, Any]) -> dict[str, Any]:
+def _checked(library: Library, options: dict[str, Any]) -> dict[str, Any]:
     """Return the arguments of the job, or refuse before anything is written."""
-    recipe = recipes.find(options["recipe"]) if options["recipe"] else None
+    recipe = recipes.find_recipe(options["recipe"]) if options["recipe"] else None
     check_network(options["network"])
     if not loop_features.has_audio(library):
         raise BadInput(f"no track of {library.slug} has audio to learn from")
     _check_numbers(library, options)
-    base = recipes.selection_of(recipe) if recipe else Selection()
+    base = recipes.recipe_selection(recipe) if recipe else Selection()
     return {
         "snapshot": options["snapshot"],
         "recipe": recipe.name if recipe else None,
@@ -104,9 +104,11 @@ def _check_numbers(library: Library, options: dict[str, Any]) -> None:
 def _selected(library: Library, options: dict[str, Any], base: Selection) -> dict[str, Any]:
     """Return the facets, or the whole selection where more than facets was asked for."""
     is_each = options["criteria"] == EACH
-    chosen = selection_of({**options, "criteria": "all"} if is_each else options, base)
+    chosen = selection_from_options(
+        {**options, "criteria": "all"} if is_each else options, base
+    )
     whose = replace(chosen, criteria="current") if is_each else chosen
-    criteria.check(library, whose)
+    criteria.check_criteria(library, whose)
     if options["snapshot"] is not None and set(asked(options)) - {"facets"}:
         raise BadInput("--snapshot has its answers already: leave the selection away")
     is_plain = replace(chosen, facets=()) == Selection()
@@ -117,7 +119,7 @@ def _selected(library: Library, options: dict[str, Any], base: Selection) -> dic
 
 def other_features(library: Library, options: dict[str, Any]) -> str | None:
     """Return the features that are to be read where they are not the library's own."""
-    features = recipes.config_of(library, options).features
+    features = recipes.training_config_of(library, options).features
     return features if features != library.features else None
 
 

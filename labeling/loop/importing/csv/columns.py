@@ -96,7 +96,7 @@ class Columns:
     extra: Mapping[int, str]
 
 
-def pairs(texts: list[str], option: str) -> dict[str, str]:
+def column_pairs(texts: list[str], option: str) -> dict[str, str]:
     """Read `COLUMN=VALUE` options."""
     found = {}
     for text in texts:
@@ -107,7 +107,7 @@ def pairs(texts: list[str], option: str) -> dict[str, str]:
     return found
 
 
-def plan(names: list[str], options: ReadingOptions, known_facets: set[str]) -> Columns:
+def plan_columns(names: list[str], options: ReadingOptions, known_facets: set[str]) -> Columns:
     """Say what each column means, or what is wrong with them and how to put it right.
 
     Parameters

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TextIO
 
 from labeling.errors import BadInput
-from labeling.loop.importing.csv.cells import plain
+from labeling.loop.importing.csv.cells import unguarded
 
 LINE_LIMIT = 1_000_000
 CELL_LIMIT = 100_000
@@ -226,5 +226,5 @@ def header(path: Path, dialect: Dialect) -> list[str]:
             raise BadInput(
                 f"the header is no {dialect.encoding} text: save the file as CSV in UTF-8"
             )
-        return [plain(cell.strip()).strip() for cell in record]
+        return [unguarded(cell.strip()).strip() for cell in record]
     raise BadInput("the file is empty: it needs a header row and a row for each track")

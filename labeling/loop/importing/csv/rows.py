@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
-from labeling.loop.importing.csv.cells import plain
+from labeling.loop.importing.csv.cells import unguarded
 from labeling.loop.importing.csv.columns import FIELDS, Columns
 from labeling.loop.importing.csv.lines import Unreadable
 from labeling.moments import EARLIEST
@@ -82,7 +82,7 @@ class _Reader:
         """Return the cell, stripped and without a formula guard."""
         if place is None or place >= len(self.cells):
             return ""
-        text = plain(self.cells[place].strip()).strip()
+        text = unguarded(self.cells[place].strip()).strip()
         if "\0" in text:
             self.reject(place, "holds a NUL character: save the file as CSV in UTF-8")
         elif "�" in text:

@@ -1,5 +1,5 @@
-// On the page of a periodic task: the crontab that is chosen, in words. In a file of its own,
-// for our content policy runs no script that stands in a page.
+// Shows the chosen crontab in words on the page of a periodic task. It is a file of its own,
+// because our content security policy runs no inline scripts.
 
 const words = JSON.parse(document.getElementById("readable-crontabs")?.textContent ?? "{}");
 const choice = document.getElementById("id_crontab");

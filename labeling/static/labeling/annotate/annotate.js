@@ -1,4 +1,4 @@
-// The desk: shows a track, takes what is said of it, sends it away and shows the next at once.
+// The desk: shows a track, takes the answer, sends it and shows the next track immediately.
 
 import { bodyOf, refusedRow, rowOf, skipOf } from "./answer.js";
 import { askReason, askWhich, showHelp } from "./dialogs.js";
@@ -141,7 +141,7 @@ async function undo(row = recent.last) {
   }
 }
 
-// An answer of an earlier page: its track from the server, and what was said of it.
+// An answer from an earlier page: fetches its track and restores its labels.
 async function broughtBack(row) {
   const back = await supply.bring(row.track_id);
   return back && { ...back, answer: row.answer ?? null };

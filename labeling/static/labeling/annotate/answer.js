@@ -10,7 +10,7 @@ export function bodyOf(item, answer, decisionTimeS) {
     presentation: item.presentation,
     answered_at: new Date().toISOString(),
     idempotency_key: randomKey(),
-    // Nothing was answered since it was presented; else the server says so, and one is asked.
+    // No answer since the track was served; otherwise the server reports a conflict.
     expected_version: 0,
     decision_time_s: decisionTimeS,
   };

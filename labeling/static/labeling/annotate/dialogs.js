@@ -36,7 +36,7 @@ function choose(dialog, buttons) {
     };
     const isDisabled = () => buttons.some((button) => button.disabled);
     const enable = (isOpen) => buttons.forEach((button) => { button.disabled = !isOpen; });
-    // A dialog that comes by itself must not take the keys that were meant for the page.
+    // A dialog that opens on its own must not take keys meant for the page.
     const guardMs = Number(dialog.dataset.guardMs ?? 0);
     const guard = setTimeout(() => enable(true), guardMs);
     enable(guardMs === 0);
@@ -46,8 +46,8 @@ function choose(dialog, buttons) {
     dialog.addEventListener("cancel", (event) => {
       if (isDisabled()) event.preventDefault();
     }, { signal });
-    // The browser tells of a closing a little later: by then the next question may be open,
-    // and it must not take the end of the one before for its own.
+    // The browser reports a closing a little later. By then the next dialog may be open,
+    // and it must not take the end of the previous one for its own.
     dialog.addEventListener("close", () => { if (!dialog.open) finish(null); }, { signal });
     dialog.addEventListener("keydown", (event) => {
       if (event.key === "Escape") {

@@ -48,7 +48,7 @@ export class Facet {
   get problem() {
     const n = this.names(1).length;
     if (this.max && n > this.max) {
-      return `${this.name}: at most ${this.max}, you chose ${n}. Switch ${n - this.max} off.`;
+      return `${this.name}: at most ${this.max}, you chose ${n}. Remove ${n - this.max}.`;
     }
     if (this.isComplete && n > 0 && n < this.min) {
       return `${this.name}: at least ${this.min}, you chose ${n}.`;
@@ -101,8 +101,8 @@ export class Facet {
     const count = `${n} chosen`;
     this.element.querySelector("[data-count]").textContent = n ? count : "";
     this.element.querySelector("[data-complete-text]").textContent = this.values.size
-      ? "All judged: the rest is a no"
-      : "None of these applies";
+      ? "Facet complete: all other labels are no"
+      : "Mark the facet complete: none of these applies";
     this.onChange();
   }
 }

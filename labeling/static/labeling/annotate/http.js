@@ -1,11 +1,11 @@
-// Requests to our own interface: JSON both ways, the CSRF token, and errors that say what kind.
+// Requests to our API: JSON both ways, the CSRF token, and errors by kind.
 
 export class Offline extends Error {}
 
 export class Refused extends Error {
   constructor(status, body) {
     const first = body?.errors?.[0]?.message;
-    super(first || `the server refused this (${status})`);
+    super(first || `the server refused the request (${status})`);
     this.status = status;
     this.body = body;
   }

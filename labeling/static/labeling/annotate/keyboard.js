@@ -5,13 +5,13 @@ export const KEYS = [
   { key: "Enter", shown: "Enter", action: "save", help: "Save and go to the next track" },
   { key: "s", shown: "S", action: "skip", help: "Skip the track, with a reason" },
   { key: "u", shown: "U", action: "undo", help: "Undo the last answer or skip" },
-  { key: "x", shown: "X", action: "complete", help: "None of these applies, or not all were judged" },
-  { key: "ArrowDown", shown: "↓", action: "nextFacet", help: "Keys go to the next facet" },
-  { key: "ArrowUp", shown: "↑", action: "previousFacet", help: "Keys go to the previous facet" },
+  { key: "x", shown: "X", action: "complete", help: "Mark the facet complete / incomplete" },
+  { key: "ArrowDown", shown: "↓", action: "nextFacet", help: "Go to the next facet" },
+  { key: "ArrowUp", shown: "↑", action: "previousFacet", help: "Go to the previous facet" },
   { key: "Shift+ArrowDown", shown: "Shift ↓", action: "scrollDown", help: "Scroll down" },
   { key: "Shift+ArrowUp", shown: "Shift ↑", action: "scrollUp", help: "Scroll up" },
-  { key: "/", shown: "/", action: "filter", help: "Find a label by its name or another name for it" },
-  { key: ",", shown: ",", action: "acknowledge", help: "Say that you have read the new guideline" },
+  { key: "/", shown: "/", action: "filter", help: "Find a label by one of its names" },
+  { key: ",", shown: ",", action: "acknowledge", help: "Confirm that you have read the new guideline" },
   { key: "n", shown: "N", action: "note", help: "Write a note" },
   { key: " ", shown: "Space", action: "play", help: "Play or pause" },
   { key: "ArrowLeft", shown: "←", action: "back", help: "Back 5 seconds" },
@@ -29,9 +29,9 @@ export const KEYS = [
 ];
 
 export const LABEL_KEYS = [
-  { shown: "key", help: "Yes; again: off" },
-  { shown: "Shift key", help: "Unsure; again: off" },
-  { shown: "Alt key", help: "An explicit no; again: off" },
+  { shown: "key", help: "Yes; press again to remove" },
+  { shown: "Shift key", help: "Unsure; press again to remove" },
+  { shown: "Alt key", help: "Explicit no; press again to remove" },
 ];
 
 const PREFIX = ".";

@@ -1,4 +1,4 @@
-// All facets of the page: which one the keys go to, what is said, finding a label by typing.
+// All facets of the page: which one has the keys, the labels given, and the label filter.
 
 import { Facet, WORDS } from "./facet.js";
 

@@ -21,5 +21,5 @@ sound.show({
   audio: document.getElementById("audio"),
   peaks: fetchPeaks(track.peaks_url),
 });
-// Who follows a link to hear a track need not press play as well.
+// Start playing for anyone who followed a link to hear a track.
 if (location.hash === "#play") sound.actions.play();

@@ -102,6 +102,6 @@ export class Sound {
     this.#state();
     if (!this.item?.track.audio_url) return;
     this.wave.show(null, { excerpt: null, message: "The audio cannot be played" });
-    showAlert("The audio of this track cannot be played here. Skip it with that reason, or judge it by what is known of it.");
+    showAlert("The audio of this track cannot be played here. Skip the track with that reason, or label it by the facts about it.");
   }
 }

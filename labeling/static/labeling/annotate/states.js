@@ -12,10 +12,10 @@ const STATES = {
   offline: (waiting) => ({
     status: waiting ? `No connection: ${answers(waiting)} in this browser` : "No connection",
   }),
-  trouble: (waiting) => ({ status: `The server has trouble: ${answers(waiting)} in this browser` }),
+  trouble: (waiting) => ({ status: `The server has a problem: ${answers(waiting)} in this browser` }),
   session: (waiting) => ({
     status: waiting ? `Logged out: ${answers(waiting)} in this browser` : "Logged out",
-    alert: "Your session is over. Nothing is lost:",
+    alert: "Your session has ended. Nothing is lost:",
     link: "log in again in another window, then come back to this one.",
   }),
 };

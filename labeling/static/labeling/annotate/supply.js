@@ -28,7 +28,7 @@ export class Supply {
     setInterval(() => this.#beat(), heartbeatS * 1000);
   }
 
-  // Make an item ready: the body of the interface plus what is fetched ahead.
+  // Make an item ready: the body from the API plus what is fetched ahead.
   prepare(body, { audio, context } = {}) {
     const item = { ...body, shownAt: null, answer: null };
     this.#seen.add(item.presentation);
@@ -75,8 +75,8 @@ export class Supply {
     return this.#waiting.length < AHEAD;
   }
 
-  // Lease what is wanting; return when it is known what there is. Called while it asks, it asks
-  // once more: what it is about to be told may be older than the answer that just arrived.
+  // Lease missing tracks; resolve when the result is known. If called while a request runs, ask
+  // again after it: its result may be older than the answer that just arrived.
   refill() {
     this.#isWanted = true;
     this.#asking ??= this.#askWhileWanted().finally(() => { this.#asking = null; });

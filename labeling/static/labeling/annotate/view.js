@@ -3,12 +3,12 @@
 // What is of no use while no track is on the desk.
 const OF_A_TRACK = ".track-head, #facets, .side-context, .side-note, .actions .filter, "
   + ".actions [data-action=save], .actions [data-action=skip]";
-const KEPT = "What you answered is kept in this browser until the server has it.";
+const KEPT = "Your answers are kept in this browser until the server has stored them.";
 const COMING = {
   ready: ["The next track is on its way", KEPT],
-  offline: ["No connection to the server", `${KEPT} This page goes on by itself when the connection is back.`],
-  session: ["Your session is over", `${KEPT} Log in again in another window, then come back to this one.`],
-  refused: ["The server gives no track", KEPT],
+  offline: ["No connection to the server", `${KEPT} This page continues automatically when the connection is back.`],
+  session: ["Your session has ended", `${KEPT} Log in again in another window, then come back to this one.`],
+  refused: ["The server refused to serve a track", KEPT],
 };
 const byId = (id) => document.getElementById(id);
 
@@ -58,7 +58,7 @@ export function showDesk(state) {
 
 let standing = ["", null];
 
-// A message that stays, whatever is shown and taken away meanwhile, until it is taken back ("").
+// A message that stays, whatever else is shown, until it is cleared with "".
 export function showStanding(text, link = null) {
   if (text === standing[0]) return;
   standing = [text, link];
