@@ -17,6 +17,14 @@ import numpy.typing as npt
 
 from ml.errors import ParameterError
 
+#: Arrays of any shape. `Floats` have any float dtype, `FloatArray` is float32.
+Bools = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.floating[Any]]
+FloatArray = npt.NDArray[np.float32]
+Doubles = npt.NDArray[np.float64]
+#: Rows or columns of another array.
+Indices = npt.NDArray[np.intp]
+
 
 class Hashed:
     """A frozen dataclass with a canonical JSON form and its sha256."""
@@ -165,8 +173,9 @@ Sampling = Literal["uniform", "label-distribution"]
 Calibration = Literal["platt", "none"]
 Thresholds = Literal["tuned", "half"]
 Bias = Literal["prior", "zero"]
-#: Whether answers by other criteria than the present ones are learnt as if they were by these,
-#: or told apart from them (`ml.networks.inputs.told_apart`).
+#: How labels by other criteria than the current ones are learnt: "same" as if they followed the
+#: current ones, "apart" by criteria-conditioned training
+#: (`ml.networks.inputs.condition_on_criteria`).
 CriteriaRule = Literal["same", "apart"]
 #: Whether the labels of a track are answered each by itself, or weighed by how many labels of a
 #: facet tracks carry (`ml.training.cardinality`).

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from ml.metrics.ranking import Floats
+from ml.types import Floats
 
 Indices = npt.NDArray[np.intp]
 

@@ -30,8 +30,7 @@ import numpy.typing as npt
 
 from ml.acquisition.distances import Indices, farthest_traversal, nearest_labelled, standardised
 from ml.errors import ParameterError
-from ml.metrics.ranking import Bools, Floats
-from ml.types import LabelMatrix
+from ml.types import Bools, Floats, LabelMatrix
 
 #: A larger pool is ranked on a random part of it, another one every round.
 MAX_CANDIDATES = 50_000

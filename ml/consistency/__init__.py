@@ -1,3 +1,3 @@
-"""Arithmetic of label consistency: agreement, label aggregation and drift."""
+"""Label consistency: `agreement` of annotators, label `aggregation` and `drift`."""
 
 __all__ = ["aggregation", "agreement", "drift"]

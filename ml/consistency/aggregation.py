@@ -1,6 +1,6 @@
-"""One label matrix out of several annotators' answers.
+"""Label aggregation: one label matrix from the answers of several annotators.
 
-Stage: consistency and snapshot. Numpy only. Without overlap nothing can be known about who is
+Stage: consistency and snapshot. Numpy only. Without overlap there is no evidence about who is
 right, so a track with one answer always keeps that answer.
 
 Measured on a public music-genre set with 44 annotators: majority .707, unconstrained
@@ -19,12 +19,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ml.errors import ParameterError
-from ml.metrics.ranking import Bools, Floats
-from ml.types import LabelMatrix
+from ml.types import Bools, Floats, Indices, LabelMatrix
 
-Indices = npt.NDArray[np.intp]
-
-#: Beta prior on the chance that an annotator is right: as if 4 of 5 answers had been.
+#: Beta prior on the probability that an annotator is right: as if 4 of 5 answers had been.
 RIGHT_BEFORE, WRONG_BEFORE = 4.0, 1.0
 _MAX_ROUNDS = 200
 _TOLERANCE = 1e-6
@@ -32,16 +29,16 @@ _TOLERANCE = 1e-6
 
 @dataclass(frozen=True)
 class Consensus:
-    """What several annotators' answers say together.
+    """Consensus of several annotators.
 
     Attributes
     ----------
-    probabilities : float64 (n_tracks, n_labels), chance that the label applies; 0 or 1 where
-        one annotator judged; 0 where nobody did.
-    label_mask : bool, same shape; somebody judged.
-    n_answers : int, same shape.
-    accuracy : float64 (n_annotators, n_labels), estimated share of right answers on tracks
-        with two or more; nan without such a track.
+    probabilities : float64 array (n_tracks, n_labels), probability that the label applies; 0 or
+        1 where one annotator judged; 0 where nobody did.
+    label_mask : bool array of the same shape; True where somebody judged.
+    n_answers : int array of the same shape, number of annotators who judged.
+    accuracy : float64 array (n_annotators, n_labels), estimated share of right answers on
+        tracks that two or more judged; NaN without such a track.
     """
 
     probabilities: Floats
@@ -50,23 +47,42 @@ class Consensus:
     accuracy: Floats
 
     def hard(self) -> LabelMatrix:
-        """Labels where the probability is above one half; exactly one half is not judged."""
+        """Return the labels with a probability above one half.
+
+        Returns
+        -------
+        LabelMatrix (n_tracks, n_labels); a probability of exactly one half counts as not
+        judged.
+        """
         is_open = np.isclose(self.probabilities, 0.5)
         labels = (self.probabilities > 0.5) & ~is_open
         return LabelMatrix(labels & self.label_mask, self.label_mask & ~is_open)
 
 
 def majority(answers: LabelMatrix, tracks: Indices, n_tracks: int) -> LabelMatrix:
-    """Return what most annotators said of each track and label; a tie is not judged.
+    """Return what most annotators answered for each track and label.
 
     Parameters
     ----------
-    answers : (n_answers, n_labels), one row an answer, one answer an annotator and track.
-    tracks : int (n_answers,), in 0..n_tracks - 1.
+    answers : LabelMatrix (n_answers, n_labels), one row per annotator and track.
+    tracks : int array (n_answers,), track of each answer, 0 .. n_tracks - 1.
+    n_tracks : number of tracks.
 
     Returns
     -------
-    LabelMatrix (n_tracks, n_labels).
+    LabelMatrix (n_tracks, n_labels); a tie counts as not judged.
+
+    Raises
+    ------
+    ParameterError : `tracks` has another length or an index out of range.
+
+    Examples
+    --------
+    >>> given = np.array([[True], [True], [False], [False], [True]])
+    >>> answers = LabelMatrix(given, np.ones((5, 1), bool))
+    >>> found = majority(answers, np.array([0, 0, 0, 1, 1]), 2)
+    >>> found.labels[:, 0].tolist(), found.label_mask[:, 0].tolist()
+    ([True, False], [True, False])
     """
     _validate(answers, tracks, n_tracks)
     yes, judged = _votes(answers, tracks, n_tracks)
@@ -80,20 +96,35 @@ def one_coin(
     n_tracks: int,
     n_annotators: int,
 ) -> Consensus:
-    """Dawid-Skene with one accuracy an annotator and label, by EM, each label on its own.
+    """Fit Dawid-Skene with one accuracy per annotator and label, by EM, each label on its own.
 
     Parameters
     ----------
-    answers : (n_answers, n_labels), one row an answer.
-    tracks, annotators : int (n_answers,), of each answer.
+    answers : LabelMatrix (n_answers, n_labels), one row per answer.
+    tracks, annotators : int arrays (n_answers,), track and annotator of each answer.
+    n_tracks, n_annotators : their numbers.
 
     Returns
     -------
     Consensus : the posterior of each label, a soft target for training.
+
+    Raises
+    ------
+    ParameterError : `tracks` or `annotators` has another length or an index out of range.
+
+    Examples
+    --------
+    >>> given = np.array([[True], [True], [False]])
+    >>> answers = LabelMatrix(given, np.ones((3, 1), bool))
+    >>> found = one_coin(answers, np.array([0, 0, 0]), np.array([0, 1, 2]), 1, 3)
+    >>> found.probabilities.round(2).tolist(), found.n_answers.tolist()
+    ([[0.95]], [[3]])
     """
     _validate(answers, tracks, n_tracks)
     if len(annotators) != answers.n_tracks or annotators.max(initial=-1) >= n_annotators:
-        raise ParameterError("annotators must be one index below n_annotators an answer")
+        raise ParameterError(
+            f"annotators must be one index in 0..{n_annotators - 1} per answer"
+        )
     yes, judged = _votes(answers, tracks, n_tracks)
     share = np.divide(yes, judged, out=np.zeros_like(yes, dtype=float), where=judged > 0)
     probabilities = share.copy()
@@ -102,8 +133,8 @@ def one_coin(
         rows = answers.label_mask[:, label] & (judged[tracks, label] >= 2)
         if not rows.any():
             continue
-        said = answers.labels[rows, label]
-        posterior, right = _one_label(said, tracks[rows], annotators[rows], share[:, label])
+        given = answers.labels[rows, label]
+        posterior, right = _one_label(given, tracks[rows], annotators[rows], share[:, label])
         overlapped = np.unique(tracks[rows])
         probabilities[overlapped, label] = posterior[overlapped]
         seen = np.unique(annotators[rows])
@@ -112,19 +143,19 @@ def one_coin(
 
 
 def _one_label(
-    said: Bools, tracks: Indices, annotators: Indices, share: Floats
+    given: Bools, tracks: Indices, annotators: Indices, share: Floats
 ) -> tuple[Floats, Floats]:
-    """EM of one label over its overlapping answers: posterior (n_tracks,), accuracy."""
+    """Run EM for one label over its overlapping answers: posterior (n_tracks,), accuracy."""
     there = np.unique(tracks)
     posterior = share.copy()
     n_each = np.bincount(annotators)
     for _ in range(_MAX_ROUNDS):
-        agrees = np.where(said, posterior[tracks], 1 - posterior[tracks])
+        agrees = np.where(given, posterior[tracks], 1 - posterior[tracks])
         right = np.bincount(annotators, agrees) + RIGHT_BEFORE
         right = right / (n_each + RIGHT_BEFORE + WRONG_BEFORE)
         rate = (posterior[there].sum() + 1) / (len(there) + 2)
         weight = np.log(right) - np.log1p(-right)
-        evidence = np.where(said, weight[annotators], -weight[annotators])
+        evidence = np.where(given, weight[annotators], -weight[annotators])
         log_odds = np.bincount(tracks, evidence, minlength=len(share))
         log_odds += np.log(rate) - np.log1p(-rate)
         new = 1 / (1 + np.exp(-np.clip(log_odds, -500, 500)))
@@ -147,6 +178,8 @@ def _votes(
 
 def _validate(answers: LabelMatrix, tracks: Indices, n_tracks: int) -> None:
     if len(tracks) != answers.n_tracks:
-        raise ParameterError(f"tracks ({len(tracks)}) must be one an answer")
+        raise ParameterError(
+            f"tracks has {len(tracks)} entries; it needs one per answer ({answers.n_tracks})"
+        )
     if len(tracks) and not (tracks.min() >= 0 and tracks.max() < n_tracks):
         raise ParameterError(f"tracks must lie in 0..{n_tracks - 1}")

@@ -1,16 +1,16 @@
-"""How far annotators agree, with each other and with themselves, and whether one changed.
+"""Agreement of annotators, with each other and with themselves.
 
 Stage: consistency. Numpy only.
 
 Conventions
 -----------
 - A `PairTable` counts the tracks that both judged, for one label or for whole label sets.
-- Chance-corrected figures are shown together, with positive agreement and n: on a label of 1 %
-  kappa exaggerates disagreement and AC1 hides it.
-- A figure that cannot be computed is None, never 0 and never 1.
+- Chance-corrected statistics are shown together, with positive agreement and n: for a label on
+  1 % of the tracks kappa exaggerates disagreement and AC1 hides it.
+- A statistic that cannot be computed is None, never 0 and never 1.
 
-Sources
--------
+References
+----------
 .. [1] Cohen, "A coefficient of agreement for nominal scales", Educ. Psychol. Meas. 20, 1960.
 .. [2] Krippendorff, "Content Analysis", 3rd edition 2013, chapter 12.
 .. [3] Gwet, "Computing inter-rater reliability and its variance in the presence of high
@@ -23,32 +23,55 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import numpy.typing as npt
 
-from ml.consistency.drift import VisibleChange as VisibleChange
-from ml.consistency.drift import benjamini_hochberg as benjamini_hochberg
-from ml.consistency.drift import label_rate_change as label_rate_change
-from ml.consistency.drift import smallest_visible_change as smallest_visible_change
 from ml.errors import ParameterError
-from ml.metrics.ranking import Bools, Floats
-from ml.types import LabelMatrix
+from ml.types import Bools, Floats, Indices, LabelMatrix
 
-Indices = npt.NDArray[np.intp]
-
-#: With fewer joint positives no figure of a label deserves a verdict.
+#: With fewer tracks that both gave a label, its statistics are unreliable.
 MINIMUM_JOINT_POSITIVES = 10
-#: Distances between more distinct label sets than this are taken over a seeded part of them.
+#: With more distinct label sets than this, distances are computed on a seeded sample.
 _MAX_SETS = 2_000
 #: Rows of their table of distances at a time: 8 MB.
 _SETS_A_BLOCK = 250
 
 
+class Agreement(TypedDict):
+    """Agreement statistics of two series of answers to one label; the keys are JSON keys.
+
+    Attributes
+    ----------
+    n : tracks that both judged.
+    agreement : share of equal answers.
+    kappa, alpha, ac1 : corrected for chance [1]_ [2]_ [3]_, at most 1.
+    positive_agreement : the F1 of one annotator against the other [4]_.
+    """
+
+    n: int
+    agreement: float | None
+    kappa: float | None
+    alpha: float | None
+    ac1: float | None
+    positive_agreement: float | None
+
+
+class SetAgreement(Agreement):
+    """Agreement statistics of whole label sets; the keys are JSON keys.
+
+    Attributes
+    ----------
+    jaccard : mean over tracks of shared / named labels. The others as in `set_figures`.
+    """
+
+    jaccard: float | None
+
+
 @dataclass(frozen=True)
 class PairTable:
-    """Tracks that two annotators judged for one label, by what each said.
+    """Tracks that two annotators judged for one label, by their answers.
 
     Attributes
     ----------
@@ -66,11 +89,28 @@ class PairTable:
         return self.both + self.first_only + self.second_only + self.neither
 
     def square(self) -> Floats:
-        """Counts (2, 2): rows what the first said (yes, no), columns the second."""
+        """Return the table as an array.
+
+        Returns
+        -------
+        float64 array (2, 2) of counts: rows are the first annotator's answers (yes, no),
+        columns the second's.
+        """
         return np.array([[self.both, self.first_only], [self.second_only, self.neither]], float)
 
-    def figures(self) -> dict[str, Any]:
-        """All figures, JSON-able: n, agreement, kappa, alpha, ac1, positive_agreement."""
+    def figures(self) -> Agreement:
+        """Compute all statistics of the table.
+
+        Returns
+        -------
+        Agreement : JSON-able.
+
+        Examples
+        --------
+        >>> figures = PairTable(20, 5, 10, 15).figures()
+        >>> figures["n"], round(figures["kappa"], 4), round(figures["positive_agreement"], 4)
+        (50, 0.4, 0.7273)
+        """
         square = self.square()
         return {
             "n": self.n,
@@ -83,14 +123,33 @@ class PairTable:
 
 
 def pair_tables(first: LabelMatrix, second: LabelMatrix) -> list[PairTable]:
-    """One table a label for two annotators' answers to the same tracks, row by row.
+    """Count one table per label for two annotators' answers to the same tracks.
 
     Parameters
     ----------
-    first, second : (n_tracks, n_labels); a cell counts where both judged it.
+    first, second : LabelMatrix (n_tracks, n_labels), row by row the same tracks; a cell counts
+        when both judged it.
+
+    Returns
+    -------
+    list of PairTable, one per label.
+
+    Raises
+    ------
+    ParameterError : the shapes differ.
+
+    Examples
+    --------
+    >>> judged = np.ones((3, 1), bool)
+    >>> first = LabelMatrix(np.array([[True], [True], [False]]), judged)
+    >>> second = LabelMatrix(np.array([[True], [False], [False]]), judged)
+    >>> pair_tables(first, second)
+    [PairTable(both=1, first_only=1, second_only=0, neither=1)]
     """
     if first.labels.shape != second.labels.shape:
-        raise ParameterError(f"{first.labels.shape} and {second.labels.shape} must be equal")
+        raise ParameterError(
+            f"the answers must have equal shapes: {first.labels.shape}, {second.labels.shape}"
+        )
     judged = first.label_mask & second.label_mask
     a, b = first.labels, second.labels
     cells = (judged & a & b, judged & a & ~b, judged & ~a & b, judged & ~a & ~b)
@@ -99,21 +158,49 @@ def pair_tables(first: LabelMatrix, second: LabelMatrix) -> list[PairTable]:
 
 
 def raw_agreement(square: Floats) -> float | None:
-    """Share of the diagonal of a square table of counts; None when it is empty."""
+    """Compute the share of equal answers.
+
+    Parameters
+    ----------
+    square : float array (2, 2) or (k, k) of counts; rows are the first annotator's answers,
+        columns the second's.
+
+    Returns
+    -------
+    float in [0, 1], or None for an empty table.
+
+    Examples
+    --------
+    >>> raw_agreement(np.array([[20.0, 5.0], [10.0, 15.0]]))
+    0.7
+    """
     total = square.sum()
     return float(np.trace(square) / total) if total else None
 
 
 def cohen_kappa(square: Floats) -> float | None:
-    """Cohen's kappa [1]_ of a square table of counts, in [-1, 1].
+    """Compute Cohen's kappa [1]_.
 
-    None when it is empty or when both always said the same one thing.
+    Parameters
+    ----------
+    square : float array (2, 2) or (k, k) of counts; rows are the first annotator's answers,
+        columns the second's.
+
+    Returns
+    -------
+    float in [-1, 1], or None for an empty table or when both always gave the same single
+    answer.
+
+    Examples
+    --------
+    >>> round(cohen_kappa(np.array([[20.0, 5.0], [10.0, 15.0]])), 4)
+    0.4
     """
     return _kappa(float(np.trace(square)), square.sum(axis=1), square.sum(axis=0))
 
 
 def _kappa(same: float, first: Floats, second: Floats) -> float | None:
-    """Kappa from the margins alone: what each of the two said how often (n_categories,)."""
+    """Compute kappa from the margins: how often each gave each category (n_categories,)."""
     total = float(first.sum())
     if not total:
         return None
@@ -121,7 +208,16 @@ def _kappa(same: float, first: Floats, second: Floats) -> float | None:
 
 
 def gwet_ac1(square: Floats) -> float | None:
-    """Gwet's AC1 [3]_ of a square table of counts; None when it is empty.
+    """Compute Gwet's AC1 [3]_.
+
+    Parameters
+    ----------
+    square : float array (2, 2) or (k, k) of counts; rows are the first annotator's answers,
+        columns the second's.
+
+    Returns
+    -------
+    float <= 1, or None for an empty table.
 
     Examples
     --------
@@ -141,13 +237,42 @@ def _ac1(same: float, first: Floats, second: Floats) -> float | None:
 
 
 def alpha_of_pairs(square: Floats) -> float | None:
-    """Krippendorff's nominal alpha [2]_ of two annotators' table; None without variation."""
+    """Compute Krippendorff's nominal alpha [2]_ of two annotators.
+
+    Parameters
+    ----------
+    square : float array (2, 2) or (k, k) of counts; rows are the first annotator's answers,
+        columns the second's.
+
+    Returns
+    -------
+    float <= 1, or None for an empty table or when all answers are the same.
+
+    Examples
+    --------
+    >>> round(alpha_of_pairs(np.array([[20.0, 5.0], [10.0, 15.0]])), 4)
+    0.4
+    """
     coincidences = square + square.T
     return _nominal_alpha(coincidences)
 
 
 def positive_agreement(table: PairTable) -> float | None:
-    """2 both / (2 both + first only + second only) [4]_: the F1 of one against the other."""
+    """Compute 2 both / (2 both + first only + second only) [4]_: F1 of one against the other.
+
+    Parameters
+    ----------
+    table : counts for one label.
+
+    Returns
+    -------
+    float in [0, 1], or None when neither annotator gave the label.
+
+    Examples
+    --------
+    >>> round(positive_agreement(PairTable(3, 1, 2, 90)), 4)
+    0.6667
+    """
     named = 2 * table.both + table.first_only + table.second_only
     return 2 * table.both / named if named else None
 
@@ -157,16 +282,22 @@ def _corrected(observed: float, chance: float) -> float | None:
 
 
 def krippendorff_alpha(values: npt.NDArray[np.int_], judged: Bools) -> float | None:
-    """Nominal alpha of any number of annotators with missing answers [2]_.
+    """Compute nominal alpha for any number of annotators with missing answers [2]_.
 
     Parameters
     ----------
-    values : int (n_annotators, n_tracks), category of each answer, >= 0.
-    judged : bool of the same shape; False: no answer.
+    values : int array (n_annotators, n_tracks), category of each answer, >= 0.
+    judged : bool array of the same shape; False: no answer.
 
     Returns
     -------
-    float <= 1; None when no track has two answers or all answers are the same.
+    float <= 1, or None when no track has two answers or all answers are the same.
+
+    Examples
+    --------
+    >>> values = np.array([[1, 0, 1, 0], [1, 0, 0, 0]])
+    >>> round(krippendorff_alpha(values, np.ones((2, 4), bool)), 4)
+    0.5333
     """
     n_categories = int(values[judged].max(initial=0)) + 1
     counts = np.zeros((values.shape[1], n_categories))
@@ -189,10 +320,24 @@ def _nominal_alpha(coincidences: Floats) -> float | None:
 
 
 def masi_distance(a: Bools, b: Bools) -> Floats:
-    """1 - Jaccard x monotonicity [5]_ of label sets, broadcasting over leading axes.
+    """Compute 1 - Jaccard x monotonicity [5]_ between label sets.
 
-    Monotonicity is 1 for equal sets, 2/3 when one holds the other, 1/3 when they overlap and 0
-    when they are disjoint. Two empty sets are equal; an empty and another set are disjoint.
+    Monotonicity is 1 for equal sets, 2/3 when one contains the other, 1/3 when they overlap and
+    0 when they are disjoint. Two empty sets are equal; an empty and another set are disjoint.
+
+    Parameters
+    ----------
+    a, b : bool arrays (..., n_labels); leading axes broadcast.
+
+    Returns
+    -------
+    float64 array of the leading axes, in [0, 1].
+
+    Examples
+    --------
+    >>> a, b = np.array([True, True, False]), np.array([True, False, False])
+    >>> round(float(masi_distance(a, b)), 4)
+    0.6667
     """
     return _masi((a & b).sum(axis=-1), a.sum(axis=-1), b.sum(axis=-1))
 
@@ -200,7 +345,7 @@ def masi_distance(a: Bools, b: Bools) -> Floats:
 def _masi(
     shared: npt.NDArray[Any], size_a: npt.NDArray[Any], size_b: npt.NDArray[Any]
 ) -> Floats:
-    """MASI distance from numbers of labels: in both, in the one and in the other set."""
+    """Compute the MASI distance from numbers of labels: in both, in one, in the other."""
     union, smaller = size_a + size_b - shared, np.minimum(size_a, size_b)
     weight = np.select(
         [shared == union, (shared == smaller) & (shared > 0), shared > 0], [1, 2 / 3, 1 / 3], 0
@@ -210,17 +355,24 @@ def _masi(
 
 
 def set_alpha(sets: Bools, tracks: npt.NDArray[Any], seed: int = 0) -> float | None:
-    """Krippendorff's alpha over whole label sets with the MASI distance [5]_.
+    """Compute Krippendorff's alpha over whole label sets with the MASI distance [5]_.
 
     Parameters
     ----------
-    sets : bool (n_answers, n_labels), one row an answer.
-    tracks : (n_answers,) of any sortable type; answers to one track are compared.
-    seed : of the part over which chance is estimated when the sets are very many.
+    sets : bool array (n_answers, n_labels), one row per answer.
+    tracks : (n_answers,) of any sortable type; answers to the same track are compared.
+    seed : seed of the sample from which chance agreement is estimated when there are more than
+        2,000 distinct sets.
 
     Returns
     -------
-    float <= 1; None when no track has two answers or all answers are the same.
+    float <= 1, or None when no track has two answers or all answers are the same.
+
+    Examples
+    --------
+    >>> sets = np.array([[True, False], [True, False], [False, True], [True, True]])
+    >>> round(set_alpha(sets, np.array([1, 1, 2, 2])), 4)
+    0.5
     """
     order = np.argsort(tracks, kind="stable")
     ordered = np.asarray(tracks)[order]
@@ -239,12 +391,12 @@ def set_alpha(sets: Bools, tracks: npt.NDArray[Any], seed: int = 0) -> float | N
 
 
 def _mean_distance(sets: Bools, rng: np.random.Generator) -> float:
-    """Mean MASI distance over all ordered pairs of two different answers."""
+    """Compute the mean MASI distance over all ordered pairs of two different answers."""
     first, _, counts = _distinct(sets)
     if len(first) > _MAX_SETS:
         sets = sets[rng.choice(len(sets), _MAX_SETS, replace=False)]
         first, _, counts = _distinct(sets)
-    distinct = sets[first].astype(np.float32)  # counts of labels are exact in it
+    distinct = sets[first].astype(np.float32)  # represents counts of labels exactly
     sizes = sets[first].sum(axis=1)
     total = 0.0
     for start in range(0, len(distinct), _SETS_A_BLOCK):
@@ -267,14 +419,31 @@ def _distinct(sets: Bools) -> tuple[Indices, Indices, Indices]:
     return first, codes.reshape(-1), counts
 
 
-def set_figures(first: LabelMatrix, second: LabelMatrix) -> dict[str, Any]:
-    """Agreement of two annotators on whole label sets, with the keys of `PairTable.figures`.
+def set_figures(first: LabelMatrix, second: LabelMatrix) -> SetAgreement:
+    """Compute the agreement of two annotators on whole label sets.
 
-    agreement is the share of exactly equal sets, alpha uses MASI, kappa and ac1 take each set
-    as one category (from what each said how often: memory grows with the answers, not with the
-    square of the sets), positive_agreement is over all cells together; jaccard is the mean over
-    tracks of shared / named labels. Labels that one of the two did not judge are left out; a
-    track counts when any label was judged by both.
+    `agreement` is the share of equal sets and `alpha` uses the MASI distance. `kappa` and `ac1`
+    treat each set as one category (computed from how often each annotator gave each set, so
+    memory grows with the answers and not with the square of the sets). `positive_agreement`
+    covers all cells together; `jaccard` is the mean over tracks of shared / named labels.
+
+    Parameters
+    ----------
+    first, second : LabelMatrix (n_tracks, n_labels), row by row the same tracks. Labels that
+        one of the two did not judge are ignored; a track counts when both judged any label.
+
+    Returns
+    -------
+    SetAgreement : JSON-able.
+
+    Examples
+    --------
+    >>> judged = np.ones((2, 2), bool)
+    >>> first = LabelMatrix(np.array([[True, False], [True, True]]), judged)
+    >>> second = LabelMatrix(np.array([[True, False], [True, False]]), judged)
+    >>> figures = set_figures(first, second)
+    >>> figures["agreement"], figures["jaccard"]
+    (0.5, 0.75)
     """
     both = first.label_mask & second.label_mask
     rows = np.flatnonzero(both.any(axis=1))
@@ -297,7 +466,7 @@ def set_figures(first: LabelMatrix, second: LabelMatrix) -> dict[str, Any]:
 
 
 def _set_margins(a: Bools, b: Bools) -> tuple[float, Floats, Floats]:
-    """Return (tracks with equal sets, how often the one said each set, the other)."""
+    """Return (tracks with equal sets, how often the first gave each set, the second)."""
     _, codes, counts = _distinct(np.concatenate([a, b]))
     in_a, in_b = codes[: len(a)], codes[len(a) :]
     of_a, of_b = (np.bincount(one, minlength=len(counts)) for one in (in_a, in_b))
@@ -307,15 +476,22 @@ def _set_margins(a: Bools, b: Bools) -> tuple[float, Floats, Floats]:
 def consecutive_pairs(
     tracks: list[Hashable], answered_at: npt.NDArray[Any]
 ) -> tuple[Indices, Indices]:
-    """Rows of one annotator's answers to compare: each repeat with the answer before it.
+    """Pair each repeat of one annotator with their previous answer to the same track.
 
     Parameters
     ----------
-    tracks : of each answer. answered_at : (n_answers,) of any sortable type.
+    tracks : track of each answer.
+    answered_at : (n_answers,) of any sortable type.
 
     Returns
     -------
-    earlier, later : int (n_pairs,), rows of the answers; empty without repeats.
+    earlier, later : int arrays (n_pairs,), rows of the answers; empty without repeats.
+
+    Examples
+    --------
+    >>> earlier, later = consecutive_pairs(["a", "b", "a"], np.array([1, 2, 3]))
+    >>> earlier.tolist(), later.tolist()
+    ([0], [2])
     """
     last: dict[Hashable, int] = {}
     pairs: list[tuple[int, int]] = []
@@ -330,17 +506,25 @@ def consecutive_pairs(
 
 def self_agreement(
     answers: LabelMatrix, tracks: list[Hashable], answered_at: npt.NDArray[Any]
-) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """Agreement of one annotator with themselves over consecutive repeats.
+) -> tuple[list[Agreement], SetAgreement]:
+    """Compute the agreement of one annotator with themselves over consecutive repeats.
 
     Parameters
     ----------
-    answers : (n_answers, n_labels), one row an answer, repeats included.
+    answers : LabelMatrix (n_answers, n_labels), one row per answer, repeats included.
     tracks, answered_at : track and time of each answer.
 
     Returns
     -------
-    by_label : list of `PairTable.figures`, one a label. by_set : `set_figures`.
+    by_label : list of Agreement, one per label.
+    by_set : SetAgreement, over whole label sets.
+
+    Examples
+    --------
+    >>> answers = LabelMatrix(np.array([[True], [False], [True]]), np.ones((3, 1), bool))
+    >>> by_label, by_set = self_agreement(answers, ["a", "b", "a"], np.arange(3))
+    >>> by_label[0]["n"], by_set["agreement"]
+    (1, 1.0)
     """
     earlier, later = consecutive_pairs(tracks, answered_at)
     before, after = answers.rows(earlier), answers.rows(later)

@@ -1,11 +1,11 @@
-"""Whether an annotator's use of a label changed between two periods, and what could be seen.
+"""Drift: changes in how often an annotator gives a label, and which changes could be detected.
 
-Stage: consistency. Numpy only. The counts must come from the audit stratum: on tracks that
-acquisition chose, this test cries wolf in nineteen windows of twenty, because what is served
-changes while nobody does.
+Stage: consistency. Numpy only. The counts must come from the audit stratum. On tracks that
+acquisition chose, this test gives a false alarm in nineteen windows of twenty, because the
+served tracks change while the annotator does not.
 
-Sources
--------
+References
+----------
 .. [1] Sokal & Rohlf, "Biometry", 3rd edition 1995, chapter 17 (the G-test).
 .. [2] Benjamini & Hochberg, "Controlling the false discovery rate", J. R. Stat.
    Soc. B 57, 1995.
@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ml.errors import ParameterError
-from ml.metrics.ranking import Floats
+from ml.types import Floats
 
 #: Each period needs this many judged tracks before a verdict other than "not enough data".
 MINIMUM_PERIOD = 50
@@ -33,7 +33,7 @@ MINIMUM_PERIOD = 50
 def label_rate_change(
     before_positives: int, before_n: int, after_positives: int, after_n: int
 ) -> float | None:
-    """G-test [1]_, one degree of freedom: p of "the rate is the same in both periods".
+    """Test whether a label has the same rate in two periods: G-test [1]_, 1 degree of freedom.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ def label_rate_change(
 
     Returns
     -------
-    p in [0, 1]; None when a period is empty; 1.0 when the label has the same rate in both.
+    p in [0, 1]; None when a period is empty; 1.0 when the rates are equal.
 
     Raises
     ------
@@ -55,7 +55,7 @@ def label_rate_change(
     """
     for positives, n in ((before_positives, before_n), (after_positives, after_n)):
         if not 0 <= positives <= n:
-            raise ParameterError(f"positives {positives} must lie in 0..{n}")
+            raise ParameterError(f"positives is {positives}; it must lie in 0..{n}")
     if not before_n or not after_n:
         return None
     observed = np.array(
@@ -73,15 +73,21 @@ def label_rate_change(
 
 
 def benjamini_hochberg(p: Floats) -> npt.NDArray[np.float64]:
-    """False-discovery-adjusted q of each p [2]_; nan (not tested) stays nan and counts nowhere.
+    """Adjust p-values for the false discovery rate [2]_.
 
     Parameters
     ----------
-    p : float (n_tests,) in [0, 1] or nan.
+    p : float array (n_tests,) in [0, 1]; NaN (not tested) stays NaN and is not counted.
 
     Returns
     -------
-    float64 (n_tests,); calling all q <= .05 changed errs in at most 5 % of the calls.
+    float64 array (n_tests,) of q. Calling every test with q <= .05 a change is wrong in at most
+    5 % of these calls.
+
+    Examples
+    --------
+    >>> benjamini_hochberg(np.array([0.01, 0.04, 0.03, np.nan])).round(3).tolist()
+    [0.03, 0.04, 0.04, nan]
     """
     p = np.asarray(p, dtype=np.float64)
     adjusted = np.full(p.shape, np.nan)
@@ -94,12 +100,12 @@ def benjamini_hochberg(p: Floats) -> npt.NDArray[np.float64]:
 
 @dataclass(frozen=True)
 class VisibleChange:
-    """The smallest changes that the test would have found.
+    """The smallest changes that the test would have detected.
 
     Attributes
     ----------
-    rise : factor > 1 of the rate; None when even 1.0 would have stayed hidden.
-    fall : factor in [0, 1); None when even a fall to 0 would have stayed hidden.
+    rise : factor > 1 of the rate; None when even a rise to 1.0 would not be detected.
+    fall : factor in [0, 1); None when even a fall to 0 would not be detected.
     """
 
     rise: float | None
@@ -114,7 +120,23 @@ def detection_power(
     *,
     significance: float = 0.05,
 ) -> float:
-    """Chance, in [0, 1], that a two-sided test at `significance` finds the change [3]_."""
+    """Compute the probability that a two-sided test detects a change of a rate [3]_.
+
+    Parameters
+    ----------
+    rate_before, rate_after : rates of the label, in [0, 1].
+    n_before, n_after : judged tracks in each period.
+    significance : level of the test, in (0, 1).
+
+    Returns
+    -------
+    float in [0, 1]; 0 when a period is empty.
+
+    Examples
+    --------
+    >>> round(detection_power(0.1, 0.2, 200, 200), 4)
+    0.802
+    """
     if not n_before or not n_after:
         return 0.0
     pooled = (rate_before * n_before + rate_after * n_after) / (n_before + n_after)
@@ -137,16 +159,33 @@ def smallest_visible_change(
     power: float = 0.8,
     significance: float = 0.05,
 ) -> VisibleChange:
-    """Factor by which a label's rate had to change to be found with the given power [3]_.
+    """Compute the factor by which a label's rate must change to be detected [3]_.
 
-    With m labels tested at once, give `significance` / m for what survives the correction.
+    With m labels tested at once, pass `significance` / m to allow for the correction.
 
     Parameters
     ----------
-    rate : of the label before, in (0, 1). n_before, n_after : judged audit tracks.
+    rate : rate of the label before, in (0, 1).
+    n_before, n_after : judged audit tracks in each period.
+    power : probability of detection, in (0, 1).
+    significance : level of the test, in (0, 1).
+
+    Returns
+    -------
+    VisibleChange : factors of `rate`.
+
+    Raises
+    ------
+    ParameterError : `rate` is not strictly between 0 and 1.
+
+    Examples
+    --------
+    >>> change = smallest_visible_change(0.1, 200, 200)
+    >>> round(change.rise, 2), round(change.fall, 2)
+    (2.0, 0.31)
     """
     if not 0 < rate < 1:
-        raise ParameterError(f"rate {rate} must lie strictly between 0 and 1")
+        raise ParameterError(f"rate is {rate}; it must lie strictly between 0 and 1")
 
     def is_found(after: float) -> bool:
         found = detection_power(rate, after, n_before, n_after, significance=significance)
@@ -167,7 +206,25 @@ def tracks_needed(
     significance: float = 0.05,
     at_most: int = 1_000_000,
 ) -> int | None:
-    """Judged audit tracks the later period needs to find `factor`; None above `at_most`."""
+    """Compute how many judged audit tracks the later period needs to detect a change.
+
+    Parameters
+    ----------
+    rate : rate of the label before, in (0, 1).
+    factor : change to detect, as a factor of `rate`.
+    n_before : judged audit tracks in the earlier period.
+    power, significance : as in `smallest_visible_change`.
+    at_most : largest number to consider.
+
+    Returns
+    -------
+    int, or None when more than `at_most` would be needed.
+
+    Examples
+    --------
+    >>> tracks_needed(0.1, 2.0, 200)
+    198
+    """
     after = min(1.0, rate * factor)
 
     def is_enough(n_after: int) -> bool:
@@ -184,7 +241,25 @@ def tracks_needed(
 
 
 def drift_verdict(n_before: int, n_after: int, q: float | None, level: float = 0.05) -> str:
-    """Return "changed", "no change seen" or "not enough data" (never "steady": see power)."""
+    """Return the verdict on one label of one annotator.
+
+    "no change seen" does not mean steady: see `detection_power`.
+
+    Parameters
+    ----------
+    n_before, n_after : judged audit tracks in each period.
+    q : adjusted p-value; None or NaN when not tested.
+    level : largest q that counts as a change.
+
+    Returns
+    -------
+    str : "changed", "no change seen" or "not enough data".
+
+    Examples
+    --------
+    >>> drift_verdict(200, 200, 0.01), drift_verdict(200, 20, 0.01)
+    ('changed', 'not enough data')
+    """
     if q is None or math.isnan(q) or min(n_before, n_after) < MINIMUM_PERIOD:
         return "not enough data"
     return "changed" if q <= level else "no change seen"
@@ -193,7 +268,7 @@ def drift_verdict(n_before: int, n_after: int, q: float | None, level: float = 0
 def _edge_of(
     is_found: Callable[[float], bool], hidden: float, found: float, rate: float
 ) -> float | None:
-    """Bisect between a rate that stays hidden and one that is found; as a factor of `rate`."""
+    """Bisect between a rate that is missed and one that is detected; as a factor of `rate`."""
     if not is_found(found):
         return None
     for _ in range(60):

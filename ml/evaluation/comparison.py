@@ -23,14 +23,11 @@ from ml.errors import ParameterError
 from ml.evaluation.curves import curve_of
 from ml.evaluation.record import EvaluationRecord, LabelName
 from ml.evaluation.resampling import HEADLINES, headline_figures, label_average_precision
+from ml.metrics.intervals import centred_bounds, resampling_weights
 from ml.metrics.judged_groups import can_be_resampled, judged_groups, said_too_few
+from ml.metrics.paired import MINIMUM_TRACKS_TO_COMPARE
 from ml.metrics.ranking import Bools, Floats
-from ml.metrics.scores import (
-    MINIMUM_TRACKS_TO_COMPARE,
-    centred_bounds,
-    resampling_weights,
-    scorable_labels,
-)
+from ml.metrics.scores import scorable_labels
 from ml.types import LabelMatrix
 
 #: Resamples, where the tracks are few enough to afford them.

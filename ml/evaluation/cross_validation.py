@@ -16,15 +16,11 @@ import numpy.typing as npt
 
 from ml.errors import ParameterError
 from ml.features.track_features import SelectedTracks, TrackFeatures
-from ml.metrics.fold_means import Figures, mean_figures
+from ml.metrics.fold_means import mean_metrics
+from ml.metrics.intervals import centred_interval, resampling_weights
 from ml.metrics.judged_groups import can_be_resampled
-from ml.metrics.scores import (
-    STATISTICS,
-    baseline,
-    centred_interval,
-    evaluate,
-    resampling_weights,
-)
+from ml.metrics.paired import STATISTICS
+from ml.metrics.scores import Metrics, baseline, evaluate
 from ml.metrics.splits import grouped_folds
 from ml.networks.base import EpochReport, ShouldStop
 from ml.training.fit import train
@@ -58,9 +54,9 @@ class CrossValidation:
     fold_of : int (n_tracks,). models : the model of each fold.
     """
 
-    metrics: Figures
-    baseline: Figures
-    folds: tuple[dict[str, Figures], ...]
+    metrics: Metrics
+    baseline: Metrics
+    folds: tuple[dict[str, Metrics], ...]
     logits: npt.NDArray[np.float32]
     probabilities: npt.NDArray[np.float32]
     fold_of: npt.NDArray[np.intp]
@@ -86,7 +82,7 @@ def evaluate_model(
     labels: LabelMatrix,
     groups: npt.NDArray[Any] | None = None,
     seed: int = 0,
-) -> tuple[Figures, Figures]:
+) -> tuple[Metrics, Metrics]:
     """Return (metrics, baseline) of `model` on tracks it was not trained on.
 
     Both use what was fixed in training: its thresholds, and its prevalence as the constant.
@@ -128,7 +124,7 @@ def cross_validate(
     fold_of = grouped_folds(labels, groups, n_folds, seed)
     logits = np.zeros(labels.labels.shape, dtype=np.float32)
     probabilities = np.zeros(labels.labels.shape, dtype=np.float32)
-    folds: list[dict[str, Figures]] = []
+    folds: list[dict[str, Metrics]] = []
     models: list[TrainedModel] = []
     for fold in range(n_folds):
         held, rest = np.flatnonzero(fold_of == fold), np.flatnonzero(fold_of != fold)
@@ -147,10 +143,10 @@ def cross_validate(
         models.append(model)
         folds.append(_fold_figures(model, probabilities[held], labels.rows(held)))
     interval = _interval(probabilities, labels, groups, fold_of, seed)
-    metrics = mean_figures([fold["metrics"] for fold in folds])
+    metrics = mean_metrics([fold["metrics"] for fold in folds])
     return CrossValidation(
         metrics={**metrics, "interval": {"macro_ap": interval}},
-        baseline=mean_figures([fold["baseline"] for fold in folds]),
+        baseline=mean_metrics([fold["baseline"] for fold in folds]),
         folds=tuple(folds),
         logits=logits,
         probabilities=probabilities,
@@ -169,7 +165,7 @@ def _forward(
 
 def _fold_figures(
     model: TrainedModel, probabilities: npt.NDArray[np.float32], labels: LabelMatrix
-) -> dict[str, Figures]:
+) -> dict[str, Metrics]:
     figures = evaluate(
         probabilities, labels, model.thresholds, prior=model.prior, n_bootstrap=0
     )

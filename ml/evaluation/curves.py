@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from ml.evaluation.record import EvaluationRecord
+from ml.metrics.calibration import expected_calibration_error, reliability_diagram
 from ml.metrics.ranking import EPSILON, Bools, Floats
-from ml.metrics.scores import expected_calibration_error, reliability
 from ml.types import LabelMatrix
 
 Rows = list[dict[str, Any]]
@@ -67,7 +67,7 @@ def calibration_of(probabilities: Floats, labels: LabelMatrix) -> dict[str, Any]
     labels = LabelMatrix(labels.labels, labels.label_mask & known)
     values = np.where(known, probabilities, 0.0)
     return {
-        "bins": reliability(values, labels),
+        "bins": reliability_diagram(values, labels),
         "ece": expected_calibration_error(values, labels),
     }
 

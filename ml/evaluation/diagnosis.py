@@ -15,8 +15,9 @@ import numpy as np
 
 from ml.evaluation.record import EvaluationRecord
 from ml.metrics.judged_groups import MINIMUM_GROUPS_TO_COMPARE, said_too_few
+from ml.metrics.paired import MINIMUM_TRACKS_TO_COMPARE
 from ml.metrics.ranking import Floats
-from ml.metrics.scores import MINIMUM_TRACKS_TO_COMPARE, scorable_labels
+from ml.metrics.scores import scorable_labels
 
 #: At most this skill is none: two hundredths of the constant's uncertainty.
 NO_SKILL = 0.02

@@ -20,8 +20,9 @@ import numpy.typing as npt
 from ml.errors import ParameterError
 from ml.evaluation.cross_validation import CrossValidation, FoldProgress, cross_validate
 from ml.features.track_features import TrackFeatures
+from ml.metrics.intervals import centred_bounds, resampling_weights
 from ml.metrics.judged_groups import can_be_resampled
-from ml.metrics.scores import STATISTICS, centred_bounds, resampling_weights
+from ml.metrics.paired import STATISTICS
 from ml.networks.base import ShouldStop
 from ml.types import LabelMatrix, TrainingConfig
 
@@ -181,7 +182,7 @@ def paired_within_folds(
 ) -> dict[str, Any]:
     """Difference of the mean over folds of macro AP, with its 95 % interval.
 
-    `ml.metrics.scores.paired_bootstrap` for cross-validation: in each resample the split groups
+    `ml.metrics.paired.paired_bootstrap` for cross-validation: in each resample the split groups
     of every fold are drawn anew, both models are measured on the same draw, and the differences
     are averaged over the folds, the interval set around the difference (`centred_bounds`). A
     fold without a scorable label takes no part.

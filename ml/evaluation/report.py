@@ -21,10 +21,11 @@ from ml.evaluation.resampling import (
     mean_over_parts,
     record_weights,
 )
-from ml.metrics.fold_means import mean_figures
+from ml.metrics.fold_means import mean_metrics
+from ml.metrics.intervals import centred_interval
 from ml.metrics.judged_groups import judged_groups
 from ml.metrics.ranking import Floats
-from ml.metrics.scores import baseline, centred_interval, evaluate, scorable_labels
+from ml.metrics.scores import baseline, evaluate, scorable_labels
 from ml.types import LabelMatrix
 
 FORMAT = 1
@@ -130,7 +131,7 @@ def _figures(record: EvaluationRecord) -> tuple[Report, Report]:
             )
         )
         its.append(baseline(part.prior, labels))
-    return mean_figures(ours), mean_figures(its)
+    return {**mean_metrics(ours)}, {**mean_metrics(its)}
 
 
 def _summary(figures: Report) -> Report:

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ml.evaluation.record import EvaluationRecord
+from ml.metrics.intervals import resampling_weights
 from ml.metrics.judged_groups import can_be_resampled
 from ml.metrics.ranking import (
     CELLS_A_BLOCK,
@@ -21,7 +22,7 @@ from ml.metrics.ranking import (
     label_ranking_precision,
     weighted_average_precision,
 )
-from ml.metrics.scores import resampling_weights, scorable_labels
+from ml.metrics.scores import scorable_labels
 from ml.types import LabelMatrix
 
 #: The figures that a report leads with and runs are compared by.

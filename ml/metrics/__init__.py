@@ -1,8 +1,19 @@
 """Metrics, their baseline and intervals, calibration, and splits.
 
-`scores` computes the metrics of probabilities, `ranking` the sums behind them, `calibration`
-fits Platt scaling and thresholds, `splits` keeps groups of tracks together, `fold_means`
-averages over folds, and `judged_groups` says whether an interval can be given.
+`scores` computes the metrics of probabilities and of the baseline, `ranking` the sums behind
+them, `intervals` resamples tracks for a 95 % interval, `paired` compares two models on the same
+tracks, `calibration` fits Platt scaling and thresholds, `splits` keeps groups of tracks
+together, `fold_means` averages over folds, and `judged_groups` decides whether there are enough
+groups for an interval.
 """
 
-__all__ = ["calibration", "fold_means", "judged_groups", "ranking", "scores", "splits"]
+__all__ = [
+    "calibration",
+    "fold_means",
+    "intervals",
+    "judged_groups",
+    "paired",
+    "ranking",
+    "scores",
+    "splits",
+]

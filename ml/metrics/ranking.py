@@ -1,47 +1,49 @@
 """Weighted sums behind `ml.metrics.scores`: average precision, lwlrap, cross-entropy.
 
-Each is written over a weight per track, so that a bootstrap of a thousand resamples sorts the
-scores once. Numpy only.
+Stage: evaluation. Each is computed for many weightings of the tracks at once, so that a
+bootstrap of a thousand resamples sorts the scores once. Numpy only.
 """
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
-
 import numpy as np
-import numpy.typing as npt
 
-from ml.types import LabelMatrix
+from ml.types import Bools, Floats, LabelMatrix
 
-Floats: TypeAlias = npt.NDArray[np.floating[Any]]
-Bools: TypeAlias = npt.NDArray[np.bool_]
-
-#: Work is cut into blocks of about this many cells: 32 MB of float64.
+#: Work is done in blocks of about this many cells: 32 MB of float64.
 CELLS_A_BLOCK = 4_000_000
 #: Probabilities are kept this far from 0 and 1 before their logarithm is taken.
 EPSILON = 1e-7
 
 
 def weighted_average_precision(scores: Floats, positives: Bools, weights: Floats) -> Floats:
-    """Average precision under many weightings at once; tied scores count as one step.
+    """Compute average precision under many weightings at once; tied scores count as one step.
 
-    AP = sum over distinct scores of (recall - previous recall) x precision, no interpolation:
-    what `sklearn.metrics.average_precision_score` computes.
+    AP = sum over distinct scores of (recall - previous recall) x precision, without
+    interpolation, as `sklearn.metrics.average_precision_score`.
 
     Parameters
     ----------
-    scores : float (n,). positives : bool (n,).
-    weights : float (n, n_weightings), >= 0; how often each track counts.
+    scores : float array (n,).
+    positives : bool array (n,).
+    weights : float array (n, n_weightings), >= 0; how often each track counts.
 
     Returns
     -------
-    float (n_weightings,); nan where no positive, or no negative, has weight.
+    float array (n_weightings,); NaN where no positive, or no negative, has weight.
+
+    Examples
+    --------
+    >>> scores, positives = np.array([0.9, 0.8, 0.3]), np.array([True, False, True])
+    >>> weights = np.array([[1.0, 2.0], [1.0, 1.0], [1.0, 0.0]])
+    >>> weighted_average_precision(scores, positives, weights).round(4).tolist()
+    [0.8333, 1.0]
     """
     order = np.argsort(-scores, kind="stable")
     ranked, chosen = scores[order], positives[order]
     if not chosen.any():
         return np.full(weights.shape[1], np.nan)
-    # Only scores that a positive has make a step: what lies between them is summed at once.
+    # Only scores of positives make a step: the tracks between them are summed at once.
     is_end = np.append(np.diff(ranked) != 0, True)
     step_of = np.append(0, np.cumsum(is_end)[:-1])
     steps, first = np.unique(step_of[chosen], return_index=True)
@@ -59,7 +61,16 @@ def weighted_average_precision(scores: Floats, positives: Bools, weights: Floats
 
 
 def average_precision(scores: Floats, positives: Bools) -> float | None:
-    """Average precision of one label; None without a positive or without a negative.
+    """Compute the average precision of one label.
+
+    Parameters
+    ----------
+    scores : float array (n,).
+    positives : bool array (n,).
+
+    Returns
+    -------
+    float in (0, 1], or None without a positive or without a negative.
 
     Examples
     --------
@@ -72,13 +83,26 @@ def average_precision(scores: Floats, positives: Bools) -> float | None:
 
 
 def ranking_sums(probabilities: Floats, labels: LabelMatrix) -> tuple[Floats, Floats]:
-    """Per track, the two sums whose ratio over all tracks is lwlrap.
+    """Compute, for each track, the two sums whose ratio over all tracks is lwlrap.
+
+    Parameters
+    ----------
+    probabilities : float array (n, n_labels) in [0, 1].
+    labels : labels of the same tracks.
 
     Returns
     -------
-    precision_sums : float (n,), over the positives of a track, of the share of positives among
-        judged labels ranked at or above (ties count against, as scikit-learn).
-    n_positives : float (n,).
+    precision_sums : float array (n,). For each positive of a track, the share of positives
+        among the judged labels ranked at or above it, summed (ties count against, as in
+        scikit-learn).
+    n_positives : float array (n,).
+
+    Examples
+    --------
+    >>> labels = LabelMatrix(np.array([[True, False, True]]), np.ones((1, 3), bool))
+    >>> sums, n_positives = ranking_sums(np.array([[0.9, 0.8, 0.3]]), labels)
+    >>> round(float(sums[0]), 4), float(n_positives[0])
+    (1.6667, 2.0)
     """
     scores = np.where(labels.label_mask, probabilities, -1.0)
     positives = labels.labels & labels.label_mask
@@ -95,7 +119,25 @@ def ranking_sums(probabilities: Floats, labels: LabelMatrix) -> tuple[Floats, Fl
 
 
 def cross_entropy_sums(probabilities: Floats, labels: LabelMatrix) -> tuple[Floats, Floats]:
-    """Per track, the summed binary cross-entropy in nats and the number of judged cells."""
+    """Compute, for each track, the summed binary cross-entropy and the number of judged cells.
+
+    Parameters
+    ----------
+    probabilities : float array (n, n_labels) in [0, 1].
+    labels : labels of the same tracks.
+
+    Returns
+    -------
+    losses : float64 array (n,), in nats.
+    n_judged : float64 array (n,).
+
+    Examples
+    --------
+    >>> labels = LabelMatrix(np.array([[True, False]]), np.array([[True, False]]))
+    >>> losses, n_judged = cross_entropy_sums(np.array([[0.5, 0.9]]), labels)
+    >>> round(float(losses[0]), 4), float(n_judged[0])
+    (0.6931, 1.0)
+    """
     clipped = np.clip(probabilities.astype(np.float64), EPSILON, 1 - EPSILON)
     loss = -np.where(labels.labels, np.log(clipped), np.log1p(-clipped))
     loss = np.where(labels.label_mask, loss, 0.0)
@@ -105,7 +147,25 @@ def cross_entropy_sums(probabilities: Floats, labels: LabelMatrix) -> tuple[Floa
 def macro_average_precision(
     probabilities: Floats, labels: LabelMatrix, weights: Floats
 ) -> Floats:
-    """Mean AP over labels for each weighting (n, B) -> (B,); one without AP is left out."""
+    """Compute macro AP for each weighting: the mean over labels that have an AP.
+
+    Parameters
+    ----------
+    probabilities : float array (n, n_labels).
+    labels : labels of the same tracks.
+    weights : float array (n, n_weightings), >= 0.
+
+    Returns
+    -------
+    float array (n_weightings,); NaN where no label has an AP.
+
+    Examples
+    --------
+    >>> given = np.array([[True, True], [False, True]])
+    >>> labels = LabelMatrix(given, np.ones((2, 2), bool))
+    >>> macro_average_precision(np.array([[0.2, 0.9], [0.8, 0.1]]), labels, np.ones((2, 1)))
+    array([0.5])
+    """
     columns = []
     for label in range(labels.n_labels):
         judged = labels.label_mask[:, label]
@@ -129,10 +189,44 @@ def _weighted_ratio(sums: tuple[Floats, Floats], weights: Floats) -> Floats:
 def label_ranking_precision(
     probabilities: Floats, labels: LabelMatrix, weights: Floats
 ) -> Floats:
-    """Label-weighted LRAP for each weighting (n, B) -> (B,); nan without a positive."""
+    """Compute lwlrap (label-weighted label-ranking average precision) for each weighting.
+
+    Parameters
+    ----------
+    probabilities : float array (n, n_labels) in [0, 1].
+    labels : labels of the same tracks.
+    weights : float array (n, n_weightings), >= 0.
+
+    Returns
+    -------
+    float array (n_weightings,); NaN without a positive.
+
+    Examples
+    --------
+    >>> labels = LabelMatrix(np.array([[True, False, True]]), np.ones((1, 3), bool))
+    >>> label_ranking_precision(np.array([[0.9, 0.8, 0.3]]), labels, np.ones((1, 1))).round(4)
+    array([0.8333])
+    """
     return _weighted_ratio(ranking_sums(probabilities, labels), weights)
 
 
 def binary_cross_entropy(probabilities: Floats, labels: LabelMatrix, weights: Floats) -> Floats:
-    """Mean cross-entropy a judged cell, for each weighting (n, B) -> (B,)."""
+    """Compute the mean binary cross-entropy per judged cell for each weighting.
+
+    Parameters
+    ----------
+    probabilities : float array (n, n_labels) in [0, 1].
+    labels : labels of the same tracks.
+    weights : float array (n, n_weightings), >= 0.
+
+    Returns
+    -------
+    float array (n_weightings,), in nats; NaN where nothing was judged.
+
+    Examples
+    --------
+    >>> labels = LabelMatrix(np.array([[True, False]]), np.ones((1, 2), bool))
+    >>> binary_cross_entropy(np.array([[0.5, 0.5]]), labels, np.ones((1, 1))).round(4)
+    array([0.6931])
+    """
     return _weighted_ratio(cross_entropy_sums(probabilities, labels), weights)

@@ -1,8 +1,8 @@
-"""Which tracks must stay together, which are audited, and which fold each falls in.
+"""Split groups, audit fold and training folds of tracks.
 
-Stage: import (audit side) and snapshot (folds). A split that lets two tracks of one album or
-one family straddle it inflates average precision by a tenth, so everything here works on
-*split groups*. Numpy and hashlib only; nothing depends on the order in which rows arrive.
+Stage: import (audit fold) and snapshot (training folds). A split in which two tracks of one
+album or family lie on both sides inflates average precision by a tenth, so everything here
+works on *split groups*. Numpy and hashlib only; nothing depends on the order of the rows.
 """
 
 from __future__ import annotations
@@ -21,17 +21,22 @@ from ml.types import LabelMatrix
 def split_groups(
     pairs: Iterable[tuple[Hashable, str | None, str | None]],
 ) -> dict[Hashable, str]:
-    """Name the group of each track: tracks joined by a shared family or album, transitively.
+    """Name the split group of each track: tracks that share a family or an album, transitively.
 
     Parameters
     ----------
-    pairs : of (track key, family key, album key); None or "" joins nothing. Two albums of
-        one title are one album unless the caller's album key tells them apart.
+    pairs : (track key, family key, album key) of each track; None or "" joins nothing. Two
+        albums with one title are one album unless the caller's album keys differ.
 
     Returns
     -------
     dict of track key -> group name. The name is the smallest of "album:...", "family:..." and
     "track:..." in the group, so it stays the same when tracks join a known album.
+
+    Examples
+    --------
+    >>> split_groups([(1, None, "Blue"), (2, "f", "Blue"), (3, "f", None), (4, "", "")])
+    {1: 'album:Blue', 2: 'album:Blue', 3: 'album:Blue', 4: 'track:4'}
     """
     parent: dict[str, str] = {}
 
@@ -62,25 +67,37 @@ def audit_groups(
     at_least: int = 8,
     already: Collection[str] = (),
 ) -> set[str]:
-    """Choose the groups that only ever measure: those of smallest sha256.
+    """Choose the groups that are only used for evaluation: those with the smallest sha256.
 
     1. Groups in `already` stay.
-    2. Groups are added in the order of their hash until they hold `share` of the tracks; one
-       that alone holds more than that is passed over.
+    2. Groups are added in the order of their hash until they hold `share` of the tracks; a
+       group that alone holds more than that is skipped.
     3. Groups are added in the same order until there are `at_least`.
-    4. At no time are more than half of the groups taken, except those in `already`.
+    4. No more than half of the groups are ever taken, apart from those in `already`.
 
     Parameters
     ----------
-    group_keys, sizes : one name and one number of tracks a group.
-    share : of all tracks, in [0, 1]. at_least : number of groups.
+    group_keys, sizes : one name and one number of tracks per group.
+    share : share of all tracks, in [0, 1].
+    at_least : number of groups.
+    already : names of groups chosen earlier.
 
     Returns
     -------
     set of group names; empty with fewer than two groups.
+
+    Raises
+    ------
+    ParameterError : `share` is outside [0, 1].
+
+    Examples
+    --------
+    >>> names = [f"album:{number}" for number in range(10)]
+    >>> sorted(audit_groups(names, [5] * 10, share=0.2, at_least=2))
+    ['album:1', 'album:7']
     """
     if not 0 <= share <= 1:
-        raise ParameterError(f"share {share} must lie in [0, 1]")
+        raise ParameterError(f"share is {share}; it must lie in [0, 1]")
     if share == 0:
         return set(already) & set(group_keys)
     size_of = dict(zip(group_keys, sizes, strict=True))
@@ -100,9 +117,23 @@ def audit_groups(
 
 
 def track_random_key(library_uid: str, key: str) -> int:
-    """Return the track's place in the random walk: 63 bits of sha256, uniform, for ever.
+    """Return the permanent place of a track in the random order: 63 bits of sha256.
 
-    The library is hashed in, so the same file lies elsewhere in another library.
+    The library is part of the hash, so the same file has another place in another library.
+
+    Parameters
+    ----------
+    library_uid : identifier of the library.
+    key : key of the track in its library.
+
+    Returns
+    -------
+    int in 0 .. 2**63 - 1.
+
+    Examples
+    --------
+    >>> 0 <= track_random_key("library", "a.mp3") < 2**63
+    True
     """
     digest = hashlib.sha256(f"{library_uid}\0{key}".encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1
@@ -111,31 +142,49 @@ def track_random_key(library_uid: str, key: str) -> int:
 def grouped_folds(
     labels: LabelMatrix, groups: npt.NDArray[Any], n_folds: int, seed: int = 0
 ) -> npt.NDArray[np.intp]:
-    """Give every track a fold so that labels are spread evenly and no group straddles.
+    """Assign each track to a fold so that labels are spread evenly and no group is divided.
 
-    Iterative stratification [1]_ over groups: the label with the fewest unplaced positives is
-    dealt out first, each of its groups (largest first) to the fold that wants it most.
+    Iterative stratification [1]_ over groups: the label with the fewest unassigned positives is
+    distributed first; each of its groups (largest first) goes to the fold that needs it most.
 
     Parameters
     ----------
-    labels : what was judged. groups : (n_tracks,) group of each track, of any sortable type.
-    n_folds : 2 to the number of groups. seed : of the ties.
+    labels : labels of the tracks.
+    groups : (n_tracks,) group of each track, of any sortable type.
+    n_folds : 2 to the number of groups.
+    seed : seed for ties.
 
     Returns
     -------
-    int (n_tracks,), 0 to n_folds - 1; no fold is empty.
+    int array (n_tracks,), 0 to n_folds - 1; no fold is empty.
+
+    Raises
+    ------
+    ParameterError : `groups` is not one per track, or `n_folds` is out of range.
 
     References
     ----------
     .. [1] Sechidis, Tsoumakas & Vlahavas, "On the stratification of multi-label data",
        ECML PKDD 2011.
+
+    Examples
+    --------
+    >>> given = np.array([[True], [True], [False], [False]])
+    >>> labels = LabelMatrix(given, np.ones((4, 1), bool))
+    >>> folds = grouped_folds(labels, np.array(["a", "b", "c", "d"]), 2)
+    >>> sorted(folds[:2].tolist()), sorted(folds[2:].tolist())
+    ([0, 1], [0, 1])
     """
     names, inverse = np.unique(groups, return_inverse=True)
     inverse = inverse.reshape(-1)
     if len(inverse) != labels.n_tracks:
-        raise ParameterError(f"groups ({len(inverse)}) must be one a track ({labels.n_tracks})")
+        raise ParameterError(
+            f"groups has {len(inverse)} entries; it needs one per track ({labels.n_tracks})"
+        )
     if not 2 <= n_folds <= len(names):
-        raise ParameterError(f"n_folds {n_folds} must lie in 2..{len(names)} (the groups)")
+        raise ParameterError(
+            f"n_folds is {n_folds}; it must lie in 2..{len(names)} (the number of groups)"
+        )
     counts = np.zeros((len(names), labels.n_labels))
     np.add.at(counts, inverse, labels.labels & labels.label_mask)
     sizes = np.bincount(inverse).astype(float)
@@ -178,7 +227,7 @@ def _most_wanting(
     n_unplaced: int,
     rng: np.random.Generator,
 ) -> int:
-    """Choose the fold by desire, then room, then chance; the last groups fill empty folds."""
+    """Return the fold by need, then room, then chance; the last groups fill empty folds."""
     n_folds = len(desire)
     allowed = is_empty if is_empty.sum() >= n_unplaced else np.ones(n_folds, bool)
     order = np.lexsort((rng.random(n_folds), -room, -desire, ~allowed))

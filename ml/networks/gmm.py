@@ -176,11 +176,25 @@ class MixturePairs:
         ]
 
     def weights(self) -> Weights:
-        """Return the components of all mixtures, as arrays by name."""
+        """Return the components of all mixtures, as arrays by name.
+
+        Returns
+        -------
+        Weights : arrays by name.
+        """
         return dict(self._weights)
 
     def logits(self, items: FloatArray) -> FloatArray:
-        """Return float32 (m, n_labels) for scaled summaries (m, at least d)."""
+        """Return the log odds of each label, limited to -30 .. 30.
+
+        Parameters
+        ----------
+        items : float32 (m, *item_shape), scaled.
+
+        Returns
+        -------
+        FloatArray : float32 (m, n_labels), log odds before calibration.
+        """
         read = items[:, : self._weights["means"].shape[1]].astype(float)
         odds = self._weights["log_odds"].astype(float)
         tempered = 1 / np.sqrt(read.shape[1])

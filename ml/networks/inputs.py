@@ -130,15 +130,42 @@ class SummaryInputs:
         return (int(self.values.shape[1]),)
 
     def draw(self, tracks: IndexArray, rng: np.random.Generator) -> IndexArray:
-        """Return the tracks in a random order, as (track, 0)."""
+        """Shuffle the tracks.
+
+        Parameters
+        ----------
+        tracks : int (n,), rows to draw from. rng : source of the draw.
+
+        Returns
+        -------
+        IndexArray : int (m, 2) of (track, item), in the order in which they are learnt.
+        """
         return self.fixed(rng.permutation(tracks))
 
     def fixed(self, tracks: IndexArray) -> IndexArray:
-        """Return the tracks in the given order, as (track, 0)."""
+        """List the one item of each track.
+
+        Parameters
+        ----------
+        tracks : int (n,), rows to score.
+
+        Returns
+        -------
+        IndexArray : int (m, 2) of (track, item), grouped by track.
+        """
         return np.column_stack([tracks, np.zeros_like(tracks)])
 
     def gather(self, items: IndexArray) -> FloatArray:
-        """Return float32 (m, d), scaled."""
+        """Return summaries.
+
+        Parameters
+        ----------
+        items : int (m, 2) of (track, item).
+
+        Returns
+        -------
+        FloatArray : float32 (m, *item_shape).
+        """
         return self.values[items[:, 0]]
 
 
@@ -166,17 +193,44 @@ class WindowInputs:
         return self.features.window_shape
 
     def draw(self, tracks: IndexArray, rng: np.random.Generator) -> IndexArray:
-        """Return up to `train_windows` random windows of each track, all shuffled."""
+        """Draw up to `train_windows` windows of each track, and shuffle all of them.
+
+        Parameters
+        ----------
+        tracks : int (n,), rows to draw from. rng : source of the draw.
+
+        Returns
+        -------
+        IndexArray : int (m, 2) of (track, item), in the order in which they are learnt.
+        """
         limit = self.train_windows or int(self.counts[tracks].max(initial=0))
         rows, chosen = _random_windows(self.counts[tracks], limit, rng)
         return rng.permutation(np.column_stack([tracks[rows], chosen]))
 
     def fixed(self, tracks: IndexArray) -> IndexArray:
-        """Return up to `predict_windows` evenly spaced windows of each track, in order."""
+        """List up to `predict_windows` evenly spaced windows of each track.
+
+        Parameters
+        ----------
+        tracks : int (n,), rows to score.
+
+        Returns
+        -------
+        IndexArray : int (m, 2) of (track, item), grouped by track.
+        """
         return evenly_spaced(tracks, self.counts[tracks], self.predict_windows)
 
     def gather(self, items: IndexArray) -> FloatArray:
-        """Return float32 (m, frames, coefficients), scaled."""
+        """Read and scale windows.
+
+        Parameters
+        ----------
+        items : int (m, 2) of (track, item).
+
+        Returns
+        -------
+        FloatArray : float32 (m, *item_shape).
+        """
         return self.scaler.apply(self.features.windows(items[:, 0], items[:, 1]))
 
 
@@ -253,7 +307,16 @@ class DrawnByLabel:
         return self.inputs.item_shape
 
     def draw(self, tracks: IndexArray, rng: np.random.Generator) -> IndexArray:
-        """Return the items of one epoch, (m, 2), in the order they are drawn."""
+        """Draw the items of one epoch.
+
+        Parameters
+        ----------
+        tracks : int (n,), rows to draw from. rng : source of the draw.
+
+        Returns
+        -------
+        IndexArray : int (m, 2) of (track, item), in the order in which they are learnt.
+        """
         held = tracks[self.counts[tracks] > 0]
         pairs = np.nonzero(self.targets[held] > 0)[0]
         if len(pairs) == 0:
@@ -264,11 +327,29 @@ class DrawnByLabel:
         return np.column_stack([held[rows], rng.integers(counts[rows])]).astype(np.intp)
 
     def fixed(self, tracks: IndexArray) -> IndexArray:
-        """Return the items by which `tracks` are scored, as `inputs` gives them."""
+        """List the items by which tracks are scored, as `inputs` does.
+
+        Parameters
+        ----------
+        tracks : int (n,), rows to score.
+
+        Returns
+        -------
+        IndexArray : int (m, 2) of (track, item), grouped by track.
+        """
         return self.inputs.fixed(tracks)
 
     def gather(self, items: IndexArray) -> FloatArray:
-        """Return float32 (m, *item_shape), scaled."""
+        """Read and scale items, as `inputs` does.
+
+        Parameters
+        ----------
+        items : int (m, 2) of (track, item).
+
+        Returns
+        -------
+        FloatArray : float32 (m, *item_shape).
+        """
         return self.inputs.gather(items)
 
 

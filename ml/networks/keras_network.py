@@ -137,7 +137,16 @@ class KerasPredictor:
         )
 
     def logits(self, items: FloatArray) -> FloatArray:
-        """Return float32 (m, n_labels); as `ml.networks.base.Predictor.logits`."""
+        """Score scaled items.
+
+        Parameters
+        ----------
+        items : float32 (m, *item_shape), scaled.
+
+        Returns
+        -------
+        FloatArray : float32 (m, n_labels), log odds before calibration.
+        """
         return np.asarray(self._forward(items), dtype=np.float32)
 
     def weights(self) -> Weights:
@@ -199,7 +208,16 @@ class KerasTrainer(KerasPredictor):
         )
 
     def step(self, items: FloatArray, targets: FloatArray, weights: FloatArray) -> Step:
-        """Take one step of Adam; as `ml.networks.loop.Trainable.step`, penalties included."""
+        """Take one step of Adam; the loss includes the penalties.
+
+        Parameters
+        ----------
+        items, targets, weights : as in `ml.networks.loop.Trainable.step`.
+
+        Returns
+        -------
+        Step : loss and correct elements before the step.
+        """
         loss, n_right = self._step(items, targets, weights)
         return Step(float(loss), int(n_right))
 

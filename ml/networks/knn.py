@@ -60,11 +60,25 @@ class NearestNeighbours:
         self._norms = np.einsum("ij,ij->i", items, items)
 
     def weights(self) -> Weights:
-        """Return the tracks learnt from, as arrays by name."""
+        """Return the tracks learnt from, as arrays by name.
+
+        Returns
+        -------
+        Weights : arrays by name.
+        """
         return {"items": self._items, "targets": self._targets, "elements": self._elements}
 
     def logits(self, items: FloatArray) -> FloatArray:
-        """Return float32 (m, n_labels) for scaled summaries (m, at least d)."""
+        """Return the log odds of each label, limited to -30 .. 30.
+
+        Parameters
+        ----------
+        items : float32 (m, *item_shape), scaled.
+
+        Returns
+        -------
+        FloatArray : float32 (m, n_labels), log odds before calibration.
+        """
         distances = self._distances(items[:, : self._items.shape[1]])
         reach = min(distances.shape[1], max(_REACH, 4 * self._neighbours))
         nearest = np.argpartition(distances, reach - 1, axis=1)[:, :reach]

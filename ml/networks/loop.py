@@ -16,7 +16,7 @@ import numpy as np
 
 from ml.errors import NetworkDivergedError
 from ml.metrics.calibration import logit, sigmoid
-from ml.metrics.scores import average_precision
+from ml.metrics.ranking import average_precision
 from ml.networks.base import (
     EpochReport,
     FitData,
@@ -314,28 +314,14 @@ def validation_metrics(
     return EpochMetrics(
         weighted_bce(logits, targets, data.weights[rows], int(mask.sum())),
         float(((logits > 0) == (targets > 0))[mask].mean()),
-        macro_average_precision(logits, targets > 0, mask),
+        _macro_average_precision(logits, targets > 0, mask),
     )
 
 
-def macro_average_precision(scores: FloatArray, targets: np.ndarray, mask: np.ndarray) -> float:
-    """Return the mean average precision over labels with a positive and a negative.
-
-    Parameters
-    ----------
-    scores : float (m, n_labels). targets : bool (m, n_labels), True where a label was given.
-    mask : bool (m, n_labels), True where it was judged.
-
-    Returns
-    -------
-    float : NaN without such a label.
-
-    Examples
-    --------
-    >>> scores, targets = np.array([[0.9], [0.1]]), np.array([[True], [False]])
-    >>> macro_average_precision(scores, targets, np.ones((2, 1), bool))
-    1.0
-    """
+def _macro_average_precision(
+    scores: FloatArray, targets: np.ndarray, mask: np.ndarray
+) -> float:
+    """Return the mean AP over labels with a positive and a negative; NaN without any."""
     values = [
         average_precision(scores[mask[:, label], label], targets[mask[:, label], label])
         for label in range(scores.shape[1])

@@ -66,7 +66,16 @@ class EnsemblePredictor:
     members: tuple[Predictor, ...]
 
     def logits(self, items: FloatArray) -> FloatArray:
-        """Return float32 (m, n_labels); as `ml.networks.base.Predictor.logits`."""
+        """Return the mean log odds of the members.
+
+        Parameters
+        ----------
+        items : float32 (m, *item_shape), scaled.
+
+        Returns
+        -------
+        FloatArray : float32 (m, n_labels), log odds before calibration.
+        """
         total = self.members[0].logits(items).astype(np.float64)
         for member in self.members[1:]:
             total += member.logits(items)
@@ -74,7 +83,12 @@ class EnsemblePredictor:
         return mean
 
     def weights(self) -> Weights:
-        """Return the weights of all members; the member's number precedes each name."""
+        """Return the weights of all members; the member's number precedes each name.
+
+        Returns
+        -------
+        Weights : arrays by name.
+        """
         return _numbered([member.weights() for member in self.members])
 
 

@@ -30,7 +30,16 @@ class PooledNetwork(KerasNetwork):
         return super().fit(data, penalised(plan, len(data.training)), watch)
 
     def build(self, plan: Plan, item_shape: tuple[int, ...], n_labels: int) -> keras.Model:
-        """Return the model, (d,) -> logits (n_labels,)."""
+        """Build the model; its layers are listed above.
+
+        Parameters
+        ----------
+        plan, item_shape, n_labels : as in `KerasNetwork.build`.
+
+        Returns
+        -------
+        keras.Model : from (d,) to logits (n_labels,).
+        """
         import keras
 
         penalty = keras.regularizers.L2(plan.number("l2"))
@@ -44,7 +53,12 @@ class PooledNetwork(KerasNetwork):
         return keras.Model(inputs, outputs)
 
     def start(self, model: keras.Model, data: FitData, plan: Plan) -> None:
-        """Set the first weights to those that the numpy twin draws."""
+        """Set the first weights to those that the numpy twin draws.
+
+        Parameters
+        ----------
+        model, data, plan : as in `KerasNetwork.start`.
+        """
         first = initial_weights(
             data.inputs.item_shape[0], plan.whole("hidden"), data.output_bias, plan.seed
         )

@@ -116,22 +116,50 @@ class NumpyPooled:
         self._steps = 0
 
     def logits(self, items: FloatArray) -> FloatArray:
-        """Return float32 (m, n_labels) for scaled summaries (m, d)."""
+        """Score scaled items.
+
+        Parameters
+        ----------
+        items : float32 (m, *item_shape), scaled.
+
+        Returns
+        -------
+        FloatArray : float32 (m, n_labels), log odds before calibration.
+        """
         weights = self._weights
         with np.errstate(over="ignore", invalid="ignore"):
             hidden = np.maximum(items @ weights["hidden.kernel"] + weights["hidden.bias"], 0)
             return hidden @ weights["output.kernel"] + weights["output.bias"]
 
     def weights(self) -> Weights:
-        """Return copies of the weights, by name."""
+        """Return copies of the weights, by name.
+
+        Returns
+        -------
+        Weights : arrays by name.
+        """
         return {name: value.copy() for name, value in self._weights.items()}
 
     def set_weights(self, weights: Weights) -> None:
-        """Set the weights; as `ml.networks.loop.Trainable.set_weights`."""
+        """Set the weights.
+
+        Parameters
+        ----------
+        weights : as `weights()` returned them.
+        """
         self._weights = {name: weights[name].copy() for name in self._weights}
 
     def step(self, items: FloatArray, targets: FloatArray, weights: FloatArray) -> Step:
-        """Take one step of Adam; as `ml.networks.loop.Trainable.step`, L2 included."""
+        """Take one step of Adam; the loss includes the penalty.
+
+        Parameters
+        ----------
+        items, targets, weights : as in `ml.networks.loop.Trainable.step`.
+
+        Returns
+        -------
+        Step : loss and correct elements before the step.
+        """
         with np.errstate(over="ignore", invalid="ignore"):
             step, gradients = self._gradients(items, targets, weights)
             self._adam(gradients)

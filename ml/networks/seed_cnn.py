@@ -39,7 +39,16 @@ class SeedCnn(KerasNetwork):
     )
 
     def build(self, plan: Plan, item_shape: tuple[int, ...], n_labels: int) -> keras.Model:
-        """Return the model, (frames, coefficients) -> logits (n_labels,)."""
+        """Build the model; its layers are listed above.
+
+        Parameters
+        ----------
+        plan, item_shape, n_labels : as in `KerasNetwork.build`.
+
+        Returns
+        -------
+        keras.Model : from (frames, coefficients) to logits (n_labels,).
+        """
         import keras
         from keras import layers
 

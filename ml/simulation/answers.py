@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ml.errors import ParameterError
-from ml.metrics.ranking import Bools
 from ml.simulation.library import SimulatedCurator, SimulatedTracks
+from ml.types import Bools
 
 _WORKDAY_STARTS_H, _WORKDAY_H = 9.0, 8.0
 _MEDIAN_DECISION_S = 12.0

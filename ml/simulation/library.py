@@ -24,9 +24,8 @@ import numpy.typing as npt
 
 from ml.constants import study_labels
 from ml.errors import ParameterError
-from ml.metrics.ranking import Bools
 from ml.metrics.scores import evaluate
-from ml.types import Hashed, LabelMatrix
+from ml.types import Bools, Hashed, LabelMatrix
 
 _ALBUM_DEVIATION = 0.5
 _MIX_DEVIATION = 0.2

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -181,7 +182,8 @@ def oracle_on_study_labels(tracks: SimulatedTracks) -> float:
     truth = np.column_stack([tracks.genres[:, top], tracks.genres[:, is_rest].any(axis=1)])
     prior = truth.mean(axis=0)
     labels = LabelMatrix(truth, np.ones_like(truth))
-    return float(evaluate(scores, labels, prior, prior=prior, n_bootstrap=0)["macro_ap"])
+    found = evaluate(scores, labels, prior, prior=prior, n_bootstrap=0)
+    return cast(float, found["macro_ap"])
 
 
 def _answers(

@@ -19,7 +19,7 @@ from ml.evaluation.cross_validation import CrossValidation, FoldProgress, cross_
 from ml.evaluation.measurement import HeldOut, record_of_folds, record_of_model
 from ml.evaluation.record import EvaluationRecord
 from ml.features.track_features import SelectedTracks
-from ml.metrics.scores import baseline as constant_figures
+from ml.metrics.scores import baseline as baseline_metrics
 from ml.metrics.scores import evaluate
 from ml.training.trained_model import TrainedModel, versions
 from ml.types import LabelMatrix
@@ -34,10 +34,16 @@ def evaluated(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return (metrics, baseline) on the audit tracks, by the reference labels."""
     thresholds, prior = record.thresholds[0], record.prior[0]
-    metrics = evaluate(
-        record.probabilities, record.reference, thresholds, prior=prior, groups=record.groups
-    )
-    baseline = constant_figures(prior, record.reference)
+    metrics: dict[str, Any] = {
+        **evaluate(
+            record.probabilities,
+            record.reference,
+            thresholds,
+            prior=prior,
+            groups=record.groups,
+        )
+    }
+    baseline: dict[str, Any] = {**baseline_metrics(prior, record.reference)}
     metrics["judged_by"] = prepared.frozen.judged_by
     metrics["message"] = _message(metrics)
     for row in metrics["labels"] + baseline["labels"]:

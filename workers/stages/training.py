@@ -32,7 +32,7 @@ from ml.evaluation.comparison import paired_differences, side_of
 from ml.features.track_features import SelectedTracks
 from ml.networks.base import EpochReport
 from ml.training.fit import train
-from ml.training.prediction import predict_pool
+from ml.training.prediction import pool_probabilities
 from ml.training.trained_model import TrainedModel, versions
 from ml.types import LabelMatrix
 from workers.jobs.run import Attempt
@@ -219,5 +219,5 @@ def score_all(
     model = TrainedModel.load(models.model_folder_of(version), version.sha256)
     found = loop_features.located(library, version.run.feature_set)
     features = track_features_for(model.config.network, version.run.feature_set, found)
-    probabilities = predict_pool(model, features, run.progress, run.should_stop)
+    probabilities = pool_probabilities(model, features, run.progress, run.should_stop)
     return version, found, probabilities

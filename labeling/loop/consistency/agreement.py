@@ -8,7 +8,7 @@ None.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import combinations
 from typing import Any, NamedTuple
 
@@ -262,5 +262,5 @@ def _names(library: Library) -> dict[int, str]:
     return dict(Annotator.objects.filter(library=library).values_list("id", "name"))
 
 
-def _only(figures: dict[str, Any], wanted: tuple[str, ...]) -> dict[str, Any]:
+def _only(figures: Mapping[str, Any], wanted: tuple[str, ...]) -> dict[str, Any]:
     return {name: figures[name] for name in wanted}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -349,6 +349,6 @@ def sweep_models(library: Library) -> list[str]:
     return removed
 
 
-def without_label_rows(figures: dict[str, Any]) -> dict[str, Any]:
+def without_label_rows(figures: Mapping[str, Any]) -> dict[str, Any]:
     """Return the metrics without the rows of labels, as commands print them."""
     return {name: value for name, value in figures.items() if name != "labels"}

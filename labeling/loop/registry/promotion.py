@@ -16,7 +16,7 @@ import numpy.typing as npt
 from labeling.loop.datasets.selection import Selection
 from labeling.models import ModelVersion
 from ml.evaluation.diagnosis import MISLEADING
-from ml.metrics import scores as figures_of
+from ml.metrics import paired
 from ml.metrics.judged_groups import MINIMUM_GROUPS_TO_COMPARE, judged_groups
 from ml.training.recipes import FOR_COMPARISON
 from ml.types import LabelMatrix
@@ -113,8 +113,8 @@ def decide_against(
     Reject only if the whole 95 % interval of the difference is below zero.
     """
     n = int(labels.label_mask.any(axis=1).sum())
-    verdict = figures_of.is_plainly_worse(candidate, in_use, labels, groups=groups)
-    compared = figures_of.paired_bootstrap(candidate, in_use, labels, groups=groups)
+    verdict = paired.is_plainly_worse(candidate, in_use, labels, groups=groups)
+    compared = paired.paired_bootstrap(candidate, in_use, labels, groups=groups)
     figures = {"n": n, "against": champion.number, **compared}
     if verdict is None or compared["difference"] is None:
         return Decision(
@@ -135,6 +135,6 @@ def decide_against(
 def _too_few(n: int, labels: LabelMatrix, groups: npt.NDArray[Any]) -> str:
     """Return what there is too little of: tracks, or else split groups."""
     n_groups = judged_groups(labels, groups)
-    if n < figures_of.MINIMUM_TRACKS_TO_COMPARE or n_groups >= MINIMUM_GROUPS_TO_COMPARE:
+    if n < paired.MINIMUM_TRACKS_TO_COMPARE or n_groups >= MINIMUM_GROUPS_TO_COMPARE:
         return "too few"
     return f"all of {n_groups} split group{'s' * (n_groups != 1)}, too few"

@@ -101,7 +101,7 @@ def test_bad_indices_are_refused():
     answers = everything([[1], [0]])
     with pytest.raises(ParameterError, match="tracks"):
         majority(answers, np.array([0, 3]), 2)
-    with pytest.raises(ParameterError, match="one an answer"):
+    with pytest.raises(ParameterError, match="one per answer"):
         majority(answers, np.array([0]), 2)
     with pytest.raises(ParameterError, match="annotators"):
         one_coin(answers, np.array([0, 1]), np.array([0, 5]), 2, 2)

@@ -22,7 +22,8 @@ from ml.evaluation.comparison import (
 )
 from ml.evaluation.record import LabelName
 from ml.evaluation.resampling import rows_of
-from ml.metrics.scores import evaluate, is_plainly_worse, paired_bootstrap
+from ml.metrics.paired import is_plainly_worse, paired_bootstrap
+from ml.metrics.scores import evaluate
 from ml.types import LabelMatrix
 from tests.ml.records import make_record
 

@@ -14,12 +14,12 @@ from ml.metrics.calibration import (
     INTERCEPT_RIDGE,
     SLOPE_RIDGE,
     PlattScaling,
+    expected_calibration_error,
     fit_platt,
     logit,
     sigmoid,
     tune_thresholds,
 )
-from ml.metrics.scores import expected_calibration_error
 from ml.types import LabelMatrix
 
 

@@ -15,17 +15,12 @@ from sklearn.metrics import (
 )
 
 from ml.errors import ParameterError
+from ml.metrics.calibration import expected_calibration_error, reliability_diagram
+from ml.metrics.intervals import resampling_weights
 from ml.metrics.judged_groups import can_be_resampled
-from ml.metrics.scores import (
-    average_precision,
-    baseline,
-    evaluate,
-    expected_calibration_error,
-    is_plainly_worse,
-    paired_bootstrap,
-    reliability,
-    resampling_weights,
-)
+from ml.metrics.paired import is_plainly_worse, paired_bootstrap
+from ml.metrics.ranking import average_precision
+from ml.metrics.scores import baseline, evaluate
 from ml.types import LabelMatrix
 
 SUMMARY = ("macro_ap", "lwlrap", "bce", "bce_skill", "macro_f1", "micro_f1", "binary_accuracy")
@@ -312,7 +307,7 @@ def test_folds_of_a_single_group_each_cannot_be_resampled():
 def test_reliability_bins_and_calibration_error_by_hand():
     scores = np.array([[0.05], [0.15], [0.15], [0.95], [1.0]])
     labels = everything([[0], [0], [1], [1], [1]])
-    rows = reliability(scores, labels)
+    rows = reliability_diagram(scores, labels)
     assert [row["n"] for row in rows] == [1, 2, 2]
     assert rows[1]["observed_rate"] == 0.5
     assert (rows[2]["lower"], rows[2]["upper"]) == (0.9, 1.0)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from ml.evaluation.pages import Heading, Table, markdown
 from ml.study.library_report import library_blocks, library_story
 from ml.study.text import choices_section
-from ml.training.choice_effects import what_it_does
+from ml.training.choice_effects import explain_choices
 from ml.training.recipes import AUDIOTAG, SEED_2019, SEED_NEXT
 from tests.ml.study.test_story import record, run_of
 
@@ -23,18 +23,18 @@ def ran(recipe):
 
 def test_the_study_is_told_what_its_choices_do():
     for recipe in (SEED_2019, SEED_NEXT):
-        told = what_it_does(recipe.training.canonical())
+        told = explain_choices(recipe.training.canonical())
         assert len(told) == 5
         assert ONE_WEIGHT in told[0]
         assert "both sides of the validation split" in told[1]
         assert "its validation figures are too good" in told[1]
         assert "not calibrated" in told[3]
-        assert "cut at one half" in told[4]
+        assert "threshold of every label is one half" in told[4]
 
 
 def test_there_is_nothing_to_say_of_ours():
-    assert what_it_does(AUDIOTAG.training.canonical()) == []
-    assert what_it_does({}) == []
+    assert explain_choices(AUDIOTAG.training.canonical()) == []
+    assert explain_choices({}) == []
 
 
 def test_the_report_of_an_experiment_says_it():

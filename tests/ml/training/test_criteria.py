@@ -9,7 +9,7 @@ import pytest
 
 from ml.errors import ParameterError
 from ml.features.track_features import ArrayFeatures, SelectedTracks
-from ml.metrics.scores import average_precision
+from ml.metrics.ranking import average_precision
 from ml.networks.inputs import (
     CRITERIA_OFFSET,
     CRITERIA_SHARE,

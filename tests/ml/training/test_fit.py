@@ -9,7 +9,7 @@ from ml.errors import CancelledError, NothingToLearnError, ParameterError
 from ml.evaluation.cross_validation import cross_validate, evaluate_model
 from ml.features.track_features import ArrayFeatures, SelectedTracks
 from ml.metrics.scores import evaluate
-from ml.training import fit
+from ml.training import holdout
 from ml.training.fit import train
 from ml.types import LabelMatrix, TrainingConfig
 from tests.ml.planted import planted_tracks
@@ -167,7 +167,7 @@ def test_progress_counts_up_over_all_folds_and_the_last_fit():
 
 def test_many_tracks_need_fewer_folds_for_their_calibration(monkeypatch):
     features, labels, groups = planted_tracks(100)
-    monkeypatch.setattr(fit, "ENOUGH_UNSEEN", 30)
+    monkeypatch.setattr(holdout, "ENOUGH_UNSEEN", 30)
     model = train(features, labels, groups, replace(CONFIG, epochs=2))
     assert {report.stage for report in model.history} == {
         "fold 1 of 2",

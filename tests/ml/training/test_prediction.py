@@ -11,7 +11,7 @@ from ml.evaluation.cross_validation import scores
 from ml.features.track_features import ArrayFeatures
 from ml.training import prediction
 from ml.training.fit import train
-from ml.training.prediction import predict_pool
+from ml.training.prediction import pool_probabilities
 from ml.training.prediction_store import PredictionArray, PredictionFileError, write_predictions
 from ml.types import TrainingConfig
 from tests.ml import tiny_windows
@@ -31,7 +31,7 @@ def probabilities(rng):
 
 
 def test_the_pool_is_scored_as_the_model_says(model):
-    scored = predict_pool(model, FEATURES)
+    scored = pool_probabilities(model, FEATURES)
     assert scored.dtype == np.float16
     np.testing.assert_allclose(scored, model.probabilities(FEATURES), atol=5e-4)
 
@@ -39,21 +39,25 @@ def test_the_pool_is_scored_as_the_model_says(model):
 def test_blocks_do_not_show_in_the_result(model, monkeypatch):
     monkeypatch.setattr(prediction, "_TRACKS_A_BLOCK", 40)
     seen = []
-    scored = predict_pool(model, FEATURES, lambda *at: seen.append(at), dtype=np.float32)
+    scored = pool_probabilities(model, FEATURES, lambda *at: seen.append(at), dtype=np.float32)
     np.testing.assert_allclose(scored, model.probabilities(FEATURES), atol=1e-6)
     assert seen == [(40, 90), (80, 90), (90, 90)]
 
 
 def test_scoring_can_be_cancelled(model):
     with pytest.raises(CancelledError):
-        predict_pool(model, FEATURES, should_stop=lambda: True)
+        pool_probabilities(model, FEATURES, should_stop=lambda: True)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_features_that_are_not_finite_are_never_scored_by_the_prior(model, bad):
     broken = FEATURES.summaries().copy()
     broken[7, 2] = bad
-    for score in (model.logits, model.probabilities, lambda held: predict_pool(model, held)):
+    for score in (
+        model.logits,
+        model.probabilities,
+        lambda held: pool_probabilities(model, held),
+    ):
         with pytest.raises(ParameterError, match="not finite"):
             score(ArrayFeatures(broken))
 
