@@ -133,7 +133,7 @@ def _is_heard(column: int, names: Sequence[str], pool: Pool, index: int) -> bool
     if pool.probabilities is None:
         return True
     row = pool.probabilities[index]
-    if row[column] < pool.cuts()[column]:
+    if row[column] < pool.decision_thresholds()[column]:
         return False
     facet = _facet(names[column])
     return all(row[n] <= row[column] for n, name in enumerate(names) if _facet(name) == facet)
