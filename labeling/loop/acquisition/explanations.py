@@ -9,10 +9,10 @@ from typing import Any
 from labeling.loop.library.taxonomy import resolutions
 from labeling.models import Label, Library
 from ml.acquisition.strategies import Pool
+from ml.constants import OTHERS
 
 AT_RANDOM = "drawn at random: there is no model to choose by yet"
 SPREAD = "chosen to spread over the catalogue"
-OTHERS = "Others"
 #: A track is "unlike" the known ones from this share of nearer candidates on.
 _NOVEL = 0.8
 _NAMED = 2
