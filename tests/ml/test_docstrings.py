@@ -19,7 +19,6 @@ FILES = sorted(FOLDER.rglob("*.py"))
 #: Packages that are not documented to the end.
 PENDING = (
     "evaluation",
-    "features",
     "networks",
     "simulation",
     "study",
