@@ -1,21 +1,27 @@
-"""Errors of the arithmetic half. Standard library only."""
+"""Errors that `ml` raises on purpose. Standard library only."""
 
 from __future__ import annotations
 
 
 class MlError(Exception):
-    """Base of every error that `ml` raises on purpose."""
+    """Base class of every error that `ml` raises on purpose."""
 
 
 class ParameterError(MlError, ValueError):
-    """A parameter is outside what the function accepts; names it, its value and the range."""
+    """A parameter has a value that the function does not accept.
+
+    The message names the parameter, its value and what is accepted.
+    """
 
 
 class AudioError(MlError):
-    """A file cannot be decoded. `reason` is one sentence a curator understands.
+    """A file cannot be decoded.
 
-    `kind` tells the causes apart: "unreadable" (it is in the file), "missing" (there is no such
-    file), "crashed" and "timeout" (the decoding process did not survive the file).
+    Attributes
+    ----------
+    reason : one sentence that a curator understands.
+    kind : the cause: "unreadable" (the content of the file), "missing" (there is no such file),
+        "crashed" or "timeout" (the decoding process failed on the file).
     """
 
     def __init__(self, reason: str, kind: str = "unreadable") -> None:
@@ -29,11 +35,11 @@ class FeatureStoreError(MlError):
 
 
 class NothingToLearnError(MlError):
-    """A selection has too little in it to train on; the message says what is missing."""
+    """A selection has too few labels to train on; the message says what is missing."""
 
 
 class NetworkDivergedError(MlError):
-    """Training ended in NaN or infinity; no model comes of it."""
+    """Training ended in NaN or infinity; there is no model."""
 
 
 class CancelledError(MlError):

@@ -1,4 +1,7 @@
-"""Files that appear whole or not at all. Standard library only; used by both halves."""
+"""Durable files: written completely or not at all.
+
+Standard library only; used by both halves.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +16,10 @@ from typing import BinaryIO
 
 @contextmanager
 def fresh_file(path: Path) -> Iterator[BinaryIO]:
-    """Open a file that takes the name `path` once the block has written all of it.
+    """Open a file that gets the name `path` once the block has written all of it.
 
-    A process killed at any moment leaves the old file, the new one, or a file beside it whose
-    name starts with a dot and ends with `.new`. An error in the block leaves the old file.
+    A process killed at any moment leaves the old file, the new one, or an extra file whose name
+    starts with a dot and ends with `.new`. An error in the block leaves the old file.
 
     Parameters
     ----------

@@ -1,8 +1,7 @@
-"""Values that travel through the arithmetic half. Numpy only.
+"""Values that all packages of `ml` share: parameters, label matrices, array types. Numpy only.
 
-Parameters are frozen dataclasses whose canonical JSON is hashed: the hash names the feature
-shards, the snapshots and the runs that came of them, so two runs with the same hash had the
-same parameters.
+Parameters are frozen dataclasses whose canonical JSON is hashed. The hash identifies feature
+shards, snapshots and runs, so two runs with the same hash had the same parameters.
 """
 
 from __future__ import annotations
@@ -27,51 +26,88 @@ Indices = npt.NDArray[np.intp]
 
 
 class Hashed:
-    """A frozen dataclass with a canonical JSON form and its sha256."""
+    """Base of frozen dataclasses with a canonical JSON form and its sha256."""
 
     def canonical(self) -> dict[str, Any]:
-        """Return the parameters as a JSON-able dict, in the order of the fields."""
+        """Return the parameters in the order of the fields.
+
+        Returns
+        -------
+        dict : JSON-able; the input of `digest`.
+        """
         return asdict(self)  # type: ignore[call-overload]
 
     def digest(self) -> str:
-        """Return the sha256 of the canonical JSON, 64 hexadecimal characters."""
+        """Return the sha256 of the canonical JSON.
+
+        Returns
+        -------
+        str : 64 hexadecimal digits.
+        """
         text = json.dumps(self.canonical(), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
-        """Rebuild from `canonical()`; unknown names raise ParameterError."""
+        """Rebuild from `canonical()`.
+
+        Parameters
+        ----------
+        values : parameters by name; those left out have their default.
+
+        Returns
+        -------
+        An instance of the class.
+
+        Raises
+        ------
+        ParameterError : a name is unknown.
+        """
         known = {field.name for field in fields(cls)}  # type: ignore[arg-type]
         unknown = sorted(set(values) - known)
         if unknown:
             raise ParameterError(
-                f"{cls.__name__} has no {', '.join(unknown)}; known: {sorted(known)}"
+                f"{cls.__name__} has no {', '.join(unknown)}; known: {', '.join(sorted(known))}"
             )
         return cls(**values)
 
 
 def require_choice(name: str, value: str, known: tuple[str, ...]) -> None:
-    """Raise ParameterError unless `value` is one of `known`."""
+    """Raise an error unless a value is one of the known ones.
+
+    Parameters
+    ----------
+    name : name of the parameter, for the message.
+    value : its value.
+    known : accepted values.
+
+    Raises
+    ------
+    ParameterError : `value` is not in `known`.
+    """
     if value not in known:
         raise ParameterError(f"{name} is {value!r}; known: {', '.join(known)}")
 
 
 @dataclass(frozen=True)
 class FeatureConfig(Hashed):
-    """How feature windows are made from an excerpt.
+    """Parameters of feature extraction: how an excerpt becomes feature windows.
 
     Attributes
     ----------
-    kind : "mfcc" (`ml.features.mfcc`), or "timbral" and "log-mel" (`ml.features.spectra`):
-        what a frame holds. The last two have Hann frames without pre-emphasis or lifter.
-    sample_rate_hz : rate that audio is brought to before anything else, in Hz.
-    excerpt_s : seconds taken from the exact middle; a shorter track is taken whole.
+    name : name of the configuration, part of its digest.
+    sample_rate_hz : rate to which audio is resampled first, in Hz.
+    excerpt_s : seconds taken from the exact middle; a shorter track is used whole.
     window_s : length of one window ("sample" in the study), in seconds.
-    frame_s, step_s : analysis frame and its step, in seconds.
-    n_fft : FFT length in samples. n_mels : mel filters. n_mfcc : coefficients kept (not of
-        "log-mel", whose coefficients are the filters).
-    fmax_hz : top of the mel bank in Hz. preemphasis, lifter : as python_speech_features.
-    semantics : version of the arithmetic; a change of it makes new features.
+    frame_s, step_s : length of an analysis frame and its step, in seconds.
+    n_fft : FFT length in samples.
+    n_mels : number of mel filters.
+    n_mfcc : number of coefficients kept (unused by "log-mel", whose values are the filters).
+    fmin_hz, fmax_hz : range of the mel filters, in Hz.
+    preemphasis, lifter : as in python_speech_features.
+    semantics : version of the arithmetic; a change of it gives new features.
+    kind : content of a frame: "mfcc" (`ml.features.mfcc`), or "timbral" and "log-mel"
+        (`ml.features.spectra`), which have Hann frames without pre-emphasis or lifter.
     """
 
     name: str
@@ -91,9 +127,13 @@ class FeatureConfig(Hashed):
     kind: str = "mfcc"
 
     def canonical(self) -> dict[str, Any]:
-        """Return the parameters; the kind only where it is not MFCC.
+        """Return the parameters; `kind` is left out for MFCC features.
 
-        There was no kind before there were others: MFCC features keep their digest.
+        Before there were other kinds, `kind` did not exist: MFCC features keep their digest.
+
+        Returns
+        -------
+        dict : JSON-able; the input of `digest`.
         """
         values = super().canonical()
         if self.kind == "mfcc":
@@ -104,7 +144,7 @@ class FeatureConfig(Hashed):
     def frame_shape(self) -> tuple[int, int]:
         """(frames in a window, coefficients): (99, 13) for 1 s, (24, 13) for 0.25 s.
 
-        The last frame of an MFCC window is completed with zeros; other kinds have whole frames
+        The last frame of an MFCC window is padded with zeros; other kinds have whole frames
         only.
         """
         frame = round_half_up(self.frame_s * self.sample_rate_hz)
@@ -115,24 +155,38 @@ class FeatureConfig(Hashed):
 
     @property
     def n_coefficients(self) -> int:
-        """Values of a frame."""
+        """Number of values of a frame."""
         others = {"timbral": self.n_mfcc + N_SHAPE_VALUES, "log-mel": self.n_mels}
         return others.get(self.kind, self.n_mfcc)
 
 
-#: Values of a timbral frame beside its MFCCs: contrast in seven bands, roll-off, centroid,
-#: flux, zero crossings.
+#: Values of a timbral frame in addition to its MFCCs: contrast in seven bands, roll-off,
+#: centroid, flux, zero crossings.
 N_SHAPE_VALUES = 11
 
 
 def round_half_up(value: float) -> int:
-    """Round as python_speech_features does (half away from zero), not to the even number."""
+    """Round half up, as python_speech_features does, and not to the even number.
+
+    Parameters
+    ----------
+    value : number >= 0.
+
+    Returns
+    -------
+    int
+
+    Examples
+    --------
+    >>> round_half_up(2.5), round(2.5)
+    (3, 2)
+    """
     return int(value + 0.5)
 
 
 #: The study's two window lengths, and our default: the same with the top of the mel bank at
-#: 15 kHz, above which a file's bit rate leaks into the features. Then what some networks ask
-#: for: timbral statistics (81 kB a track of 40 s) and spectrograms (256 kB; MFCC: 103 kB).
+#: 15 kHz, above which a file's bit rate affects the features. Then those that some networks
+#: need: timbral statistics (81 kB per track of 40 s) and spectrograms (256 kB; MFCC: 103 kB).
 FEATURE_CONFIGS: dict[str, FeatureConfig] = {
     "seed-1s": FeatureConfig(name="seed-1s"),
     "seed-025s": FeatureConfig(name="seed-025s", window_s=0.25),
@@ -164,41 +218,44 @@ FEATURE_CONFIGS: dict[str, FeatureConfig] = {
 }
 
 
-#: Which part is held out to stop by and to calibrate on: whole split groups, single tracks,
-#: or windows, so that windows of one track lie on both sides (as in the study).
+#: What the validation set (for stopping and calibration) is made of: whole split groups, single
+#: tracks, or windows, so that windows of one track are on both sides (as in the study).
 Split = Literal["grouped", "tracks", "windows"]
-#: How the items of an epoch are drawn: every track alike, or a label by its frequency, a track
-#: that has it, one of its windows (as in the study).
+#: How the items of an epoch are drawn: all tracks with equal probability, or a label by its
+#: frequency, then a track that has it, then one of its windows (as in the study).
 Sampling = Literal["uniform", "label-distribution"]
 Calibration = Literal["platt", "none"]
 Thresholds = Literal["tuned", "half"]
 Bias = Literal["prior", "zero"]
-#: How labels by other criteria than the current ones are learnt: "same" as if they followed the
-#: current ones, "apart" by criteria-conditioned training
-#: (`ml.networks.inputs.condition_on_criteria`).
+#: What training does with labels given by other than the current criteria: "same" treats them
+#: alike, "apart" conditions the model on the criteria (`ml.networks.inputs`).
 CriteriaRule = Literal["same", "apart"]
-#: Whether the labels of a track are answered each by itself, or weighed by how many labels of a
-#: facet tracks carry (`ml.training.cardinality`).
+#: Whether the labels of a track are predicted independently ("free"), or jointly with how many
+#: labels of a facet tracks carry ("learnt"; `ml.training.cardinality`).
 CountsRule = Literal["free", "learnt"]
 
 
 @dataclass(frozen=True)
 class TrainingConfig(Hashed):
-    """What one training does with a label matrix; the network reads the rest of its own.
-
-    `epochs`, `batch_size` and `learning_rate` of 0 mean "the network's own default".
-    `options` are the network's further parameters, by name.
+    """Parameters of one training run; each network reads its own from `options`.
 
     Attributes
     ----------
+    network : a name in `ml.networks.REGISTRY`.
+    features : a name in `FEATURE_CONFIGS`.
+    epochs, batch_size, learning_rate : 0 means the network's default.
+    seed : seed of everything random.
     loss : a name in `ml.training.losses.LOSSES`, or "keras-class-weight".
-    validation_share : part of the groups, tracks or windows held out, above 0, at most 0.5.
+    validation_share : share of the groups, tracks or windows in the validation set, above 0 and
+        at most 0.5.
+    options : further parameters of the network, (name, value).
     split, sampling : see `Split` and `Sampling`.
     calibration : "platt", or "none": the outputs of the network are the probabilities.
-    thresholds : "tuned" for F1 on what was held out, or "half": 0.5 for every label.
-    bias : the output bias starts at the log odds of the labels ("prior"), or at 0.
-    members : networks fitted from different starts whose mean is the model, >= 1.
-    criteria : see `CriteriaRule`. label_counts : see `CountsRule`.
+    thresholds : "tuned" for F1 on the validation set, or "half": 0.5 for every label.
+    bias : the output bias starts at the log odds of the labels ("prior"), or at 0 ("zero").
+    members : number of networks in the ensemble, >= 1; the model is the mean of their outputs.
+    criteria : see `CriteriaRule`.
+    label_counts : see `CountsRule`.
 
     Raises
     ------
@@ -236,9 +293,13 @@ class TrainingConfig(Hashed):
             raise ParameterError(f"members is {self.members}; it must be at least 1")
 
     def canonical(self) -> dict[str, Any]:
-        """Return the parameters; the latest ones only where they are not the default.
+        """Return the parameters; those added later are left out at their default.
 
-        They were not there when the first trainings ran: those keep their digest.
+        They did not exist when the first models were trained: those keep their digest.
+
+        Returns
+        -------
+        dict : JSON-able; the input of `digest`.
         """
         values = super().canonical()
         later = {"members": 1, "criteria": "same", "label_counts": "free"}
@@ -249,23 +310,48 @@ class TrainingConfig(Hashed):
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
-        """Rebuild from `canonical()`, also after a trip through JSON (lists for tuples)."""
+        """Rebuild from `canonical()`, even after a round trip through JSON (lists for tuples).
+
+        Parameters
+        ----------
+        values : parameters by name; those left out have their default.
+
+        Returns
+        -------
+        TrainingConfig
+
+        Raises
+        ------
+        ParameterError : a name or a choice is unknown.
+
+        Examples
+        --------
+        >>> import json
+        >>> config = TrainingConfig(options=(("units", 64.0),))
+        >>> TrainingConfig.from_dict(json.loads(json.dumps(config.canonical()))) == config
+        True
+        """
         options = tuple((name, value) for name, value in values.get("options", ()))
         return super().from_dict({**values, "options": options})
 
 
 @dataclass(frozen=True)
 class LabelMatrix:
-    """What was judged: `labels` where `label_mask` is True, nothing elsewhere.
+    """Labels of tracks: `labels` where `label_mask` is True, unknown elsewhere.
 
     Attributes
     ----------
-    labels : bool, shape (n_tracks, n_labels); True where the label was given.
-    label_mask : bool, same shape; False means "not asked, or unsure": never a negative.
+    labels : bool array (n_tracks, n_labels); True where the label was given.
+    label_mask : bool array of the same shape; False means "not asked, or unsure", never a
+        negative.
+
+    Raises
+    ------
+    ParameterError : the shapes differ or are not two-dimensional.
     """
 
-    labels: npt.NDArray[np.bool_]
-    label_mask: npt.NDArray[np.bool_]
+    labels: Bools
+    label_mask: Bools
 
     def __post_init__(self) -> None:
         if self.labels.shape != self.label_mask.shape or self.labels.ndim != 2:
@@ -284,6 +370,15 @@ class LabelMatrix:
         """Number of labels (columns)."""
         return int(self.labels.shape[1])
 
-    def rows(self, index: npt.NDArray[np.intp]) -> LabelMatrix:
-        """Return the matrix of the tracks in `index`, in that order."""
+    def rows(self, index: Indices) -> LabelMatrix:
+        """Return the matrix of some tracks, in the order given.
+
+        Parameters
+        ----------
+        index : int array (n,), rows.
+
+        Returns
+        -------
+        LabelMatrix (n, n_labels).
+        """
         return LabelMatrix(self.labels[index], self.label_mask[index])

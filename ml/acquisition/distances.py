@@ -1,30 +1,61 @@
-"""Distances between tracks in a feature space, in blocks that stay small. Numpy only."""
+"""Distances between tracks in feature space, computed in blocks that stay small.
+
+Stage: acquisition. Numpy only.
+"""
 
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-from ml.types import Floats
-
-Indices = npt.NDArray[np.intp]
+from ml.types import FloatArray, Floats, Indices
 
 _BLOCK = 2_048
 
 
-def standardised(features: Floats) -> npt.NDArray[np.float32]:
-    """Columns to mean 0 and deviation 1, float32; a constant column becomes 0."""
+def standardised(features: Floats) -> FloatArray:
+    """Scale columns to mean 0 and standard deviation 1.
+
+    Parameters
+    ----------
+    features : float array (n, d).
+
+    Returns
+    -------
+    float32 array (n, d); a column with a single value becomes 0.
+
+    Examples
+    --------
+    >>> standardised(np.array([[1.0, 5.0], [3.0, 5.0]])).tolist()
+    [[-1.0, 0.0], [1.0, 0.0]]
+    """
     spread = features.std(axis=0)
     centred = features - features.mean(axis=0)
     return np.asarray(centred / np.where(spread > 0, spread, 1), dtype=np.float32)
 
 
 def nearest_labelled(
-    candidates: npt.NDArray[np.float32], labelled: npt.NDArray[np.float32]
-) -> tuple[Indices, npt.NDArray[np.float32]]:
-    """For each candidate (m, d) the row in `labelled` (l, d) nearest to it, and the distance.
+    candidates: FloatArray, labelled: FloatArray
+) -> tuple[Indices, FloatArray]:
+    """Find the nearest labelled track of each candidate.
 
     Blocks of candidates keep the distance matrix below about 170 MB at 20,000 labelled tracks.
+
+    Parameters
+    ----------
+    candidates : float32 array (m, d).
+    labelled : float32 array (n, d), n >= 1.
+
+    Returns
+    -------
+    rows : int array (m,), rows of `labelled`.
+    distances : float32 array (m,), Euclidean.
+
+    Examples
+    --------
+    >>> points = np.array([[0.0], [5.0]], np.float32)
+    >>> rows, distances = nearest_labelled(points, np.array([[4.0], [1.0]], np.float32))
+    >>> rows.tolist(), distances.tolist()
+    ([1, 0], [1.0, 1.0])
     """
     rows = np.empty(len(candidates), dtype=np.intp)
     distances = np.empty(len(candidates), dtype=np.float32)
@@ -40,25 +71,38 @@ def nearest_labelled(
 
 
 def farthest_traversal(
-    points: npt.NDArray[np.float32],
-    distances: npt.NDArray[np.float32],
+    points: FloatArray,
+    distances: FloatArray,
     tiers: Indices,
     albums: Indices,
     k: int,
     cap_per_album: int,
 ) -> list[int]:
-    """Choose k points, each the farthest from all that is labelled or chosen before it.
+    """Choose k points, each the farthest from all that is labelled or already chosen.
+
+    Source: Gonzalez, "Clustering to minimize the maximum intercluster distance", Theoretical
+    Computer Science 38, 1985.
 
     Parameters
     ----------
-    points : float32 (m, d). distances : float32 (m,), to the nearest labelled point.
-    tiers : int (m,); a point of a higher tier comes before all of the lower ones.
-    albums : int (m,), negative where unknown. cap_per_album : points of one album before the
-        other albums have had their turn; then as many again.
+    points : float32 array (m, d).
+    distances : float32 array (m,), distance to the nearest labelled point.
+    tiers : int array (m,); points of a higher tier come before all points of lower ones.
+    albums : int array (m,), negative where unknown.
+    k : number of points, >= 0.
+    cap_per_album : points taken from one album before the other albums are considered; after
+        that, as many again.
 
     Returns
     -------
     list of at most k rows of `points`, in the order of choice.
+
+    Examples
+    --------
+    >>> points = np.array([[2.0], [9.0], [10.0]], np.float32)
+    >>> same, unknown = np.zeros(3, int), np.full(3, -1)
+    >>> farthest_traversal(points, points[:, 0], same, unknown, 2, 1)
+    [2, 0]
     """
     nearest = distances.astype(np.float32) ** 2
     norms = (points**2).sum(axis=1)

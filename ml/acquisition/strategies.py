@@ -1,8 +1,8 @@
-"""Which tracks to ask about next: scores, choices, and the reasons that a curator reads.
+"""Acquisition strategies: which tracks to ask about next, and why.
 
-Stage: acquire, after predict. Numpy only. Scoring is apart from choosing: a score is a number
-per track, a strategy turns scores and distances into an ordered choice. Audit tracks never
-come in here: the caller leaves them out of the pool.
+Stage: acquisition, after prediction. Numpy only. Scoring is separate from choosing: a score is
+a number per track; a strategy turns scores and distances into an ordered choice. The caller
+leaves audit tracks out of the pool.
 
 Measured: random, mean entropy, max-entropy and the default were compared on two public music
 sets, instrument clips (two feature sets) and simulated libraries; none is best everywhere.
@@ -11,8 +11,8 @@ amounts to farthest-first traversal. Its area under the learning curve (macro AP
 random order, is -.0147 on the dense-label music set, about 0 on the other, +.0095 and +.0458 on
 the clips, +.0192 on simulated libraries. docs/experiments.md has the table.
 
-Sources
--------
+References
+----------
 .. [1] Zhao, Heittola & Virtanen, "An active learning method using clustering and
    committee-based sample selection for sound event classification", IWAENC 2018
    (mismatch-first farthest-traversal).
@@ -28,33 +28,34 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ml.acquisition.distances import Indices, farthest_traversal, nearest_labelled, standardised
+from ml.acquisition.distances import farthest_traversal, nearest_labelled, standardised
 from ml.errors import ParameterError
-from ml.types import Bools, Floats, LabelMatrix
+from ml.types import Bools, FloatArray, Floats, Indices, LabelMatrix
 
-#: A larger pool is ranked on a random part of it, another one every round.
+#: In a larger pool only a random sample is ranked, another one every round.
 MAX_CANDIDATES = 50_000
-#: More labelled tracks than this are represented by a random part of them.
+#: More labelled tracks than this are represented by a random sample.
 MAX_LABELLED = 20_000
-#: Farthest traversal walks over this many times as many tracks as are wanted.
+#: Farthest traversal considers this many times as many tracks as are wanted.
 SHORTLIST_FACTOR = 5
-#: How many uncertain labels a reason names.
+#: Number of uncertain labels in a reason.
 LABELS_IN_A_REASON = 3
 _EPSILON = 1e-7
 
 
 @dataclass(frozen=True)
 class Pool:
-    """All tracks that a round may look at, labelled or not.
+    """All tracks that a round may consider, labelled or not.
 
     Attributes
     ----------
-    labelled_mask : bool (n,); True tracks are never chosen, they say what is known.
-    probabilities : float (n, n_labels), calibrated, of one model version; None: no model yet.
-    features : float32 (n, d), any scale, of all tracks; None: none extracted yet.
-    labels : what was judged, (n, n_labels); rows of tracks not labelled are not read.
-    thresholds : float (n_labels,), the model's own cuts; None: 0.5.
-    albums : (n,) any sortable type, "" or negative where unknown; None: all unknown.
+    labelled_mask : bool array (n,); True tracks are never chosen, they are what is known.
+    probabilities : float array (n, n_labels), calibrated, of one model version; None without a
+        model.
+    features : float32 array (n, d) of all tracks, on any scale; None before extraction.
+    labels : LabelMatrix (n, n_labels); rows of tracks that are not labelled are ignored.
+    thresholds : float array (n_labels,) of the model; None: 0.5.
+    albums : (n,) of any sortable type, "" or negative where unknown; None: all unknown.
     """
 
     labelled_mask: Bools
@@ -69,18 +70,27 @@ class Pool:
         for name in ("probabilities", "features", "albums"):
             value = getattr(self, name)
             if value is not None and len(value) != n_tracks:
-                raise ParameterError(f"{name} has {len(value)} rows, not {n_tracks}")
+                raise ParameterError(
+                    f"{name} has {len(value)} rows; it needs one per track ({n_tracks})"
+                )
         if self.labels is not None and self.labels.n_tracks != n_tracks:
-            raise ParameterError(f"labels has {self.labels.n_tracks} rows, not {n_tracks}")
+            raise ParameterError(
+                f"labels has {self.labels.n_tracks} rows; it needs one per track ({n_tracks})"
+            )
 
     @property
     def is_cold(self) -> bool:
-        """True while there is no model, no feature or no labelled track to compare with."""
+        """True while there is no model, no features or no labelled track."""
         parts = (self.probabilities, self.features, self.labels)
         return any(part is None for part in parts) or not self.labelled_mask.any()
 
-    def cuts(self) -> Floats:
-        """Thresholds (n_labels,), 0.5 where the model has none."""
+    def decision_thresholds(self) -> Floats:
+        """Return the thresholds above which the model gives a label.
+
+        Returns
+        -------
+        float array (n_labels,); 0.5 when the model has none.
+        """
         if self.thresholds is not None:
             return self.thresholds
         return np.full(0 if self.probabilities is None else self.probabilities.shape[1], 0.5)
@@ -92,12 +102,13 @@ class Choice:
 
     Attributes
     ----------
-    index : row in the pool. score : what it was ranked by, larger is more wanted.
-    probability : chance with which it came in; None where the strategy is not random.
-    reason : JSON-able. Always `strategy`; with a model `uncertain` [{label, probability}];
-        for mismatch-first also `mismatch` [label], `neighbour` (row of the nearest labelled
-        track), `distance` and `novelty` (share of the candidates that lie nearer to
-        something labelled, 0 to 1).
+    index : row in the pool.
+    score : rank value, higher means chosen earlier.
+    probability : probability with which it was drawn; None for strategies that are not random.
+    reason : JSON-able. Always `strategy`; with a model `uncertain` [{label, probability}]; for
+        mismatch-first also `mismatch` [label], `neighbour` (row of the nearest labelled track),
+        `distance` and `novelty` (share of the candidates that are closer to a labelled track,
+        0 to 1).
     """
 
     index: int
@@ -107,41 +118,108 @@ class Choice:
 
 
 def label_entropy(probabilities: Floats) -> Floats:
-    """Mean binary entropy over labels in nats, (n, n_labels) -> (n,). Never use it alone."""
+    """Compute the mean binary entropy over labels [2]_.
+
+    Do not use it alone: it can rank worse than random order (docs/experiments.md).
+
+    Parameters
+    ----------
+    probabilities : float array (n, n_labels) in [0, 1].
+
+    Returns
+    -------
+    float array (n,), in nats.
+
+    Examples
+    --------
+    >>> label_entropy(np.array([[0.5, 0.5], [0.5, 1.0]])).round(4).tolist()
+    [0.6931, 0.3466]
+    """
     return binary_entropy(probabilities).mean(axis=1)
 
 
 def max_entropy(probabilities: Floats) -> Floats:
-    """Binary entropy of the most uncertain label in nats, (n, n_labels) -> (n,) [2]_."""
+    """Compute the binary entropy of the most uncertain label [2]_.
+
+    Parameters
+    ----------
+    probabilities : float array (n, n_labels) in [0, 1].
+
+    Returns
+    -------
+    float array (n,), in nats.
+
+    Examples
+    --------
+    >>> max_entropy(np.array([[0.5, 1.0], [0.9, 1.0]])).round(4).tolist()
+    [0.6931, 0.3251]
+    """
     return binary_entropy(probabilities).max(axis=1)
 
 
 def margin(probabilities: Floats, thresholds: Floats) -> Floats:
-    """Minus the distance of the nearest label to its own cut, (n, n_labels) -> (n,) in [-1, 0].
+    """Compute minus the smallest distance between a probability and its threshold [2]_.
 
-    With cuts of 0.5 it orders as `max_entropy`; with tuned cuts rare labels take part.
+    With thresholds of 0.5 it ranks as `max_entropy`; with tuned thresholds rare labels count
+    too.
+
+    Parameters
+    ----------
+    probabilities : float array (n, n_labels) in [0, 1].
+    thresholds : float array (n_labels,) in [0, 1].
+
+    Returns
+    -------
+    float array (n,) in [-1, 0].
+
+    Examples
+    --------
+    >>> margin(np.array([[0.5, 0.5], [0.9, 0.9]]), np.array([0.5, 0.2])).round(4).tolist()
+    [-0.0, -0.4]
     """
     return -np.abs(probabilities - thresholds).min(axis=1)
 
 
 def binary_entropy(probabilities: Floats) -> Floats:
-    """-p log p - (1 - p) log(1 - p) in nats, of the same shape, 0 at both ends."""
+    """Compute -p log p - (1 - p) log(1 - p), which is 0 at both ends.
+
+    Parameters
+    ----------
+    probabilities : float array of any shape, in [0, 1].
+
+    Returns
+    -------
+    float array of the same shape, in nats.
+
+    Examples
+    --------
+    >>> binary_entropy(np.array([0.5, 0.9])).round(4).tolist()
+    [0.6931, 0.3251]
+    """
     p = np.clip(probabilities, _EPSILON, 1 - _EPSILON)
     return -p * np.log(p) - (1 - p) * np.log1p(-p)
 
 
 def label_mismatch(predicted: Bools, neighbour: LabelMatrix) -> tuple[Floats, Bools]:
-    """How far two predictions of the same tracks differ, over what the neighbour was asked.
+    """Compare two predictions of the same tracks, on labels judged for the neighbour.
 
     Parameters
     ----------
-    predicted : bool (m, n_labels), by the model at its cuts.
-    neighbour : labels of the nearest labelled track of each, (m, n_labels).
+    predicted : bool array (m, n_labels), by the model at its thresholds.
+    neighbour : LabelMatrix (m, n_labels), labels of each track's nearest labelled track.
 
     Returns
     -------
-    degree : float (m,) in [0, 1], the Jaccard distance of the two label sets.
-    differs : bool (m, n_labels).
+    degree : float array (m,) in [0, 1], the Jaccard distance of the two label sets.
+    differs : bool array (m, n_labels).
+
+    Examples
+    --------
+    >>> given = np.array([[True, False, True]])
+    >>> neighbour = LabelMatrix(given, np.ones((1, 3), bool))
+    >>> degree, differs = label_mismatch(np.array([[True, True, False]]), neighbour)
+    >>> degree.round(4).tolist(), differs.tolist()
+    ([0.6667], [[False, True, True]])
     """
     given = neighbour.labels & neighbour.label_mask
     predicted = predicted & neighbour.label_mask
@@ -153,26 +231,44 @@ def label_mismatch(predicted: Bools, neighbour: LabelMatrix) -> tuple[Floats, Bo
 def mismatch_first_farthest(
     pool: Pool, candidates: Indices, k: int, rng: np.random.Generator, cap_per_album: int
 ) -> list[Choice]:
-    """The default strategy [1]_.
+    """Choose by mismatch-first farthest-traversal [1]_, the default strategy.
 
-    1. Each candidate is predicted twice: by the model at its cuts, and by the labels of the
-       nearest labelled track.
-    2. Those whose two predictions differ come first, the largest difference on a shortlist.
+    1. Each candidate gets two predictions: from the model at its thresholds, and from the
+       labels of the nearest labelled track.
+    2. Candidates whose predictions differ come first; those that differ most form a shortlist.
     3. Farthest traversal over the shortlist spreads the choice.
+
+    Parameters
+    ----------
+    pool : the tracks of the round.
+    candidates : int array (m,), rows of `pool` that may be chosen.
+    k : number of tracks, >= 0.
+    rng : source of ties and draws.
+    cap_per_album : tracks taken from one album before the other albums are considered.
+
+    Returns
+    -------
+    list of Choice, at most k.
+
+    Raises
+    ------
+    ParameterError : the pool has no probabilities, features or labels.
     """
     if pool.probabilities is None or pool.features is None or pool.labels is None:
-        raise ParameterError("mismatch-first needs probabilities, features and labels")
+        raise ParameterError(
+            "mismatch-first needs probabilities, features and labels; use random without them"
+        )
     labelled = _sample(np.flatnonzero(pool.labelled_mask), MAX_LABELLED, rng)
     points = standardised(pool.features[np.concatenate([candidates, labelled])])
     points, known = points[: len(candidates)], points[len(candidates) :]
     rows, distances = nearest_labelled(points, known)
-    predicted = pool.probabilities[candidates] >= pool.cuts()
+    predicted = pool.probabilities[candidates] >= pool.decision_thresholds()
     degree, differs = label_mismatch(predicted, pool.labels.rows(labelled[rows]))
     novelty = _share_below(distances)
 
     order = np.lexsort((rng.random(len(candidates)), -degree))
     short = order[: max(SHORTLIST_FACTOR * k, 100)]
-    walk = farthest_traversal(
+    chosen = farthest_traversal(
         points[short],
         distances[short],
         (degree[short] > 0).astype(int),
@@ -193,14 +289,27 @@ def mismatch_first_farthest(
                 "novelty": float(novelty[row]),
             },
         )
-        for row in short[walk]
+        for row in short[chosen]
     ]
 
 
 def uniform_random(
     pool: Pool, candidates: Indices, k: int, rng: np.random.Generator, cap_per_album: int
 ) -> list[Choice]:
-    """Every candidate with the same chance; no cap, so that the chance is known."""
+    """Choose each candidate with the same probability.
+
+    Parameters
+    ----------
+    pool : the tracks of the round.
+    candidates : int array (m,), rows of `pool` that may be chosen.
+    k : number of tracks, >= 0.
+    rng : source of ties and draws.
+    cap_per_album : ignored, so that the probability is known.
+
+    Returns
+    -------
+    list of Choice, at most k.
+    """
     drawn = rng.permutation(candidates)[:k]
     probability = len(drawn) / max(1, len(candidates))
     return [
@@ -213,15 +322,15 @@ Strategy = Callable[[Pool, Indices, int, np.random.Generator, int], list[Choice]
 
 
 def _by_score(name: str, score: Callable[[Pool, Indices], Floats]) -> Strategy:
-    """Make a strategy that takes the largest scores, ties by chance, capped per album."""
+    """Make a strategy that takes the highest scores; ties are random, albums are capped."""
 
     def strategy(
         pool: Pool, candidates: Indices, k: int, rng: np.random.Generator, cap_per_album: int
     ) -> list[Choice]:
         scores = score(pool, candidates)
         order = np.lexsort((rng.random(len(candidates)), -scores))
-        turns = _album_turns(_album_codes(pool, candidates[order]), cap_per_album)
-        order = order[np.argsort(turns, kind="stable")][:k]
+        passes = _album_passes(_album_codes(pool, candidates[order]), cap_per_album)
+        order = order[np.argsort(passes, kind="stable")][:k]
         return [
             Choice(
                 int(candidates[row]),
@@ -237,11 +346,13 @@ def _by_score(name: str, score: Callable[[Pool, Indices], Floats]) -> Strategy:
 
 def _probabilities(pool: Pool, candidates: Indices) -> Floats:
     if pool.probabilities is None:
-        raise ParameterError("a score needs the probabilities of a model")
+        raise ParameterError(
+            "this strategy needs the probabilities of a model: train one first"
+        )
     return pool.probabilities[candidates]
 
 
-#: Every strategy that a library can be set to; "default" is what DEFAULT_STRATEGY names.
+#: Every strategy that a library can use; "default" means DEFAULT_STRATEGY.
 STRATEGIES: dict[str, Strategy] = {
     "mismatch-first": mismatch_first_farthest,
     "random": uniform_random,
@@ -250,7 +361,7 @@ STRATEGIES: dict[str, Strategy] = {
         "max-entropy", lambda pool, at: max_entropy(_probabilities(pool, at))
     ),
     "margin": _by_score(
-        "margin", lambda pool, at: margin(_probabilities(pool, at), pool.cuts())
+        "margin", lambda pool, at: margin(_probabilities(pool, at), pool.decision_thresholds())
     ),
 }
 DEFAULT_STRATEGY = "mismatch-first"
@@ -265,15 +376,19 @@ def choose(
     cap_per_album: int = 2,
     max_candidates: int = MAX_CANDIDATES,
 ) -> list[Choice]:
-    """Choose at most k tracks that are not labelled, the most wanted first.
+    """Choose at most k unlabelled tracks, in the order in which to ask about them.
 
-    A cold pool (no model, features or labels yet) is drawn from at random, whatever the
-    strategy. A pool larger than `max_candidates` is ranked on a seeded random part.
+    A cold pool (without model, features or labels) is drawn from at random, whatever the
+    strategy. In a pool larger than `max_candidates` a seeded random sample is ranked.
 
     Parameters
     ----------
-    pool : the tracks. k : how many. strategy : a name in `STRATEGIES`, or "default".
-    seed : of ties, draws and parts. cap_per_album : at least 1.
+    pool : the tracks of the round.
+    k : number of tracks, >= 0.
+    strategy : a name in `STRATEGIES`, or "default".
+    seed : seed of ties, draws and samples.
+    cap_per_album : tracks taken from one album before the other albums are considered, >= 1.
+    max_candidates : size of the sample.
 
     Returns
     -------
@@ -281,13 +396,22 @@ def choose(
 
     Raises
     ------
-    ParameterError : unknown strategy, k below 0 or cap below 1.
+    ParameterError : the strategy is unknown, k is below 0 or the cap below 1.
+
+    Examples
+    --------
+    >>> pool = Pool(labelled_mask=np.array([True, False, False]))
+    >>> sorted(choice.index for choice in choose(pool, 5))
+    [1, 2]
     """
     name = DEFAULT_STRATEGY if strategy == "default" else strategy
     if name not in STRATEGIES:
-        raise ParameterError(f"strategy {strategy!r} is not one of {sorted(STRATEGIES)}")
+        known = ", ".join(sorted(STRATEGIES))
+        raise ParameterError(f"unknown strategy {strategy!r}: choose one of {known}")
     if k < 0 or cap_per_album < 1:
-        raise ParameterError(f"k {k} must be >= 0 and cap_per_album {cap_per_album} >= 1")
+        raise ParameterError(
+            f"k is {k} and cap_per_album {cap_per_album}; they must be >= 0 and >= 1"
+        )
     rng = np.random.default_rng(seed)
     candidates = np.flatnonzero(~pool.labelled_mask)
     if len(candidates) == 0 or k == 0:
@@ -310,23 +434,34 @@ def shares(
 ) -> list[str]:
     """Interleave the strata over slots `start` to `start + batch` of one endless sequence.
 
-    Every beginning of the sequence holds each stratum within one of its share (the quota
-    method of apportionment: Balinski & Young, "Fair Representation", 1982), so no curator
-    waits long for any of them. What the four shares leave is "acquire".
+    Every prefix of the sequence contains each stratum within one slot of its share (the quota
+    method of apportionment: Balinski & Young, "Fair Representation", 1982), so no curator waits
+    long for any stratum. "acquire" takes what the four shares leave.
 
     Parameters
     ----------
-    audit, overlap, repeat, explore : in [0, 1], counted in thousandths, together at most 1.
+    batch : number of slots.
+    audit, overlap, repeat, explore : shares in [0, 1], in steps of 0.001, at most 1 in total.
+    start : first slot.
 
     Returns
     -------
-    list of batch names out of audit, overlap, repeat, explore, acquire.
+    list of strata: audit, overlap, repeat, explore or acquire.
+
+    Raises
+    ------
+    ParameterError : a share is negative, or they add up to more than 1.
+
+    Examples
+    --------
+    >>> shares(5, audit=0.2, overlap=0.2, repeat=0.0, explore=0.2)
+    ['acquire', 'audit', 'overlap', 'explore', 'acquire']
     """
     given = {"audit": audit, "overlap": overlap, "repeat": repeat, "explore": explore}
     parts = {name: round(share * 1_000) for name, share in given.items()}
     parts["acquire"] = 1_000 - sum(parts.values())
     if min(parts.values()) < 0:
-        raise ParameterError(f"shares {given} must be >= 0 and together at most 1")
+        raise ParameterError(f"shares {given} must be >= 0 and add up to at most 1")
     counts = dict.fromkeys(parts, 0)
     first = start % 1_000
     slots: list[str] = []
@@ -357,7 +492,7 @@ def _sample(rows: Indices, at_most: int, rng: np.random.Generator) -> Indices:
     return np.sort(rng.choice(rows, at_most, replace=False))
 
 
-def _share_below(distances: npt.NDArray[np.float32]) -> Floats:
+def _share_below(distances: FloatArray) -> Floats:
     ranked = np.sort(distances)
     return np.searchsorted(ranked, distances, side="left") / len(distances)
 
@@ -371,8 +506,8 @@ def _album_codes(pool: Pool, rows: Indices) -> Indices:
     return np.where(is_unknown, -1, codes)
 
 
-def _album_turns(albums: Indices, cap_per_album: int) -> Indices:
-    """In which turn each row comes when an album sends `cap_per_album` rows a turn."""
+def _album_passes(albums: Indices, cap_per_album: int) -> Indices:
+    """Return the pass of each row when each pass takes `cap_per_album` rows of an album."""
     order = np.argsort(albums, kind="stable")
     ranked = albums[order]
     starts = np.flatnonzero(np.append(True, np.diff(ranked) != 0))

@@ -1,9 +1,9 @@
 """From a file to samples: audio is decoded in a child process that may fail.
 
-`reader` is the way in. The child (`child`) decodes (`decoding`, `sound_file`) what `sniffing`
-recognises, answers over a pipe (`wire`) and shared memory (`shared_memory`), mends mp3 files
-whose header lies (`mp3_frames`) and measures peaks and loudness (`levels`). `types` holds what
-goes in and comes out.
+`reader` is the entry point. The child (`child`) decodes (`decoding`, `sound_file`) the formats
+that `sniffing` recognises, answers over a pipe (`wire`) and shared memory (`shared_memory`),
+mends mp3 files with wrong headers (`mp3_frames`) and measures peaks and loudness (`levels`).
+`types` holds what goes in and comes out.
 """
 
 __all__ = ["reader", "types"]

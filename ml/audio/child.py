@@ -1,8 +1,8 @@
-"""The process that decodes: it may crash, hang or run out of memory, and nothing else does.
+"""The decoding child: a process that may crash, hang or run out of memory, alone.
 
-Started by `ml.audio.reader.AudioReader` as `python -m ml.audio.child LIMITS PARENT ROOM`. It
-takes its limits first, then answers requests on its standard input until that ends or its
-parent dies. What libraries print goes to standard error, which never waits for a reader.
+`ml.audio.reader.AudioReader` starts it as `python -m ml.audio.child LIMITS PARENT BUFFER`. It
+applies its limits first, then answers requests on its standard input until that ends or its
+parent dies. What libraries print goes to standard error, which is never waited for.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from typing import Any, BinaryIO
 
-from ml.audio.shared_memory import Room
+from ml.audio.shared_memory import SampleBuffer
 from ml.audio.types import DecodeLimits, Probe, excerpt_frames
 from ml.audio.wire import read_message, write_message
 from ml.errors import AudioError
@@ -28,10 +28,10 @@ _PR_SET_PDEATHSIG = 1
 
 
 def main() -> None:
-    """Run until standard input ends."""
+    """Answer requests until standard input ends."""
     limits = DecodeLimits(**json.loads(sys.argv[1]))
     _die_with_parent(int(sys.argv[2]))
-    room = Room(int(sys.argv[3]))
+    buffer = SampleBuffer(int(sys.argv[3]))
     answers = _take_standard_output()
     _limit_resources(limits)
     from ml.audio import decoding  # under the limits: loads libsndfile
@@ -41,7 +41,7 @@ def main() -> None:
         if request["do"] == "probe":
             return _probe_values(decoding.decode_probe(request["path"], limits))
         config = FeatureConfig.from_dict(request["config"])
-        samples = room.view(excerpt_frames(config))
+        samples = buffer.view(excerpt_frames(config))
         excerpt = decoding.decode_excerpt(request["path"], config, limits, samples)
         return {**vars(excerpt), "samples": len(excerpt.samples)}, b""
 
@@ -64,7 +64,7 @@ def _refusal(reason: str, kind: str = "unreadable") -> dict[str, Any]:
 
 def _reason_of(error: MemoryError | OSError) -> str:
     if isinstance(error, OSError) and error.errno != errno.ENOMEM:
-        return f"the disk did not give the file: {error.strerror or error}"
+        return f"the file cannot be read from the disk: {error.strerror or error}"
     return "damaged or hostile: decoding it takes more memory than allowed"
 
 
@@ -73,7 +73,7 @@ def _probe_values(probe: Probe) -> tuple[dict[str, Any], Any]:
 
 
 def _take_standard_output() -> BinaryIO:
-    """Keep standard output for answers alone: whatever else is printed goes to error."""
+    """Reserve standard output for answers; everything else printed goes to standard error."""
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     os.set_blocking(2, False)
@@ -81,7 +81,7 @@ def _take_standard_output() -> BinaryIO:
 
 
 def _limit_resources(limits: DecodeLimits) -> None:
-    """Bound memory, forbid writing files and core dumps. Some systems lack some limits."""
+    """Limit memory, forbid files and core dumps, as far as the system has these limits."""
     for kind, value in (
         (resource.RLIMIT_AS, limits.memory_bytes),
         (resource.RLIMIT_FSIZE, 0),
@@ -94,7 +94,7 @@ def _limit_resources(limits: DecodeLimits) -> None:
 
 
 def _limit_cpu(seconds: int) -> None:
-    """Allow this many more seconds of processor time, for one file."""
+    """Allow so many more seconds of processor time, for one file."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
     spent = int(usage.ru_utime + usage.ru_stime)
     hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
@@ -103,7 +103,7 @@ def _limit_cpu(seconds: int) -> None:
 
 
 def _die_with_parent(parent_pid: int) -> None:
-    """On Linux, be killed when the parent dies; elsewhere the end of input ends the child."""
+    """Die with the parent on Linux; elsewhere the end of input ends the child."""
     if sys.platform != "linux":
         return
     libc = ctypes.CDLL(None, use_errno=True)
@@ -113,10 +113,14 @@ def _die_with_parent(parent_pid: int) -> None:
 
 
 def peak_rss_bytes() -> int:
-    """Return the most memory that this process has had resident.
+    """Return the largest resident memory that this process has had.
 
-    `ru_maxrss` would count what the parent held when it forked; Linux has a counter that
+    `ru_maxrss` would include what the parent held when it forked; Linux has a counter that
     starts with the program.
+
+    Returns
+    -------
+    int, in bytes.
     """
     with suppress(OSError, ValueError, IndexError), open("/proc/self/status") as status:
         line = next(line for line in status if line.startswith("VmHWM"))

@@ -1,4 +1,4 @@
-"""Decode a file: its middle for features, or all of it for the probe.
+"""Decoding of a file: its middle for features, or all of it for the probe.
 
 Runs in the decoding child (`ml.audio.child`), which `ml.audio.reader` starts and watches.
 """
@@ -9,17 +9,14 @@ import hashlib
 import os
 
 import numpy as np
-import numpy.typing as npt
 
 from ml.audio.levels import LoudnessMeter, PeakMeter
 from ml.audio.sound_file import Sound
 from ml.audio.types import PEAK_COLUMNS, DecodeLimits, Excerpt, Probe, excerpt_frames
 from ml.errors import AudioError
-from ml.types import FeatureConfig
+from ml.types import FeatureConfig, FloatArray
 
-Floats = npt.NDArray[np.float32]
-
-#: Anything larger is no sound: +80 dB re full scale.
+#: Larger values are not sound: +80 dB re full scale.
 _ABSURD = np.float32(1e4)
 _SILENT_PEAK = 1e-4
 _HASH_BYTES = 1 << 20
@@ -28,25 +25,36 @@ _BAND_SHARE = 0.9
 
 
 def decode_excerpt(
-    path: str, config: FeatureConfig, limits: DecodeLimits, room: Floats | None = None
+    path: str, config: FeatureConfig, limits: DecodeLimits, buffer: FloatArray | None = None
 ) -> Excerpt:
     """Decode the exact middle of a file, or all of a shorter one, at the config's rate.
 
-    Seeks to the middle of the length that the header states. Where less comes back than was
-    asked for, the real length is found (see `Sound.measure`) and its middle is taken.
+    Seeks to the middle of the length that the header states. If fewer samples come back than
+    requested, the real length is determined (see `Sound.measure`) and its middle is used.
 
-    `room` is memory for the samples, as long as `excerpt_frames(config)`: they are then a
-    view of its beginning.
+    Parameters
+    ----------
+    path : the file.
+    config : rate and length of the excerpt.
+    limits : what is accepted.
+    buffer : float32 array (excerpt_frames(config),) for the samples, which are then a view of
+        its beginning; None: a new array.
+
+    Returns
+    -------
+    Excerpt
 
     Raises
     ------
-    AudioError : the file cannot be read, or is outside `limits`.
+    AudioError : the file cannot be read, or exceeds `limits`.
     """
     with Sound(path, limits) as sound:
-        if room is None:
-            room = np.empty(excerpt_frames(config), np.float32)
+        if buffer is None:
+            buffer = np.empty(excerpt_frames(config), np.float32)
         is_direct = sound.rate_hz == config.sample_rate_hz
-        start, samples, replaced = _middle(sound, config.excerpt_s, room if is_direct else None)
+        start, samples, replaced = _middle(
+            sound, config.excerpt_s, buffer if is_direct else None
+        )
         frames = sound.stated_frames or 0
         _check_length(sound, frames)
         _note_replaced(sound, replaced, len(samples))
@@ -54,7 +62,7 @@ def decode_excerpt(
         return Excerpt(
             samples=samples
             if is_direct
-            else _resampled(samples, sound.rate_hz, config.sample_rate_hz, room),
+            else _resampled(samples, sound.rate_hz, config.sample_rate_hz, buffer),
             start_s=start / sound.rate_hz,
             length_known_s=frames / sound.rate_hz,
             source_rate_hz=sound.rate_hz,
@@ -64,8 +72,10 @@ def decode_excerpt(
         )
 
 
-def _middle(sound: Sound, excerpt_s: float, room: Floats | None) -> tuple[int, Floats, int]:
-    """Return (first frame, mono samples, samples replaced) of the middle that exists."""
+def _middle(
+    sound: Sound, excerpt_s: float, buffer: FloatArray | None
+) -> tuple[int, FloatArray, int]:
+    """Return (first frame, mono samples, samples replaced) of the middle."""
     want = round(excerpt_s * sound.rate_hz)
     while True:
         frames = sound.stated_frames
@@ -74,14 +84,14 @@ def _middle(sound: Sound, excerpt_s: float, room: Floats | None) -> tuple[int, F
             continue
         count = min(want, frames)
         start = (frames - count) // 2
-        out = np.empty(count, np.float32) if room is None else room[:count]
+        out = np.empty(count, np.float32) if buffer is None else buffer[:count]
         samples, replaced = _read_mono(sound, start, out)
         if len(samples) == count or not sound.measure():
             return start, samples, replaced
 
 
-def _read_mono(sound: Sound, start: int, out: Floats) -> tuple[Floats, int]:
-    """Fill `out` from a position on; return what was filled and the samples replaced."""
+def _read_mono(sound: Sound, start: int, out: FloatArray) -> tuple[FloatArray, int]:
+    """Fill `out` from a position on; return the filled part and the samples replaced."""
     done = replaced = 0
     for block in sound.blocks(start, len(out)):
         part = out[done : done + len(block)]
@@ -93,8 +103,8 @@ def _read_mono(sound: Sound, start: int, out: Floats) -> tuple[Floats, int]:
     return out[:done], replaced
 
 
-def _mix(block: Floats, out: Floats) -> None:
-    """Write the mean of the channels; columns are added, `mean(axis=1)` takes ten times."""
+def _mix(block: FloatArray, out: FloatArray) -> None:
+    """Write the mean of the channels; `mean(axis=1)` would take ten times as long."""
     if block.shape[1] == 1:
         out[:] = block[:, 0]
         return
@@ -104,23 +114,25 @@ def _mix(block: Floats, out: Floats) -> None:
     out *= np.float32(1 / block.shape[1])
 
 
-def _is_sane(values: Floats) -> bool:
+def _is_sane(values: FloatArray) -> bool:
     """Return whether a quick test rules out NaN, infinity and absurd values."""
     flat = values.reshape(-1)
     return bool(np.dot(flat, flat) < _ABSURD * _ABSURD)
 
 
-def _clean(block: Floats) -> int:
-    """Put silence for values that are no sound; return the frames that had one."""
+def _clean(block: FloatArray) -> int:
+    """Replace values that are not sound by silence; return the number of frames changed."""
     is_bad = ~(np.abs(block) <= _ABSURD)
     block[is_bad] = 0
     return int(is_bad.any(axis=1).sum())
 
 
-def _resampled(samples: Floats, source_hz: int, target_hz: int, room: Floats) -> Floats:
+def _resampled(
+    samples: FloatArray, source_hz: int, target_hz: int, buffer: FloatArray
+) -> FloatArray:
     import soxr  # loaded only for the few files that need it
 
-    out = room[: max(1, round(len(samples) * target_hz / source_hz))]
+    out = buffer[: max(1, round(len(samples) * target_hz / source_hz))]
     resampled = soxr.resample(samples, source_hz, target_hz, quality="HQ")[: len(out)]
     out[: len(resampled)] = resampled
     out[len(resampled) :] = 0
@@ -163,12 +175,21 @@ def _warning(sound: Sound) -> str | None:
 def decode_probe(path: str, limits: DecodeLimits) -> Probe:
     """Decode a file once in full, in constant memory, and measure it.
 
-    An MP3 has its frames counted first (1-3 ms), so that all of it is decoded even where the
-    header denies some of it. Damage met on the way ends the track there.
+    The frames of an MP3 are counted first (1-3 ms), so that all of it is decoded even if its
+    header states fewer. At damage the track ends.
+
+    Parameters
+    ----------
+    path : the file.
+    limits : what is accepted.
+
+    Returns
+    -------
+    Probe
 
     Raises
     ------
-    AudioError : the file cannot be read, or is outside `limits`.
+    AudioError : the file cannot be read, or exceeds `limits`.
     """
     with Sound(path, limits) as sound:
         if sound.sniffed.mp3 is not None:
@@ -207,7 +228,16 @@ def _probe_of(sound: Sound, peaks: PeakMeter, loudness: LoudnessMeter, replaced:
 
 
 def sha256_of(fd: int) -> str:
-    """Return the sha256 of an open file, read in blocks from its start."""
+    """Return the sha256 of an open file, read in blocks from its start.
+
+    Parameters
+    ----------
+    fd : descriptor of the file.
+
+    Returns
+    -------
+    str : 64 hexadecimal digits.
+    """
     digest = hashlib.sha256()
     at = 0
     while chunk := os.pread(fd, _HASH_BYTES, at):

@@ -1,11 +1,11 @@
-"""Peaks and loudness of a signal that comes in blocks, in constant memory. Numpy only."""
+"""Peaks and loudness of a signal that arrives in blocks, in constant memory. Numpy only."""
 
 from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float32]
+from ml.types import FloatArray
 
 _MAX_BUCKETS = 16_384
 
@@ -13,18 +13,34 @@ _MAX_BUCKETS = 16_384
 class PeakMeter:
     """Lowest and highest value of a signal of unknown length, in equal parts of it.
 
-    Extremes are kept for buckets of 1, 2, 4, ... frames: whenever there are too many, two
-    neighbours become one.
+    Extremes are kept for buckets of 1, 2, 4, ... frames: whenever there are too many,
+    neighbours are merged in pairs.
+
+    Attributes
+    ----------
+    frames : number of frames so far.
+
+    Examples
+    --------
+    >>> meter = PeakMeter()
+    >>> meter.add(np.array([[0.5], [-1.0], [0.0], [0.25]], np.float32))
+    >>> meter.peak(), meter.columns(2).tolist()
+    (1.0, [[-127, 64], [0, 32]])
     """
 
     def __init__(self) -> None:
         self._bucket = 1
         self._extremes = np.empty((0, 2), np.float32)
-        self._rest: Floats | None = None
+        self._rest: FloatArray | None = None
         self.frames = 0
 
-    def add(self, block: Floats) -> None:
-        """Take frames, float32, shape (n, channels)."""
+    def add(self, block: FloatArray) -> None:
+        """Add frames.
+
+        Parameters
+        ----------
+        block : float32 array (n, channels).
+        """
         self.frames += len(block)
         if self._rest is not None:
             block = np.concatenate([self._rest, block])
@@ -34,7 +50,7 @@ class PeakMeter:
             rows = block[:whole].reshape(whole // self._bucket, -1)
             self._append(rows.min(axis=1), rows.max(axis=1))
 
-    def _append(self, low: Floats, high: Floats) -> None:
+    def _append(self, low: FloatArray, high: FloatArray) -> None:
         self._extremes = np.concatenate([self._extremes, np.stack([low, high], axis=1)])
         while len(self._extremes) > _MAX_BUCKETS:
             self._halve()
@@ -48,14 +64,26 @@ class PeakMeter:
         self._bucket *= 2
 
     def peak(self) -> float:
-        """Return the largest magnitude so far, 0.0 for nothing."""
+        """Return the largest magnitude so far.
+
+        Returns
+        -------
+        float; 0.0 before the first frame.
+        """
         extremes = self._all()
         return float(np.abs(extremes).max()) if len(extremes) else 0.0
 
     def columns(self, count: int) -> npt.NDArray[np.int8]:
-        """Return int8, shape (count, 2): lowest and highest in each part, 127 for full scale.
+        """Return the extremes in equal parts of the signal.
 
-        A signal of fewer than `count` frames repeats its frames; an empty one is zeros.
+        Parameters
+        ----------
+        count : number of parts, >= 1.
+
+        Returns
+        -------
+        int8 array (count, 2): lowest and highest value in each part, 127 for full scale. A
+        signal of fewer than `count` frames repeats its frames; an empty one gives zeros.
         """
         extremes = self._all()
         if not len(extremes):
@@ -66,7 +94,7 @@ class PeakMeter:
         scaled = np.clip(np.rint(np.stack([low, high], axis=1) * 127), -127, 127)
         return scaled.astype(np.int8)
 
-    def _all(self) -> Floats:
+    def _all(self) -> FloatArray:
         if self._rest is None:
             return self._extremes
         last = np.array([[self._rest.min(), self._rest.max()]], np.float32)
@@ -76,10 +104,21 @@ class PeakMeter:
 class LoudnessMeter:
     """Gated RMS level, in dB re full scale.
 
-    The mean square over all channels is taken in steps of 0.4 s. Steps below -70 dB are
+    The mean square over all channels is computed in steps of 0.4 s. Steps below -70 dB are
     dropped, then those more than 10 dB below the mean of the rest; the loudness is
     10 log10 of the mean square of what remains. A full-scale sine in every channel is -3.01.
     This is the gating of ITU-R BS.1770-4 without its K weighting and without overlap.
+
+    Parameters
+    ----------
+    sample_rate_hz : rate of the signal.
+
+    Examples
+    --------
+    >>> meter = LoudnessMeter(1_000)
+    >>> meter.add(np.full((1_000, 2), 0.5, np.float32))
+    >>> round(meter.loudness_db(), 2)
+    -6.02
     """
 
     def __init__(self, sample_rate_hz: int) -> None:
@@ -88,8 +127,13 @@ class LoudnessMeter:
         self._sizes: list[int] = []
         self._channels = 1
 
-    def add(self, block: Floats) -> None:
-        """Take frames, float32, shape (n, channels)."""
+    def add(self, block: FloatArray) -> None:
+        """Add frames.
+
+        Parameters
+        ----------
+        block : float32 array (n, channels).
+        """
         self._channels = block.shape[1]
         at = 0
         while at < len(block):
@@ -102,7 +146,12 @@ class LoudnessMeter:
             at += len(part) // self._channels
 
     def loudness_db(self) -> float | None:
-        """Return the level; None where no step reaches -70 dB."""
+        """Return the level so far.
+
+        Returns
+        -------
+        float, in dB re full scale; None when no step reaches -70 dB.
+        """
         sizes = np.array(self._sizes, np.float64)
         sums = np.array(self._sums) / self._channels
         keep = sums > 1e-7 * sizes

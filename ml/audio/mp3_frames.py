@@ -1,9 +1,9 @@
-"""MPEG audio frames: find them, count them, and mend a file whose header lies.
+"""MPEG audio frames: find them, count them, and mend a file with a wrong header.
 
-libsndfile believes what the first frame says. Without a Xing/Info tag it guesses the length
-from the first frames, and a tag that lies, a cut file or junk between two frames ends the
-reading early. The headers themselves are easy to walk, so this module counts the frames that
-are really there, and writes an equivalent stream that holds exactly those and a true tag.
+libsndfile trusts the first frame. Without a Xing/Info tag it estimates the length from the
+first frames, and it stops early at a wrong tag, at the end of a truncated file or at junk
+between two frames. Frame headers are easy to follow, so this module counts the frames that
+exist, and writes an equivalent stream with exactly those frames and a correct tag.
 
 Conventions
 -----------
@@ -37,9 +37,9 @@ _KBPS = {
     (2, 1): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
 }
 _ANY_HEADER = re.compile(rb"\xff[\xe2-\xe7\xf2-\xff][\x10-\xef]", re.DOTALL)
-#: Leading junk and padding behind the tags that are searched for the first frame.
+#: Bytes of junk and padding after the tags to search for the first frame.
 SEARCH_BYTES = 1 << 20
-#: Junk between frames that is searched for the next one; more counts as the end.
+#: Bytes of junk to search for the next frame; more junk counts as the end.
 _RESYNC_BYTES = 16 << 20
 _CHAIN = 3
 #: Samples that mpg123 trims at the start of any tagged Layer III stream.
@@ -54,7 +54,10 @@ class FrameHeader:
     ----------
     version : the two bits of the header: 3 is MPEG-1, 2 is MPEG-2, 0 is MPEG-2.5.
     layer : the two bits of the header: 1 is Layer III, 2 is Layer II, 3 is Layer I.
-    bit_rate : bits a second of this frame. size : the whole frame in bytes, header included.
+    bit_rate : bits per second of this frame.
+    sample_rate_hz, channels : format of the sound.
+    size : bytes of the whole frame, header included.
+    has_crc : whether a checksum follows the header.
     """
 
     version: int
@@ -67,20 +70,29 @@ class FrameHeader:
 
     @property
     def samples_per_frame(self) -> int:
-        """Samples of one channel that the frame decodes to."""
+        """Samples per channel that the frame decodes to."""
         if self.layer == 3:
             return 384
         return 1152 if self.layer == 2 or self.version == 3 else 576
 
     @property
     def side_bytes(self) -> int:
-        """Bytes of Layer III side information, behind which a Xing tag stands."""
+        """Bytes of Layer III side information, after which a Xing tag starts."""
         if self.version == 3:
             return 17 if self.channels == 1 else 32
         return 9 if self.channels == 1 else 17
 
     def fits(self, other: FrameHeader) -> bool:
-        """Return whether both may stand in one stream (bit rate and padding may vary)."""
+        """Return whether both frames can be in one stream (bit rate and padding may vary).
+
+        Parameters
+        ----------
+        other : header of another frame.
+
+        Returns
+        -------
+        bool
+        """
         return (self.version, self.layer, self.sample_rate_hz, self.channels) == (
             other.version,
             other.layer,
@@ -91,7 +103,15 @@ class FrameHeader:
 
 @dataclass(frozen=True)
 class LengthTag:
-    """What a Xing, Info or VBRI tag claims. `size` is that of the frame that carries it."""
+    """Claims of a Xing, Info or VBRI tag.
+
+    Attributes
+    ----------
+    kind : "Xing", "Info" or "VBRI".
+    frames : claimed number of frames, None if not stated.
+    stream_bytes : claimed size of the stream, None if not stated.
+    size : bytes of the frame that carries the tag.
+    """
 
     kind: str
     frames: int | None
@@ -101,7 +121,14 @@ class LengthTag:
 
 @dataclass(frozen=True)
 class Mp3Start:
-    """Where the stream begins: `offset` of the first frame, its header, its tag if any."""
+    """Start of the stream.
+
+    Attributes
+    ----------
+    offset : byte of the first frame.
+    header : its header.
+    tag : its tag, None without one.
+    """
 
     offset: int
     header: FrameHeader
@@ -109,15 +136,15 @@ class Mp3Start:
 
 
 @dataclass(frozen=True)
-class Mp3Walk:
-    """Frames that are really there.
+class FrameScan:
+    """Frames that exist in a file.
 
     Attributes
     ----------
     spans : (first byte, one past the last byte) of each run of whole frames.
-    frames : number of whole frames that hold sound (the frame of a tag is not counted).
-    junk_bytes : bytes between the runs that are no frames.
-    is_complete : False where the walk stopped at `max_frames`.
+    frames : number of whole frames with sound (the frame of a tag is not counted).
+    junk_bytes : bytes between the runs that are not frames.
+    is_complete : False if the scan stopped at `max_frames`.
     """
 
     spans: tuple[tuple[int, int], ...]
@@ -127,7 +154,22 @@ class Mp3Walk:
 
 
 def parse_header(raw: bytes) -> FrameHeader | None:
-    """Read the four bytes of a frame header; None where they are not one."""
+    """Parse a frame header.
+
+    Parameters
+    ----------
+    raw : the first four bytes of a frame.
+
+    Returns
+    -------
+    FrameHeader, or None if the bytes are not a header.
+
+    Examples
+    --------
+    >>> header = parse_header(bytes.fromhex("fffb9064"))
+    >>> header.bit_rate, header.sample_rate_hz, header.size
+    (128000, 44100, 417)
+    """
     if len(raw) < 4 or raw[0] != 0xFF or raw[1] & 0xE0 != 0xE0:
         return None
     version, layer = raw[1] >> 3 & 3, raw[1] >> 1 & 3
@@ -148,7 +190,22 @@ def parse_header(raw: bytes) -> FrameHeader | None:
 
 
 def id3_size(data: FileBytes, offset: int = 0) -> int:
-    """Return the bytes of the ID3v2 tag at `offset`, 0 where there is none."""
+    """Return the size of an ID3v2 tag.
+
+    Parameters
+    ----------
+    data : the whole file, or a memory map of it.
+    offset : byte at which the tag would start.
+
+    Returns
+    -------
+    int, in bytes; 0 if there is no tag.
+
+    Examples
+    --------
+    >>> id3_size(b"ID3" + bytes([4, 0, 0, 0, 0, 1, 2]) + bytes(130))
+    140
+    """
     head = data[offset : offset + 10]
     if len(head) < 10 or head[:3] != b"ID3" or any(byte & 0x80 for byte in head[6:10]):
         return 0
@@ -157,7 +214,16 @@ def id3_size(data: FileBytes, offset: int = 0) -> int:
 
 
 def skip_id3(data: FileBytes) -> int:
-    """Return the offset behind all leading ID3v2 tags, of one cut short its first 10 bytes."""
+    """Return the first byte after all leading ID3v2 tags.
+
+    Parameters
+    ----------
+    data : the whole file, or a memory map of it.
+
+    Returns
+    -------
+    int; of a truncated tag only the first 10 bytes are skipped.
+    """
     offset = 0
     while size := id3_size(data, offset):
         if offset + size >= len(data):
@@ -167,9 +233,17 @@ def skip_id3(data: FileBytes) -> int:
 
 
 def find_start(data: FileBytes) -> Mp3Start | None:
-    """Find the first of a chain of frames behind the ID3 tags, over junk of up to 1 MiB.
+    """Find the first of a chain of frames after the ID3 tags, over up to 1 MiB of junk.
 
-    Three frames must follow one another; fewer are enough where the file ends.
+    Three frames must follow each other; fewer suffice at the end of the file.
+
+    Parameters
+    ----------
+    data : the whole file, or a memory map of it.
+
+    Returns
+    -------
+    Mp3Start, or None without such a chain.
     """
     first = skip_id3(data)
     for match in _ANY_HEADER.finditer(data, first, min(len(data), first + SEARCH_BYTES)):
@@ -211,16 +285,34 @@ def _read_tag(data: FileBytes, offset: int, header: FrameHeader) -> LengthTag | 
 
 
 def xing_offset(header: FrameHeader) -> int:
-    """Return where in its frame a Xing or Info tag stands."""
+    """Return the position of a Xing or Info tag in its frame.
+
+    Parameters
+    ----------
+    header : header of the frame.
+
+    Returns
+    -------
+    int, in bytes.
+    """
     return 4 + header.side_bytes + (2 if header.has_crc else 0)
 
 
 def is_tag_plausible(start: Mp3Start, file_bytes: int) -> bool:
-    """Return whether the length that the tag claims can be true of a file of this size.
+    """Return whether the length that the tag claims can be true for a file of this size.
 
-    The bytes claimed must be there and make up most of the file, and the mean bit rate that
-    follows must be one that MPEG has (for an Info tag, which stands for a constant rate, about
-    that of the first frame).
+    The claimed bytes must exist and be most of the file, and the resulting mean bit rate must
+    be one that MPEG has (for an Info tag, which means a constant rate, about that of the first
+    frame).
+
+    Parameters
+    ----------
+    start : from `find_start`.
+    file_bytes : size of the file.
+
+    Returns
+    -------
+    bool; False without a tag that states a number of frames, and for VBRI tags.
     """
     tag, header = start.tag, start.header
     if tag is None or not tag.frames or tag.kind == "VBRI":
@@ -235,14 +327,18 @@ def is_tag_plausible(start: Mp3Start, file_bytes: int) -> bool:
     return 6_000 < mean_rate < 500_000
 
 
-def walk(data: FileBytes, start: Mp3Start, max_frames: int) -> Mp3Walk:
-    """Walk over all frame headers; plain Python, about 0.6 microseconds a frame.
+def scan_frames(data: FileBytes, start: Mp3Start, max_frames: int) -> FrameScan:
+    """Follow all frame headers; plain Python, about 0.6 microseconds per frame.
 
     Parameters
     ----------
     data : the whole file, or a memory map of it.
     start : from `find_start`.
-    max_frames : where to stop; a longer file comes back with `is_complete` False.
+    max_frames : number of frames at which to stop; `is_complete` is then False.
+
+    Returns
+    -------
+    FrameScan
     """
     sizes = _size_table(start.header)
     at = begin = start.offset + (start.tag.size if start.tag else 0)
@@ -257,11 +353,11 @@ def walk(data: FileBytes, start: Mp3Start, max_frames: int) -> Mp3Walk:
             spans.append((begin, at))
         found = _next_chain(data, at + 1, start.header)
         if found is None:
-            return Mp3Walk(tuple(spans), frames, junk, True)
+            return FrameScan(tuple(spans), frames, junk, True)
         junk += found - at
         at = begin = found
     spans.append((begin, at))
-    return Mp3Walk(tuple(spans), frames, junk, at + 4 > end)
+    return FrameScan(tuple(spans), frames, junk, at + 4 > end)
 
 
 @lru_cache(maxsize=16)
@@ -304,20 +400,36 @@ def _next_chain(data: FileBytes, at: int, like: FrameHeader) -> int | None:
 
 @dataclass(frozen=True)
 class MendedMp3:
-    """A stream of whole frames with a true tag; sound begins `lead_frames` samples into it."""
+    """A stream of whole frames with a correct tag.
+
+    Attributes
+    ----------
+    stream : bytes of the stream.
+    lead_frames : samples in it before the sound begins.
+    """
 
     stream: bytes
     lead_frames: int
 
 
-def mended(data: FileBytes, start: Mp3Start, there: Mp3Walk) -> MendedMp3:
-    """Return the stream of the whole frames alone, led by a tag with their true number.
+def mend(data: FileBytes, start: Mp3Start, there: FrameScan) -> MendedMp3:
+    """Return a stream of the whole frames only, which starts with a correct tag.
 
-    A tag that was there keeps its encoder delay, so that samples stay where they were; its
-    end padding goes when frames are missing, since what it would trim is no longer there.
-    Without one a new tag is made. mpg123 takes any tag as leave to trim its own delay of 529
-    samples, so a silent frame goes in between and `lead_frames` says where sound begins:
-    samples then stand where a plain decoding of the untagged file has them.
+    An existing tag keeps its encoder delay, so that samples keep their position; its end
+    padding is removed if frames are missing, since the samples it would trim no longer exist.
+    Without a tag a new one is made. mpg123 trims its own delay of 529 samples from any stream
+    with a tag, so a silent frame is inserted and `lead_frames` says where sound begins: samples
+    are then where a plain decoding of the untagged file has them.
+
+    Parameters
+    ----------
+    data : the whole file, or a memory map of it.
+    start : from `find_start`.
+    there : from `scan_frames`.
+
+    Returns
+    -------
+    MendedMp3
     """
     body = b"".join(bytes(data[a:b]) for a, b in there.spans)
     head = _patched_tag(data, start, there.frames, len(body))

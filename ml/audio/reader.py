@@ -1,8 +1,8 @@
-"""Read audio through a child process that can fail without consequences.
+"""Reading audio through a child process that can fail without consequences.
 
 `AudioReader` keeps one child (`ml.audio.child`) and asks it for excerpts and probes. Whatever
 a file does to the child (crash, endless loop, memory) becomes an `AudioError` with a reason,
-and the next file meets a fresh child. This module imports no decoder.
+and the next file gets a new child. This module imports no decoder.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import Any, Self
 import numpy as np
 
 from ml.audio import wire
-from ml.audio.shared_memory import Room
+from ml.audio.shared_memory import SampleBuffer
 from ml.audio.types import PEAK_COLUMNS, DecodeLimits, Excerpt, Probe, excerpt_frames
 from ml.errors import AudioError
 from ml.types import FeatureConfig
@@ -43,14 +43,18 @@ class _ChildGone(Exception):
 
 
 class AudioReader:
-    """Decodes files in a limited child process. A context manager; one thread at a time.
+    """Decodes files in a limited child process. A context manager, for one thread at a time.
+
+    The child starts with the first file and never outlives this process.
 
     Parameters
     ----------
-    limits : what a file may be and may cost.
-    recycle_after : files that one child serves before a fresh one takes over.
+    limits : limits on files and on the cost of decoding.
+    recycle_after : number of files after which a new child replaces the old one.
 
-    The child starts with the first file, and never outlives this process.
+    Attributes
+    ----------
+    peak_rss_bytes : largest resident memory of the child, in bytes.
     """
 
     def __init__(self, limits: DecodeLimits | None = None, recycle_after: int = 200) -> None:
@@ -59,7 +63,7 @@ class AudioReader:
         self._recycle_after = recycle_after
         self._served = 0
         self._child: subprocess.Popen[bytes] | None = None
-        self._room: Room | None = None
+        self._buffer: SampleBuffer | None = None
         self._owner_pid = os.getpid()
         self._noise = b""
 
@@ -71,7 +75,7 @@ class AudioReader:
 
     @property
     def child_pid(self) -> int | None:
-        """Process id of the present child, None before the first file."""
+        """Process id of the current child, None before the first file."""
         return self._child.pid if self._child else None
 
     def excerpt(
@@ -79,35 +83,52 @@ class AudioReader:
     ) -> Excerpt:
         """Decode the middle `config.excerpt_s` of a file, or all of a shorter one.
 
-        `is_borrowed` spares a copy: the samples are then valid until the next call.
+        Parameters
+        ----------
+        path : the file.
+        config : rate and length of the excerpt.
+        is_borrowed : True saves a copy; the samples are then valid until the next call.
 
         Returns
         -------
-        Excerpt : mono float32 samples at `config.sample_rate_hz`, and where they are from.
+        Excerpt : mono float32 samples at `config.sample_rate_hz`, and their place in the file.
 
         Raises
         ------
         AudioError : with the reason; its `kind` says whether the file is missing, cannot be
             read, or ended the child ("crashed", "timeout").
         """
-        room = self._room_of(excerpt_frames(config))
+        buffer = self._buffer_of(excerpt_frames(config))
         request = {"do": "excerpt", "path": os.fspath(path), "config": config.canonical()}
         values, _ = self._ask(request)
-        samples = room.view(excerpt_frames(config))[: values["samples"]]
+        samples = buffer.view(excerpt_frames(config))[: values["samples"]]
         return Excerpt(**{**values, "samples": samples if is_borrowed else samples.copy()})
 
     def probe(self, path: AudioPath) -> Probe:
-        """Decode a file once in full: length, loudness, peaks, hash. Errors as in `excerpt`."""
+        """Decode a file once in full: length, loudness, peaks, hash.
+
+        Parameters
+        ----------
+        path : the file.
+
+        Returns
+        -------
+        Probe
+
+        Raises
+        ------
+        AudioError : as in `excerpt`.
+        """
         values, raw = self._ask({"do": "probe", "path": os.fspath(path)})
         return Probe(**{**values, "peaks": raw.view(np.int8).reshape(PEAK_COLUMNS, 2)})
 
     def close(self) -> None:
-        """End the child. The reader may be used again; a new child starts then."""
+        """End the child. The reader can be used again and then starts a new child."""
         self._forget_what_was_forked()
         self._stop_child()
-        if self._room is not None:
-            self._room.close()
-            self._room = None
+        if self._buffer is not None:
+            self._buffer.close()
+            self._buffer = None
 
     def _stop_child(self) -> None:
         child, self._child = self._child, None
@@ -144,7 +165,7 @@ class AudioReader:
         return reply["values"], payload
 
     def _ready_child(self) -> subprocess.Popen[bytes]:
-        """Return a living child of this process, starting one where needed."""
+        """Return a living child of this process; start one if needed."""
         self._forget_what_was_forked()
         if self._child and (
             self._served >= self._recycle_after or self._child.poll() is not None
@@ -156,26 +177,26 @@ class AudioReader:
         return self._child
 
     def _forget_what_was_forked(self) -> None:
-        """In a fork of the process that made them, child and room are not ours to use."""
+        """Drop child and buffer in a fork of the process that owns them."""
         if self._owner_pid != os.getpid():
-            self._child, self._room, self._owner_pid = None, None, os.getpid()
+            self._child, self._buffer, self._owner_pid = None, None, os.getpid()
 
-    def _room_of(self, samples: int) -> Room:
+    def _buffer_of(self, samples: int) -> SampleBuffer:
         """Return shared memory for so many samples."""
         self._forget_what_was_forked()
-        if self._room is None:
-            self._room = Room.made()
-        self._room.grow(samples)
-        return self._room
+        if self._buffer is None:
+            self._buffer = SampleBuffer.create()
+        self._buffer.grow(samples)
+        return self._buffer
 
     def _started(self) -> subprocess.Popen[bytes]:
         limits = json.dumps(asdict(self.limits))
-        room = self._room_of(0)
+        buffer = self._buffer_of(0)
         root = str(Path(__file__).resolve().parents[2])
         paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
         child = subprocess.Popen(
-            [sys.executable, "-m", "ml.audio.child", limits, str(os.getpid()), str(room.fd)],
-            pass_fds=[room.fd],
+            [sys.executable, "-m", "ml.audio.child", limits, str(os.getpid()), str(buffer.fd)],
+            pass_fds=[buffer.fd],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -193,7 +214,7 @@ class AudioReader:
         except (TimeoutError, _ChildGone):
             self._abandon(child)
             noise = self._noise.decode(errors="replace").strip()
-            raise RuntimeError(f"the decoding process does not start: {noise}") from None
+            raise RuntimeError(f"the decoding process did not start: {noise}") from None
         return child
 
     def _receive(
@@ -208,13 +229,13 @@ class AudioReader:
         return reply, payload
 
     def _drain_noise(self, child: subprocess.Popen[bytes]) -> None:
-        """Keep the last of what libraries printed; the pipe must not stay full of it."""
+        """Keep the last of what libraries printed, so that the pipe never fills up."""
         with suppress(BlockingIOError, OSError):
             while chunk := os.read(_fileno(child.stderr), 1 << 16):
                 self._noise = (self._noise + chunk)[-_NOISE_BYTES:]
 
     def _abandon(self, child: subprocess.Popen[bytes]) -> None:
-        """Kill a child that can no longer be talked to."""
+        """Kill a child that no longer answers."""
         child.kill()
         child.wait()
         self._drain_noise(child)

@@ -1,8 +1,8 @@
-"""Memory that a reader and its decoding child share for the samples of an excerpt.
+"""Shared memory between a reader and its decoding child, for the samples of an excerpt.
 
-Seven megabytes through a pipe cost as much as a tenth of decoding them. The reader makes the
-room and gives the child its descriptor; the child decodes straight into it. It has no name
-and goes with the last process that holds it.
+Sending seven megabytes through a pipe would cost a tenth of the time of decoding them. The
+reader creates the buffer and passes its descriptor to the child, which decodes directly into
+it. The buffer has no name and is freed with the last process that holds it.
 """
 
 from __future__ import annotations
@@ -12,39 +12,62 @@ import os
 import tempfile
 
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float32]
+from ml.types import FloatArray
 
 
-class Room:
-    """A growing piece of shared memory, seen as float32. Either side maps what it needs."""
+class SampleBuffer:
+    """A growing block of shared memory, seen as float32; each side maps what it needs.
+
+    Parameters
+    ----------
+    fd : descriptor of the memory.
+    """
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
         self._map: mmap.mmap | None = None
 
     @classmethod
-    def made(cls) -> Room:
-        """Make a new one, empty. It lives in memory on Linux, in a nameless file elsewhere."""
+    def create(cls) -> SampleBuffer:
+        """Create an empty buffer: in memory on Linux, in a nameless file elsewhere.
+
+        Returns
+        -------
+        SampleBuffer
+        """
         if hasattr(os, "memfd_create"):
             return cls(os.memfd_create("audiotag-excerpt"))
         with tempfile.TemporaryFile() as file:
             return cls(os.dup(file.fileno()))
 
     def grow(self, samples: int) -> None:
-        """Make it hold at least so many samples; only the side that made it does this."""
+        """Make room for at least so many samples; only the side that created it does this.
+
+        Parameters
+        ----------
+        samples : number of float32 values.
+        """
         if os.fstat(self.fd).st_size < samples * 4:
             os.ftruncate(self.fd, samples * 4)
 
-    def view(self, samples: int) -> Floats:
-        """Return the first samples. What is written there, the other side sees."""
+    def view(self, samples: int) -> FloatArray:
+        """Return the first samples; what is written to them, the other side sees.
+
+        Parameters
+        ----------
+        samples : number of float32 values, at most what `grow` was called with.
+
+        Returns
+        -------
+        float32 array (samples,), a view.
+        """
         size = samples * 4
         if self._map is None or len(self._map) < size:
             self._map = mmap.mmap(self.fd, size)
         return np.frombuffer(self._map, np.float32, count=samples)
 
     def close(self) -> None:
-        """Give the memory back, once no view of it is left."""
+        """Free the memory; call it once no view is left."""
         self._map = None
         os.close(self.fd)

@@ -1,9 +1,9 @@
-"""What a file is, by its first bytes and never by its name.
+"""Detection of the container of a file by its first bytes, never by its name.
 
-Only containers and codecs whose decoders are simple or widely exercised go on to libsndfile;
-ADPCM and the exotic formats are turned away before that library sees their headers. The reason
-is written for a curator, who can do something about "Windows Media (WMA)" and nothing about
-"Format not recognised".
+Only containers and codecs whose decoders are simple or widely used are passed on to libsndfile;
+ADPCM and exotic formats are refused before that library reads their headers. The reason is
+written for a curator, who can do something about "Windows Media (WMA)" but not about "Format
+not recognised".
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from ml.audio.mp3_frames import FileBytes, Mp3Start, find_start, skip_id3
 from ml.errors import AudioError
 
-#: (pattern at the very start, what it is). Order matters where one is a prefix of another.
+#: (pattern at the very start, format). Order matters if one is a prefix of another.
 _FOREIGN = (
     (rb"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "Windows Media (WMA)"),
     (rb"....ftyp", "MPEG-4 (M4A, AAC, ALAC or video)"),
@@ -46,13 +46,20 @@ _WAV_CODECS = {1: "PCM", 3: "float", 6: "A-law", 7: "mu-law"}
 _WAV_FOREIGN = {2: "MS ADPCM", 0x11: "IMA ADPCM", 0x31: "GSM", 0x50: "MPEG", 0x55: "MP3"}
 _AIFF_PCM = (b"NONE", b"sowt", b"twos", b"raw ", b"in24", b"in32")
 _AIFF_OTHER = (b"fl32", b"FL32", b"fl64", b"FL64", b"ulaw", b"ULAW", b"alaw", b"ALAW")
-#: Leading chunks of a RIFF or IFF file that are looked at.
+#: Number of leading chunks of a RIFF or IFF file to read.
 _CHUNKS_READ = 64
 
 
 @dataclass(frozen=True)
 class Sniffed:
-    """What the bytes say. `offset` is where libsndfile shall begin; `mp3` only for MPEG."""
+    """Container of a file.
+
+    Attributes
+    ----------
+    container : "WAV", "AIFF", "FLAC", "OGG" or "MP3".
+    offset : byte at which libsndfile should start.
+    mp3 : start of the MPEG stream; None for other containers.
+    """
 
     container: str
     offset: int = 0
@@ -60,11 +67,24 @@ class Sniffed:
 
 
 def sniff(data: FileBytes) -> Sniffed:
-    """Name the container of a file, given as bytes or as a memory map of it.
+    """Detect the container of a file.
+
+    Parameters
+    ----------
+    data : the whole file, or a memory map of it.
+
+    Returns
+    -------
+    Sniffed
 
     Raises
     ------
-    AudioError : empty, not audio, or a format that is not read; the reason says which.
+    AudioError : empty, not audio, or an unsupported format; the reason says which.
+
+    Examples
+    --------
+    >>> sniff(b"fLaC" + bytes(50)).container
+    'FLAC'
     """
     if not len(data):
         raise AudioError("empty file: it has no content at all")

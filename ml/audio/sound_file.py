@@ -1,10 +1,9 @@
-"""An open sound file that gives what is really in it, block by block.
+"""An open sound file that yields its actual content, block by block.
 
-Only the decoding child imports this module: libsndfile and what it calls can crash on a
-hostile file. Lengths stated by headers are never believed without a look at what came back:
-an MP3 without a tag, with a tag that lies, cut short, or with junk between its frames is
-mended first (`ml.audio.mp3_frames`); of any other damaged file, what comes before the damage is
-used.
+Only the decoding child imports this module: libsndfile and the libraries it calls can crash on
+a hostile file. Lengths stated by headers are checked against what is decoded. An MP3 without a
+tag, with a wrong tag, truncated, or with junk between its frames is mended first
+(`ml.audio.mp3_frames`); of any other damaged file the part before the damage is used.
 
 Conventions
 -----------
@@ -23,50 +22,60 @@ from contextlib import suppress
 from typing import Any, Self
 
 import numpy as np
-import numpy.typing as npt
 import soundfile as sf
 
 from ml.audio import mp3_frames
 from ml.audio.sniffing import sniff
 from ml.audio.types import DecodeLimits
 from ml.errors import AudioError
-
-Floats = npt.NDArray[np.float32]
+from ml.types import FloatArray
 
 _PLAIN = ("PCM_S8", "PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ULAW", "ALAW")
 _PACKED = ("VORBIS", "OPUS", "MPEG_LAYER_I", "MPEG_LAYER_II", "MPEG_LAYER_III")
 #: Samples (frames times channels) decoded at once.
 _BLOCK_SAMPLES = 1 << 18
-#: MPEG frames decoded before a position that was sought, besides the decoder's own four.
+#: MPEG frames decoded before a position sought, in addition to the decoder's own four.
 _WARM_UP_FRAMES = 8
 #: Frames decoded at once next to a damaged place.
 _SALVAGE_FRAMES = 1024
-#: Stated and real length may differ by this much before a curator hears of it.
+#: Difference between stated and real length from which a curator is told.
 _LENGTH_TOLERANCE_S = 0.25
 
 
 class _Stream(sf.SoundFile):
-    """A SoundFile that reads on where it is.
+    """A SoundFile that continues to read at its position.
 
-    The base class seeks to the position it has after every read of a seekable file. For
-    mpg123 that is a real seek: it forgets the bit reservoir, and the first frames of every
+    After every read of a seekable file the base class seeks to the position it already has.
+    For mpg123 that is a real seek: it drops the bit reservoir, and the first frames of every
     block of a low rate come out silent.
     """
 
     def seekable(self) -> bool:
-        """Say no, so that reading never seeks; `seek` works all the same."""
+        """Return False, so that reading never seeks; `seek` still works."""
         return False
 
 
 class Sound:
-    """An open file, its format checked against the limits. Use it as a context manager.
+    """An open file whose format was checked against the limits. Use it as a context manager.
+
+    Parameters
+    ----------
+    path : the file.
+    limits : what is accepted.
 
     Attributes
     ----------
-    stated_frames : the length to believe until decoding says otherwise; None where the
-        header gives none, or one beyond the limit, which may be true or a lie.
-    damaged_at : position of the first damage met while reading, None if none.
+    stated_frames : length to assume until decoding shows otherwise; None if the header states
+        none, or one beyond the limit, which may be right or wrong.
+    damaged_at : position of the first damage found while reading, None if none.
     notes : what a curator should know, one clause each.
+    fd, status : descriptor and status of the file.
+    sniffed : its container.
+    audio_bytes : bytes of sound in it.
+
+    Raises
+    ------
+    AudioError : the file cannot be opened or decoded, or exceeds the limits.
     """
 
     def __init__(self, path: str, limits: DecodeLimits) -> None:
@@ -107,7 +116,7 @@ class Sound:
             self.mend()
 
     def _opened(self) -> _Stream:
-        """Open what there is to decode, from its beginning."""
+        """Open the file, or its mended stream, at the beginning."""
         try:
             if self._stream is not None:
                 return _Stream(io.BytesIO(self._stream))
@@ -144,7 +153,12 @@ class Sound:
         return int(self.limits.max_length_s * self.rate_hz)
 
     def format_fields(self) -> dict[str, Any]:
-        """Return channels, container and subtype, as `Excerpt` and `Probe` name them."""
+        """Return channels, container and subtype, as `Excerpt` and `Probe` name them.
+
+        Returns
+        -------
+        dict
+        """
         return {
             "channels": self._file.channels,
             "container": self.sniffed.container,
@@ -152,34 +166,48 @@ class Sound:
         }
 
     def bit_rate(self, frames: int) -> int:
-        """Return bits a second of a track of that many frames."""
+        """Return the bit rate for a number of frames.
+
+        Parameters
+        ----------
+        frames : length of the track.
+
+        Returns
+        -------
+        int, in bits per second; 0 for 0 frames.
+        """
         return round(self.audio_bytes * 8 * self.rate_hz / frames) if frames else 0
 
     def _plausible(self, frames: int) -> int | None:
         return frames if 0 <= frames <= self.max_frames else None
 
     def mend(self) -> None:
-        """Count the frames of an MP3; where its header is wrong, decode a mended stream."""
+        """Count the frames of an MP3; if its header is wrong, decode a mended stream.
+
+        Raises
+        ------
+        AudioError : the track exceeds the length limit.
+        """
         self._is_mended, self.damaged_at = True, None
         start = self.sniffed.mp3
         if start is None or start.header.layer != 1:
             return
         per_frame = start.header.samples_per_frame
-        there = mp3_frames.walk(self._map, start, self.max_frames // per_frame + 2)
+        there = mp3_frames.scan_frames(self._map, start, self.max_frames // per_frame + 2)
         if not there.is_complete:
             raise self.too_long()
         stated = start.tag.frames if start.tag and start.tag.kind != "VBRI" else None
         if stated == there.frames and not there.junk_bytes:
             return
         self._note_mended(there, per_frame, stated)
-        result = mp3_frames.mended(self._map, start, there)
+        result = mp3_frames.mend(self._map, start, there)
         self._stream, self._lead = result.stream, result.lead_frames
         self.audio_bytes = sum(end - begin for begin, end in there.spans)
         self.reopen()
         self.stated_frames = max(0, self._file.frames - self._lead)
 
     def _note_mended(
-        self, there: mp3_frames.Mp3Walk, per_frame: int, stated: int | None
+        self, there: mp3_frames.FrameScan, per_frame: int, stated: int | None
     ) -> None:
         if there.junk_bytes:
             self.notes.append(
@@ -190,7 +218,12 @@ class Sound:
             self.note_length(stated * per_frame, there.frames * per_frame)
 
     def note_length(self, stated: int, real: int) -> None:
-        """Note a header that is wrong by more than a curator would overlook."""
+        """Add a note if a header is wrong by more than a curator would overlook.
+
+        Parameters
+        ----------
+        stated, real : lengths in frames.
+        """
         if abs(stated - real) > _LENGTH_TOLERANCE_S * self.rate_hz:
             self.notes.append(
                 f"the file states a length of {stated / self.rate_hz:.1f} s, but "
@@ -198,19 +231,33 @@ class Sound:
             )
 
     def too_long(self) -> AudioError:
-        """Return the error of a track beyond the length limit."""
+        """Make the error for a track that exceeds the length limit.
+
+        Returns
+        -------
+        AudioError
+        """
         return AudioError(f"longer than {self.limits.max_length_s / 60:g} minutes")
 
     def reopen(self) -> None:
-        """Start over at the first frame, also after the decoder has failed."""
+        """Start again at the first frame, even after the decoder has failed."""
         self._file.close()
         self._file = self._opened()
         self._has_failed = False
 
     def measure(self) -> bool:
-        """Find the real length one way further; False where all ways have been gone.
+        """Determine the real length by the next method, and set `stated_frames`.
 
-        An MP3 is mended first; then, or of any other file, all frames are decoded and counted.
+        An MP3 is mended first; after that, and for other files, all frames are decoded and
+        counted.
+
+        Returns
+        -------
+        bool; False when all methods have been used.
+
+        Raises
+        ------
+        AudioError : the track exceeds the length limit.
         """
         if not self._is_mended and self.sniffed.mp3 is not None:
             self.mend()
@@ -225,16 +272,34 @@ class Sound:
         return True
 
     def count(self) -> int:
-        """Decode everything and return the frames that came out."""
+        """Decode everything and count the frames.
+
+        Returns
+        -------
+        int
+
+        Raises
+        ------
+        AudioError : the track exceeds the length limit.
+        """
         total = sum(len(block) for block in self.blocks(0, self.max_frames + 1))
         if total > self.max_frames:
             raise self.too_long()
         return total
 
-    def blocks(self, start: int, count: int) -> Iterator[Floats]:
-        """Yield up to `count` frames from `start` on, float32, shape (n, channels).
+    def blocks(self, start: int, count: int) -> Iterator[FloatArray]:
+        """Yield up to `count` frames from `start` on.
 
-        Ends early where the file ends or is damaged. The array is reused for the next block.
+        Ends early where the file ends or is damaged.
+
+        Parameters
+        ----------
+        start : position of the first frame.
+        count : number of frames.
+
+        Yields
+        ------
+        float32 array (n, channels), reused for the next block.
         """
         if self._has_failed:
             self.reopen()
@@ -255,8 +320,8 @@ class Sound:
             yield block
             done += len(block)
 
-    def _salvaged(self, position: int, buffer: Floats) -> Iterator[Floats]:
-        """Read the block before a damaged place again, in small steps, as far as it goes."""
+    def _salvaged(self, position: int, buffer: FloatArray) -> Iterator[FloatArray]:
+        """Read the block before damage again, in small steps, as far as possible."""
         self.reopen()
         with suppress(sf.LibsndfileError):
             if self._seek(position + self._lead):
@@ -270,10 +335,10 @@ class Sound:
         self._has_failed = True
 
     def _seek(self, frames: int) -> bool:
-        """Go to a position; where the file cannot seek there, by decoding up to it.
+        """Go to a position; if the file cannot seek there, by decoding up to it.
 
-        Into an MP3 it goes a little early: mpg123 warms up for four frames, but the first
-        ones of a low rate need bits of up to nine frames before them and come out silent.
+        In an MP3 it starts a little earlier: mpg123 warms up for four frames, but the first
+        frames of a low rate need bits of up to nine frames before them and come out silent.
         """
         warm_up = 0
         if self.sniffed.mp3 is not None:
@@ -285,7 +350,7 @@ class Sound:
         return self._skip(frames)
 
     def _skip(self, frames: int) -> bool:
-        """Decode so many frames and forget them; False where the file ends or fails first."""
+        """Decode and drop so many frames; return False if the file ends or fails first."""
         channels = self._file.channels
         skipped = np.empty((min(frames, _BLOCK_SAMPLES // channels), channels), np.float32)
         with suppress(sf.LibsndfileError):
@@ -298,7 +363,7 @@ class Sound:
 
 
 def _open_regular(path: str) -> int:
-    """Open a file for reading; never waits, never opens a device or a pipe."""
+    """Open a regular file for reading; never waits, refuses devices and pipes."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except (OSError, ValueError) as error:

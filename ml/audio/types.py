@@ -1,4 +1,7 @@
-"""What decoding takes and gives. Numpy only: the parent of the decoding child imports it."""
+"""Limits, excerpts and probes: the values that go into decoding and come out of it.
+
+Numpy only: the parent of the decoding child imports this module.
+"""
 
 from __future__ import annotations
 
@@ -9,20 +12,23 @@ import numpy.typing as npt
 
 from ml.types import FeatureConfig
 
-#: Columns of the waveform: each has a lowest and a highest value.
+#: Columns of the waveform; each has a lowest and a highest value.
 PEAK_COLUMNS = 800
 
 
 @dataclass(frozen=True)
 class DecodeLimits:
-    """What a file may be and may cost.
+    """Limits on a file and on the cost of decoding it.
 
     Attributes
     ----------
-    min_length_s : a shorter file has nothing to hear. max_length_s : decoded length.
-    max_bytes : size of the file. max_channels, min_rate_hz, max_rate_hz : of its sound.
-    memory_bytes : address space of the child. cpu_s : its processor time for one file.
-    wall_s : seconds until the parent kills the child that works on one file.
+    min_length_s : shorter files are refused, in seconds.
+    max_length_s : longer files are refused, in seconds.
+    max_bytes : largest size of a file.
+    max_channels, min_rate_hz, max_rate_hz : accepted formats.
+    memory_bytes : address space of the child.
+    cpu_s : processor time of the child for one file, in seconds.
+    wall_s : seconds after which the parent kills a child that works on one file.
     """
 
     min_length_s: float = 0.1
@@ -42,13 +48,14 @@ class Excerpt:
 
     Attributes
     ----------
-    samples : float32, shape (n,), mono (mean of the channels), at the rate of the config.
-    start_s : where it begins in the track.
-    length_known_s : length of the track as far as known: stated by a header that agrees with
-        the size of the file, counted over its frames, or counted by decoding.
-    source_rate_hz, channels : of the file. container, subtype : libsndfile's names.
-    bit_rate : bits a second, from bytes of sound and length.
-    warning : what was mended or is missing, for a curator; None where all is well.
+    samples : float32 array (n,), mono (mean of the channels), at the rate of the config.
+    start_s : start of the excerpt in the track, in seconds.
+    length_known_s : length of the track in seconds, as far as known: stated by a header that
+        agrees with the size of the file, counted over its frames, or counted by decoding.
+    source_rate_hz, channels : format of the file.
+    container, subtype : format, as libsndfile names it.
+    bit_rate : bits per second, from bytes of sound and length.
+    warning : what was mended or is missing, for a curator; None when all is well.
     """
 
     samples: npt.NDArray[np.float32]
@@ -64,18 +71,20 @@ class Excerpt:
 
 @dataclass(frozen=True)
 class Probe:
-    """What one full decoding says about a file.
+    """Measurements of one full decoding of a file.
 
     Attributes
     ----------
-    length_s : counted from the samples that came out, not from a header.
+    length_s : length in seconds, counted from the decoded samples, not from a header.
+    sample_rate_hz, channels, container, subtype, bit_rate, warning : as in `Excerpt`.
     loudness_db : gated RMS level in dB re full scale, see `ml.audio.levels.LoudnessMeter`; None
         for silence.
-    peaks : int8, shape (800, 2): lowest and highest sample of any channel in each of 800
-        equal parts, -127 .. 127 for -1 .. 1.
+    peaks : int8 array (800, 2): lowest and highest sample of any channel in each of 800 equal
+        parts, -127 .. 127 for -1 .. 1.
+    sha256 : hash of the file, 64 hexadecimal digits.
+    size_bytes : size of the file.
+    mtime : its modification time, in seconds since the epoch.
     is_silent : no sample exceeds -80 dB re full scale.
-    mtime : modification time in seconds since the epoch; sha256 : of the file.
-    The others as in `Excerpt`.
     """
 
     length_s: float
@@ -94,5 +103,19 @@ class Probe:
 
 
 def excerpt_frames(config: FeatureConfig) -> int:
-    """Return the most samples that an excerpt of this config can have."""
+    """Return the largest number of samples that an excerpt can have.
+
+    Parameters
+    ----------
+    config : with `excerpt_s` and `sample_rate_hz`.
+
+    Returns
+    -------
+    int
+
+    Examples
+    --------
+    >>> excerpt_frames(FeatureConfig("seed-1s"))
+    1764001
+    """
     return round(config.excerpt_s * config.sample_rate_hz) + 1

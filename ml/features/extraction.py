@@ -1,4 +1,7 @@
-"""From a file to its features: decode the excerpt, make the windows, pool them."""
+"""Feature extraction: decode the excerpt of a file, compute its windows and their summary.
+
+Stage: features.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from ml.audio.reader import AudioPath, AudioReader
 from ml.features.mfcc import mfcc_windows
 from ml.features.spectra import spectral_windows
 from ml.features.summaries import summarise
-from ml.types import FeatureConfig
+from ml.types import FeatureConfig, FloatArray
 
 
 @dataclass(frozen=True)
@@ -20,40 +23,70 @@ class Extraction:
 
     Attributes
     ----------
-    windows : float32, shape (n, *config.frame_shape), n >= 1.
-    summary : float32, shape (d,), see `summarise_windows`.
-    bit_rate : of the file, bits a second. length_known_s : as in `Excerpt`.
-    warning : what a curator should know, None where all is well.
+    windows : float32 array (n, *config.frame_shape), n >= 1.
+    summary : float32 array (d,), see `summarise_windows`.
+    bit_rate : of the file, in bits per second.
+    length_known_s : as in `ml.audio.types.Excerpt`.
+    warning : what a curator should know, None when all is well.
     """
 
-    windows: npt.NDArray[np.float32]
-    summary: npt.NDArray[np.float32]
+    windows: FloatArray
+    summary: FloatArray
     bit_rate: int
     length_known_s: float
     warning: str | None
 
 
-def compute_windows(
-    samples: npt.NDArray[np.floating], config: FeatureConfig
-) -> npt.NDArray[np.float32]:
-    """Return the windows of a signal, float32 (n, *config.frame_shape), of the config's kind.
+def compute_windows(samples: npt.NDArray[np.floating], config: FeatureConfig) -> FloatArray:
+    """Compute the windows of a signal, of the config's kind.
+
+    Parameters
+    ----------
+    samples : float array (n,), mono, at `config.sample_rate_hz`; n > 0.
+    config : kind and sizes.
+
+    Returns
+    -------
+    float32 array (n_windows, *config.frame_shape).
 
     Raises
     ------
     ParameterError : `samples` is not one-dimensional or is empty, or the config is impossible.
+
+    Examples
+    --------
+    >>> compute_windows(np.zeros(44_100, np.float32), FeatureConfig("seed-1s")).shape
+    (1, 99, 13)
     """
     if config.kind == "mfcc":
         return mfcc_windows(samples, config)
     return spectral_windows(samples, config)
 
 
-def summarise_windows(
-    windows: npt.NDArray[np.floating], config: FeatureConfig
-) -> npt.NDArray[np.float32]:
-    """Return the summary of a track, float32 (d,): see `ml.features.summaries`.
+def summarise_windows(windows: npt.NDArray[np.floating], config: FeatureConfig) -> FloatArray:
+    """Compute the summary of a track, see `ml.features.summaries`.
 
-    Of a spectrogram it is the mean and the deviation of each band: the correlations of 80
-    bands would be thousands of numbers.
+    The summary of a spectrogram is only the mean and the standard deviation of each band: the
+    correlations of 80 bands would be thousands of values.
+
+    Parameters
+    ----------
+    windows : float array (n, frames, coefficients), n >= 1.
+    config : that they were computed with.
+
+    Returns
+    -------
+    float32 array (d,).
+
+    Raises
+    ------
+    ParameterError : `windows` is not three-dimensional or has no frame.
+
+    Examples
+    --------
+    >>> config = FeatureConfig("mel", kind="log-mel", n_mels=2)
+    >>> summarise_windows(np.array([[[0.0, 1.0], [2.0, 1.0]]]), config).tolist()
+    [1.0, 1.0, 1.0, 0.0]
     """
     if config.kind != "log-mel":
         return summarise(windows, config.step_s)
@@ -62,7 +95,17 @@ def summarise_windows(
 
 
 def extract(reader: AudioReader, path: AudioPath, config: FeatureConfig) -> Extraction:
-    """Return the windows and the summary of the middle of a file.
+    """Extract the windows and the summary of the middle of a file.
+
+    Parameters
+    ----------
+    reader : decodes the file.
+    path : the file.
+    config : kind and sizes of the features.
+
+    Returns
+    -------
+    Extraction
 
     Raises
     ------

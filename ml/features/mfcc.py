@@ -1,10 +1,10 @@
 """MFCC windows with the semantics of python_speech_features, vectorised in float32.
 
-Each window of `window_s` is treated as that package treats a signal of its own: pre-emphasis
-starts afresh with its first sample and its last frame is padded with zeros. (One call over the
-whole excerpt, cut afterwards, is *not* the same: the first and the last frame of every window
-differ by up to 22.) Frames have a rectangular window; the coefficient 0 is the logarithm of
-the frame's energy; coefficients are liftered.
+Stage: features. Each window of `window_s` is treated as that package treats a separate signal:
+pre-emphasis restarts at its first sample and its last frame is padded with zeros. (One call
+over the whole excerpt, split afterwards, is *not* the same: the first and the last frame of
+every window differ by up to 22.) Frames have a rectangular window; coefficient 0 is the
+logarithm of the frame's energy; coefficients are liftered.
 
 Conventions
 -----------
@@ -28,9 +28,7 @@ import numpy.typing as npt
 from scipy import fft
 
 from ml.errors import ParameterError
-from ml.types import FeatureConfig, round_half_up
-
-Floats = npt.NDArray[np.float32]
+from ml.types import FeatureConfig, FloatArray, round_half_up
 
 _EPSILON = np.float32(np.finfo(np.float64).eps)
 #: Frames transformed at once: the buffers stay within the second-level cache.
@@ -41,13 +39,13 @@ _FAINT_ENERGY = np.float32(1e-20)
 
 @dataclass(frozen=True)
 class _Band:
-    """Filters first .. last - 1 as far as they weigh the spectrum's columns low .. high - 1."""
+    """Weights of filters first .. last - 1 for the spectrum's columns low .. high - 1."""
 
     low: int
     high: int
     first: int
     last: int
-    weights: Floats
+    weights: FloatArray
 
 
 @dataclass(frozen=True)
@@ -55,7 +53,7 @@ class _Plan:
     """Sizes in samples and matrices that follow from a FeatureConfig.
 
     `columns` is the number of spectral columns (two a bin, real and imaginary) that any filter
-    reads; `bands` cuts the mostly empty filter matrix into a few small full ones.
+    reads; `bands` splits the mostly empty filter matrix into a few small full ones.
     """
 
     window: int
@@ -64,26 +62,32 @@ class _Plan:
     frames: int
     columns: int
     bands: tuple[_Band, ...]
-    cepstra: Floats
+    cepstra: FloatArray
 
 
-def mfcc_windows(samples: npt.NDArray[np.floating], config: FeatureConfig) -> Floats:
+def mfcc_windows(samples: npt.NDArray[np.floating], config: FeatureConfig) -> FloatArray:
     """Compute the MFCCs of all whole windows of a signal.
 
     Parameters
     ----------
-    samples : mono, shape (n,), at `config.sample_rate_hz`; finite. n > 0.
+    samples : float array (n,), mono, at `config.sample_rate_hz`; finite; n > 0.
     config : sizes and ranges; its `frame_shape` is the shape of one window.
 
     Returns
     -------
-    float32, shape (n_windows, frames, coefficients): one entry for every whole window. An
-    incomplete last window is dropped unless it is the only one; then zeros complete it.
-    Equal to `python_speech_features.mfcc` called window by window, within 1e-3.
+    float32 array (n_windows, frames, coefficients), one entry per whole window. An incomplete
+    last window is dropped unless it is the only one; then it is padded with zeros. Equal to
+    `python_speech_features.mfcc` called window by window, within 1e-3.
 
     Raises
     ------
-    ParameterError : where `samples` is not one-dimensional or is empty.
+    ParameterError : `samples` is not one-dimensional or is empty, or the config is impossible.
+
+    Examples
+    --------
+    >>> windows = mfcc_windows(np.zeros(88_200, np.float32), FeatureConfig("seed-1s"))
+    >>> windows.shape, round(float(windows[0, 0, 0]), 2)
+    ((2, 99, 13), -36.04)
     """
     if samples.ndim != 1 or not samples.size:
         raise ParameterError(f"samples must be one-dimensional and not empty: {samples.shape}")
@@ -98,7 +102,7 @@ def mfcc_windows(samples: npt.NDArray[np.floating], config: FeatureConfig) -> Fl
     return result.reshape(count, plan.frames, config.n_mfcc)
 
 
-def _log_energies(windows: Floats, plan: _Plan, config: FeatureConfig) -> Floats:
+def _log_energies(windows: FloatArray, plan: _Plan, config: FeatureConfig) -> FloatArray:
     """Return shape (windows * frames, mels + 1): logarithms of mel and of total energies.
 
     A few windows at a time go through two small buffers; fresh memory for the whole signal
@@ -126,19 +130,19 @@ def _log_energies(windows: Floats, plan: _Plan, config: FeatureConfig) -> Floats
     return out
 
 
-def _preemphasise(windows: npt.NDArray[np.floating], factor: float, out: Floats) -> None:
-    """Write x[n] - factor * x[n - 1] of each window, its first sample as it is."""
+def _preemphasise(windows: npt.NDArray[np.floating], factor: float, out: FloatArray) -> None:
+    """Write x[n] - factor * x[n - 1] of each window; the first sample is unchanged."""
     np.multiply(windows[:, :-1], np.float32(-factor), out=out[:, 1:], casting="same_kind")
     out[:, 0] = 0
     out += windows
 
 
-def _filter_energies(frames: Floats, plan: _Plan, out: Floats) -> None:
+def _filter_energies(frames: FloatArray, plan: _Plan, out: FloatArray) -> None:
     """Write the energies of zero-padded frames to `out`, shape (frames, mels + 1).
 
     Squares of the real and imaginary parts go into the matrix products as they are: their
-    weights are doubled, which saves a pass over the spectra; bins above the top filter stay
-    out of it. The total over the one-sided spectrum follows from Parseval's theorem.
+    weights are repeated, which saves a pass over the spectra; bins above the top filter are
+    left out. The total over the one-sided spectrum follows from Parseval's theorem.
     """
     n_fft = frames.shape[1]
     spectra = fft.rfft(frames, axis=-1).view(np.float32)
@@ -152,10 +156,10 @@ def _filter_energies(frames: Floats, plan: _Plan, out: Floats) -> None:
     out[:, -1] = 0.5 * np.einsum("ij,ij->i", sounding, sounding) + ends / (2 * n_fft)
 
 
-def _faint_log_energies(frames: Floats, plan: _Plan) -> Floats:
-    """Do the same for frames so faint that their squares leave the range of float32.
+def _faint_log_energies(frames: FloatArray, plan: _Plan) -> FloatArray:
+    """Return log energies of frames so faint that their squares leave the range of float32.
 
-    They are raised to a peak of 1 and the logarithm is lowered again; an energy of exactly 0
+    They are scaled to a peak of 1 and the logarithm is corrected; an energy of exactly 0
     stays the epsilon, whatever the peak.
     """
     peak = np.abs(frames).max(axis=1, keepdims=True).astype(np.float64)
@@ -188,8 +192,8 @@ def _plan(config: FeatureConfig) -> _Plan:
     )
 
 
-def _bands(weights: Floats) -> tuple[_Band, ...]:
-    """Cut (columns, filters) where each quarter of the filters begins; zeros stay out."""
+def _bands(weights: FloatArray) -> tuple[_Band, ...]:
+    """Split (columns, filters) where each quarter of the filters begins; drop zeros."""
     filters = weights.shape[1]
     begins = [int(np.flatnonzero(column)[0]) for column in weights.T if column.any()]
     end = int(np.flatnonzero(weights.any(axis=1))[-1]) + 1
@@ -205,10 +209,27 @@ def _bands(weights: Floats) -> tuple[_Band, ...]:
 
 
 def mel_filters(config: FeatureConfig) -> npt.NDArray[np.float64]:
-    """Return the triangular mel filters, shape (n_mels, n_fft // 2 + 1), peak 1.
+    """Return the triangular mel filters of python_speech_features.
 
-    Corners are rounded down to FFT bins as python_speech_features does, so low filters are a
-    few bins wide and not smooth.
+    Corners are rounded down to FFT bins, so low filters are a few bins wide and not smooth.
+
+    Parameters
+    ----------
+    config : with the range, number and FFT length of the filters.
+
+    Returns
+    -------
+    float64 array (n_mels, n_fft // 2 + 1), peak 1.
+
+    Raises
+    ------
+    ParameterError : `fmin_hz` and `fmax_hz` are not in order or exceed half the sample rate.
+
+    Examples
+    --------
+    >>> filters = mel_filters(FeatureConfig("seed-1s"))
+    >>> filters.shape, float(filters.max())
+    ((26, 1025), 1.0)
     """
     if not 0 <= config.fmin_hz < config.fmax_hz <= config.sample_rate_hz / 2:
         raise ParameterError(

@@ -1,28 +1,28 @@
 """Windows of Hann-weighted spectra: log-mel spectrograms, and timbral descriptions of frames.
 
-What the networks `parallel-cnn` (log-mel) and `gmm`, `knn` (timbral) read; MFCC windows are
-in `ml.features.mfcc`. Windows are independent of each other: frames lie whole within one, and
-nothing is carried over.
+Stage: features. The networks `parallel-cnn` (log-mel) and `gmm`, `knn` (timbral) read them;
+MFCC windows are in `ml.features.mfcc`. Windows are independent of each other: frames lie
+completely within one, and nothing is carried over.
 
 Conventions
 -----------
 Samples are float32 in -1 .. 1; frames have a periodic Hann window; powers are the squares of
 the unnormalised FFT, as librosa's. Mel filters are triangles of peak 1 on the HTK mel scale
 with corners between FFT bins, as `librosa.filters.mel(htk=True, norm=None)`. Energies below
-1e-10 count as 1e-10. Nothing above `fmax_hz` is looked at.
+1e-10 count as 1e-10. Nothing above `fmax_hz` is used.
 
 A timbral frame holds, for m = `config.n_mfcc`:
 
 =================  ======  ================================================================
-part               values  what
+part               values  content
 =================  ======  ================================================================
 log energy         1       of all bins, ln(sum of powers / n_fft); silence -36.04
 cepstra            m - 1   coefficients 1 .. m - 1 of the orthonormal DCT of ln mel energies
 spectral contrast  7       ln(peak / valley) of magnitudes, 0-200 Hz and six octaves above
-roll-off           1       kHz below which lie 85 % of the magnitudes
+roll-off           1       kHz below which 85 % of the magnitudes lie
 centroid           1       mean frequency in kHz, weighted by magnitude
 flux               1       distance of neighbouring spectra of length 1, 0 .. sqrt(2)
-zero crossings     1       changes of sign, a sample
+zero crossings     1       changes of sign per sample
 =================  ======  ================================================================
 
 Sources: Tzanetakis, G., Cook, P.: Musical genre classification of audio signals. IEEE Trans.
@@ -41,9 +41,7 @@ import numpy.typing as npt
 from scipy import fft
 
 from ml.errors import ParameterError
-from ml.types import FeatureConfig, round_half_up
-
-Floats = npt.NDArray[np.float32]
+from ml.types import FeatureConfig, FloatArray, round_half_up
 
 _FLOOR = np.float32(1e-10)
 _SILENCE = np.float32(np.finfo(np.float64).eps)
@@ -66,34 +64,45 @@ class _Plan:
     frame: int
     step: int
     frames: int
-    hann: Floats
-    filters: Floats
-    cepstra: Floats
-    khz: Floats
+    hann: FloatArray
+    filters: FloatArray
+    cepstra: FloatArray
+    khz: FloatArray
     bands: tuple[tuple[int, int, int], ...]
 
 
-def spectral_windows(samples: npt.NDArray[np.floating], config: FeatureConfig) -> Floats:
+def spectral_windows(samples: npt.NDArray[np.floating], config: FeatureConfig) -> FloatArray:
     """Compute the log-mel or timbral frames of all whole windows of a signal.
 
     Parameters
     ----------
-    samples : mono, shape (n,), at `config.sample_rate_hz`; finite. n > 0.
+    samples : float array (n,), mono, at `config.sample_rate_hz`; finite; n > 0.
     config : of kind "log-mel" or "timbral".
 
     Returns
     -------
-    float32, shape (n_windows, *config.frame_shape). As with MFCCs an incomplete last window is
-    dropped unless it is the only one; then zeros complete it.
+    float32 array (n_windows, *config.frame_shape). As for MFCCs an incomplete last window is
+    dropped unless it is the only one; then it is padded with zeros.
 
     Raises
     ------
-    ParameterError : where `samples` is not one-dimensional or is empty, or the kind is another.
+    ParameterError : `samples` is not one-dimensional or is empty, the kind is another, or the
+        config is impossible.
+
+    Examples
+    --------
+    >>> from ml.types import FEATURE_CONFIGS
+    >>> silence = np.zeros(44_100, np.float32)
+    >>> windows = spectral_windows(silence, FEATURE_CONFIGS["mel-80"])
+    >>> windows.shape, round(float(windows[0, 0, 0]), 2)
+    ((1, 40, 80), -23.03)
     """
     if samples.ndim != 1 or not samples.size:
         raise ParameterError(f"samples must be one-dimensional and not empty: {samples.shape}")
     if config.kind not in ("log-mel", "timbral"):
-        raise ParameterError(f"features of kind {config.kind!r} are not made here")
+        raise ParameterError(
+            f"kind is {config.kind!r}; spectral windows are 'log-mel' or 'timbral'"
+        )
     plan = _plan(config)
     count = max(1, samples.size // plan.window)
     whole = samples[: count * plan.window].astype(np.float32, copy=False)
@@ -112,7 +121,7 @@ def spectral_windows(samples: npt.NDArray[np.floating], config: FeatureConfig) -
     return out
 
 
-def _blocks(windows: Floats, plan: _Plan) -> Iterator[Floats]:
+def _blocks(windows: FloatArray, plan: _Plan) -> Iterator[FloatArray]:
     """Yield the frames of a few windows at a time, (windows, frames, samples)."""
     framed = np.lib.stride_tricks.sliding_window_view(windows, plan.frame, axis=1)
     framed = framed[:, :: plan.step][:, : plan.frames]
@@ -121,12 +130,12 @@ def _blocks(windows: Floats, plan: _Plan) -> Iterator[Floats]:
         yield framed[first : first + size]
 
 
-def _log_mel(spectra: Floats, plan: _Plan) -> Floats:
+def _log_mel(spectra: FloatArray, plan: _Plan) -> FloatArray:
     return np.log(np.maximum(np.square(spectra) @ plan.filters, _FLOOR))
 
 
 def _describe(
-    frames: Floats, spectra: Floats, plan: _Plan, config: FeatureConfig, out: Floats
+    frames: FloatArray, spectra: FloatArray, plan: _Plan, config: FeatureConfig, out: FloatArray
 ) -> None:
     """Write the timbral values of (windows, frames, bins) to `out`."""
     energy = np.square(spectra).sum(axis=-1) / np.float32(config.n_fft)
@@ -144,7 +153,7 @@ def _describe(
     shape[..., n_bands + 3] = _zero_crossings(frames)
 
 
-def _contrast(spectra: Floats, band: tuple[int, int, int]) -> Floats:
+def _contrast(spectra: FloatArray, band: tuple[int, int, int]) -> FloatArray:
     """Return ln of the mean of the largest over the mean of the smallest magnitudes."""
     first, last, averaged = band
     ordered = np.sort(spectra[..., first:last], axis=-1)
@@ -153,15 +162,15 @@ def _contrast(spectra: Floats, band: tuple[int, int, int]) -> Floats:
     return np.log(peak / valley)
 
 
-def _roll_off(used: Floats, total: Floats, khz: Floats) -> Floats:
+def _roll_off(used: FloatArray, total: FloatArray, khz: FloatArray) -> FloatArray:
     below = np.cumsum(used, axis=-1) < np.float32(_ROLL_OFF) * total[..., None]
     return khz[np.minimum(below.sum(axis=-1), len(khz) - 1)]
 
 
-def _flux(used: Floats) -> Floats:
-    """Distance of each spectrum of length 1 to the one before; the first frame's is the next's.
+def _flux(used: FloatArray) -> FloatArray:
+    """Return the distance between neighbouring spectra of length 1; the first is repeated.
 
-    A silent frame has no direction: its length is left at 0.
+    A silent frame has no direction: its length stays 0.
     """
     length = np.linalg.norm(used, axis=-1, keepdims=True)
     steps = np.diff(used / np.maximum(length, _FLOOR), axis=-2)
@@ -171,9 +180,11 @@ def _flux(used: Floats) -> Floats:
     return np.concatenate([flux[..., :1], flux], axis=-1)
 
 
-def _zero_crossings(frames: Floats) -> Floats:
+def _zero_crossings(frames: FloatArray) -> FloatArray:
     negative = frames < -_FLOOR
-    changes: Floats = (negative[..., 1:] != negative[..., :-1]).mean(axis=-1, dtype=np.float32)
+    changes: FloatArray = (negative[..., 1:] != negative[..., :-1]).mean(
+        axis=-1, dtype=np.float32
+    )
     return changes
 
 
@@ -214,7 +225,25 @@ def _bands(hz: npt.NDArray[np.float64], fmax_hz: float) -> tuple[tuple[int, int,
 
 
 def smooth_mel_filters(config: FeatureConfig) -> npt.NDArray[np.float64]:
-    """Return triangular mel filters of peak 1, shape (n_mels, n_fft // 2 + 1)."""
+    """Return triangular mel filters whose corners lie between FFT bins.
+
+    Parameters
+    ----------
+    config : with the range, number and FFT length of the filters.
+
+    Returns
+    -------
+    float64 array (n_mels, n_fft // 2 + 1), peak at most 1.
+
+    Raises
+    ------
+    ParameterError : `fmin_hz` and `fmax_hz` are not in order or exceed half the sample rate.
+
+    Examples
+    --------
+    >>> smooth_mel_filters(FeatureConfig("seed-1s")).shape
+    (26, 1025)
+    """
     if not 0 <= config.fmin_hz < config.fmax_hz <= config.sample_rate_hz / 2:
         raise ParameterError(
             f"fmin_hz {config.fmin_hz} and fmax_hz {config.fmax_hz} must be in order and "

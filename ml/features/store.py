@@ -1,16 +1,16 @@
-"""Features on disk: shards of many tracks, written once and read by memory map. Numpy only.
+"""Feature store: features of many tracks in shards on disk, written once and memory-mapped.
 
-Layout under the root, one folder a FeatureConfig::
+Stage: features. Numpy only. Layout under the root, one folder per FeatureConfig::
 
     <first 16 of the config's digest>/<shard>.windows.npy    float16 (n, frames, coefficients)
-    <first 16 of the config's digest>/<shard>.tracks.npy     one record a track
+    <first 16 of the config's digest>/<shard>.tracks.npy     one record per track
 
-A record holds `row_key`, `offset` and `windows` (where its windows stand in the other file)
-and `summary` (float32). A shard is made by one chunk of extraction, about 64 tracks. Both
-files are written under temporary names, brought to the disk and renamed, the windows last: a
-shard that can be opened is whole. Its name must be new for each attempt (put the attempt's
-token into it), so that a chunk that was killed and done again meets nothing of its
-predecessor; what no row of the database names is removed by `FeatureStore.sweep`.
+A record holds `row_key`, `offset` and `windows` (the position and number of its windows in the
+other file) and `summary` (float32). One chunk of extraction, about 64 tracks, makes one shard.
+Both files are written under temporary names, synced to disk and renamed, the windows last: a
+shard that can be opened is complete. Its name must be new for each attempt (include the
+attempt's token), so that a chunk that was killed and repeated never meets files of the earlier
+attempt. `FeatureStore.sweep` removes what no row of the database refers to.
 """
 
 from __future__ import annotations
@@ -30,10 +30,9 @@ import numpy.typing as npt
 
 from ml.errors import FeatureStoreError, ParameterError
 from ml.files import sync_folder
-from ml.types import FeatureConfig
+from ml.types import FeatureConfig, FloatArray
 
 Half = npt.NDArray[np.float16]
-Floats = npt.NDArray[np.float32]
 #: (row_key, windows of any float type, summary).
 StoreItem = tuple[int, npt.NDArray[np.floating], npt.NDArray[np.floating]]
 
@@ -45,7 +44,15 @@ _FLOAT16_MAX = 65_504.0
 
 @dataclass(frozen=True)
 class ShardRow:
-    """Where the features of one track stand: what the database keeps."""
+    """Position of one track's features in the store, as the database keeps it.
+
+    Attributes
+    ----------
+    row_key : key of the track's row in the database.
+    shard : name of the shard.
+    offset : first window in the shard.
+    windows : number of windows.
+    """
 
     row_key: int
     shard: str
@@ -54,7 +61,22 @@ class ShardRow:
 
 
 def config_folder(root: str | os.PathLike[str], config: FeatureConfig) -> Path:
-    """Return the folder that holds the shards of a config."""
+    """Return the folder that holds the shards of a config.
+
+    Parameters
+    ----------
+    root : root of the store.
+    config : the features.
+
+    Returns
+    -------
+    Path
+
+    Examples
+    --------
+    >>> config_folder("features", FeatureConfig("seed-1s")).name
+    '23bde57b20a37473'
+    """
     return Path(root) / config.digest()[:16]
 
 
@@ -64,18 +86,24 @@ def write_shard(
     shard_name: str,
     items: Sequence[StoreItem],
 ) -> list[ShardRow]:
-    """Write the features of some tracks as a new shard; return where each of them stands.
+    """Write the features of some tracks as a new shard.
 
     Parameters
     ----------
-    shard_name : letters, digits, - and _; must not have been used before.
+    root : root of the store.
+    config : that the features were computed with.
+    shard_name : letters, digits, - and _; must never have been used before.
     items : (row_key, windows (n, *config.frame_shape), summary (d,)) of each track; n >= 1 and
-        d the same for all. Windows are stored as float16 (error up to 0.016 at 50).
+        d is the same for all. Windows are stored as float16 (error up to 0.016 at 50).
+
+    Returns
+    -------
+    list of ShardRow, in the order of `items`.
 
     Raises
     ------
     ParameterError : the name or a shape is not as above, or a value is not finite.
-    FeatureStoreError : a shard of this name is there.
+    FeatureStoreError : a shard of this name exists.
     """
     _check_name(shard_name)
     windows, records = _packed(config, items)
@@ -123,9 +151,9 @@ def _record_type(size: int) -> np.dtype[np.void]:
 
 
 def _publish(path: Path, array: npt.NDArray[Any]) -> None:
-    """Write an array so that its name appears only when all of it is on the disk.
+    """Write an array so that its name appears only when all of it is on disk.
 
-    The unfinished file has a fixed name: another attempt at the shard writes over it.
+    The unfinished file has a fixed name: another attempt at the shard overwrites it.
     """
     temporary = path.with_name(path.name + _TEMPORARY)
     with open(temporary, "wb") as stream:
@@ -137,11 +165,24 @@ def _publish(path: Path, array: npt.NDArray[Any]) -> None:
 
 def _check_name(shard_name: str) -> None:
     if not _NAME.fullmatch(shard_name):
-        raise ParameterError(f"{shard_name!r} is no name of a shard: use A-Z a-z 0-9 - _")
+        raise ParameterError(
+            f"{shard_name!r} is not a valid name of a shard: use only A-Z a-z 0-9 - _"
+        )
 
 
 class FeatureStore:
-    """Reads the shards of one config. Not for several threads at once."""
+    """Reads the shards of one config. Not for several threads at once.
+
+    Parameters
+    ----------
+    root : root of the store.
+    config : the features.
+
+    Attributes
+    ----------
+    config : the features.
+    folder : folder of their shards.
+    """
 
     def __init__(self, root: str | os.PathLike[str], config: FeatureConfig) -> None:
         self.config = config
@@ -150,14 +191,22 @@ class FeatureStore:
         self._tracks: OrderedDict[str, npt.NDArray[np.void]] = OrderedDict()
 
     def shard(self, shard: str) -> Half:
-        """Return all windows of a shard, float16 (n, frames, coefficients), read-only.
+        """Return all windows of a shard, as a memory map.
 
-        It is a memory map: nothing is read until it is looked at, and then only those pages
-        (the kernel is told not to read ahead).
+        Nothing is read until it is used, and then only those pages (the kernel is told not to
+        read ahead).
+
+        Parameters
+        ----------
+        shard : name of the shard.
+
+        Returns
+        -------
+        float16 array (n, frames, coefficients), read-only.
 
         Raises
         ------
-        FeatureStoreError : the shard is not there, is cut short, or is of another shape.
+        FeatureStoreError : the shard is missing, truncated, or of another shape.
         """
         held = self._shards.pop(shard, None)
         if held is None:
@@ -168,7 +217,20 @@ class FeatureStore:
         return held
 
     def windows(self, shard: str, offset: int, n: int) -> Half:
-        """Return the windows of one track: a view into the map, float16 (n, ...)."""
+        """Return the windows of one track: a view of the memory map.
+
+        Parameters
+        ----------
+        shard, offset, n : position and number of the windows, as in `ShardRow`.
+
+        Returns
+        -------
+        float16 array (n, frames, coefficients), read-only.
+
+        Raises
+        ------
+        FeatureStoreError : the shard is missing or damaged, or has fewer windows.
+        """
         held = self.shard(shard)
         if not 0 <= offset <= offset + n <= len(held):
             raise FeatureStoreError(
@@ -176,17 +238,25 @@ class FeatureStore:
             )
         return held[offset : offset + n]
 
-    def summaries(self, rows: Sequence[ShardRow]) -> Floats:
-        """Return the summaries of some tracks in the order of `rows`, float32 (len(rows), d).
+    def summaries(self, rows: Sequence[ShardRow]) -> FloatArray:
+        """Return the summaries of some tracks in the order of `rows`.
+
+        Parameters
+        ----------
+        rows : positions of the tracks.
+
+        Returns
+        -------
+        float32 array (len(rows), d).
 
         Raises
         ------
-        FeatureStoreError : a shard is not there or damaged, or holds no such track.
+        FeatureStoreError : a shard is missing or damaged, or does not hold the track.
         """
         by_shard: dict[str, list[int]] = {}
         for place, row in enumerate(rows):
             by_shard.setdefault(row.shard, []).append(place)
-        out: Floats | None = None
+        out: FloatArray | None = None
         for shard, places in by_shard.items():
             records = self._records(shard)
             offsets = np.array([rows[place].offset for place in places])
@@ -201,10 +271,17 @@ class FeatureStore:
         return np.empty((0, 0), np.float32) if out is None else out
 
     def sweep(self, known_shards: Iterable[str], older_than_s: float) -> list[str]:
-        """Remove files of shards that nothing refers to; return their names.
+        """Remove files of shards without reference, and unfinished files of crashed writers.
 
-        `known_shards` are those that the database names. Younger files are left: their chunk
-        may be about to commit. What crashed writers left under temporary names goes too.
+        Parameters
+        ----------
+        known_shards : names of the shards that the database refers to.
+        older_than_s : age in seconds below which files are kept: their chunk may be about to
+            commit.
+
+        Returns
+        -------
+        list of the names of removed files.
         """
         known, removed = set(known_shards), []
         before = time.time() - older_than_s
@@ -247,7 +324,10 @@ class FeatureStore:
         except (ValueError, EOFError) as error:
             raise FeatureStoreError(f"the windows of shard {shard} are damaged") from error
         if dtype != np.float16 or shape[1:] != self.config.frame_shape:
-            raise FeatureStoreError(f"shard {shard} holds {dtype} {shape}, not its config's")
+            raise FeatureStoreError(
+                f"shard {shard} holds {dtype} {shape}, which does not match its config: "
+                "extract the features again"
+            )
         expected = start + int(np.prod(shape)) * 2
         if len(mapped) != expected or shape[0] != self._records(shard)["windows"].sum():
             raise FeatureStoreError(

@@ -98,7 +98,7 @@ class House:
     def _take_redis(self):
         """Be the only house on the Redis server, and begin with an empty one.
 
-        Another run of the tests cannot be evaluated; when a run is killed, its lock goes with it.
+        Another run of the tests waits here; when a run is killed, its lock goes with it.
         """
         self._has_redis = psycopg2.connect(servers.POSTGRES_URL)
         self._has_redis.autocommit = True

@@ -18,11 +18,7 @@ FOLDER = Path(ml.__file__).parent
 FILES = sorted(FOLDER.rglob("*.py"))
 #: Packages that are not documented to the end.
 PENDING = (
-    "ml",
-    "acquisition",
-    "audio",
     "evaluation",
-    "features",
     "networks",
     "simulation",
     "study",

@@ -9,10 +9,10 @@ from typing import Any
 from labeling.loop.library.taxonomy import resolutions
 from labeling.models import Label, Library
 from ml.acquisition.strategies import Pool
+from ml.constants import OTHERS
 
 AT_RANDOM = "drawn at random: there is no model to choose by yet"
 SPREAD = "chosen to spread over the catalogue"
-OTHERS = "Others"
 #: A track is "unlike" the known ones from this share of nearer candidates on.
 _NOVEL = 0.8
 _NAMED = 2
@@ -133,7 +133,7 @@ def _is_heard(column: int, names: Sequence[str], pool: Pool, index: int) -> bool
     if pool.probabilities is None:
         return True
     row = pool.probabilities[index]
-    if row[column] < pool.cuts()[column]:
+    if row[column] < pool.decision_thresholds()[column]:
         return False
     facet = _facet(names[column])
     return all(row[n] <= row[column] for n, name in enumerate(names) if _facet(name) == facet)

@@ -32,6 +32,7 @@ from labeling.models import (
     Track,
     TrainingRun,
 )
+from ml.constants import OTHERS
 from ml.evaluation.comparison import compare
 from ml.evaluation.record import (
     FILE_NAME,
@@ -47,8 +48,6 @@ from ml.files import atomic_write
 Report = dict[str, Any]
 
 REPORT_FILE = "report.json"
-#: A column that is not a label of the library comes from a recipe or a selection.
-OTHERS = "Others"
 #: No page or command compares more runs than this at once.
 MOST_COMPARED = 6
 

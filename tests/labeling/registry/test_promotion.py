@@ -32,7 +32,9 @@ class TestHeldBack:
         bad = {"macro_ap": 0.1, "n": 20, "interval": {"macro_ap": [0.05, 0.15]}}
         decision = held(bad)
         assert not decision.is_promoted
-        assert "worse than the baseline: macro AP 0.100, the baseline has 0.200" in decision.reason
+        assert (
+            "worse than the baseline: macro AP 0.100, the baseline has 0.200" in decision.reason
+        )
         assert decision.figures == {"macro_ap": 0.1, "constant": 0.2, "n": 20}
 
     def test_maybe_worse_than_a_constant(self):

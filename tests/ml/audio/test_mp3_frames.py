@@ -30,12 +30,12 @@ def vbr(folder):
 
 def walked(raw):
     start = mp3_frames.find_start(raw)
-    return start, mp3_frames.walk(raw, start, 10**6)
+    return start, mp3_frames.scan_frames(raw, start, 10**6)
 
 
 def decoded_mended(raw):
     start, there = walked(raw)
-    result = mp3_frames.mended(raw, start, there)
+    result = mp3_frames.mend(raw, start, there)
     samples = sf.read(io.BytesIO(result.stream), dtype="float32", always_2d=True)[0]
     return samples[result.lead_frames :]
 
@@ -134,7 +134,7 @@ def test_a_cut_stream_is_not_plausible_and_loses_only_its_end(cbr, folder):
 
 def test_a_walk_stops_at_the_limit(cbr):
     start = mp3_frames.find_start(cbr)
-    there = mp3_frames.walk(cbr, start, 50)
+    there = mp3_frames.scan_frames(cbr, start, 50)
     assert (there.frames, there.is_complete) == (50, False)
 
 
@@ -148,7 +148,7 @@ def test_random_bytes_never_raise(rng):
         raw = rng.bytes(3_000)
         start = mp3_frames.find_start(raw)
         if start is not None:
-            mp3_frames.walk(raw, start, 10**6)
+            mp3_frames.scan_frames(raw, start, 10**6)
 
 
 @pytest.mark.parametrize("rate_hz", [48_000, 24_000, 11_025])
