@@ -76,11 +76,6 @@ def export_annotations(
     return _write_beside(out, lambda file: _write(file, rows, is_raw))
 
 
-def write_export(library: Library, form: str, file: TextIO, *, is_raw: bool = False) -> int:
-    """Write an export to an open text file; return the number of rows."""
-    return _write(file, _rows(library, form, False), is_raw)
-
-
 def _rows(library: Library, form: str, has_history: bool) -> Rows:
     if form == "long":
         return long_rows(library, has_history=has_history)

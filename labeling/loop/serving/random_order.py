@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from django.db.models import Count, F, Max
+from django.db.models import Count, F
 from django.db.models.query import QuerySet
 
 from labeling.models import Annotator, CurrentAnswer, Library, QueueItem, Round, Track
@@ -181,8 +181,3 @@ def next_ranks(round_: Round, count: int) -> int:
     """Reserve `count` ranks behind all others of the round; return the first of them."""
     Round.objects.filter(pk=round_.pk).update(next_rank=F("next_rank") + count)
     return int(Round.objects.values_list("next_rank", flat=True).get(pk=round_.pk)) - count
-
-
-def highest_rank(round_: Round) -> int:
-    """Return the highest rank in use."""
-    return int(round_.items.aggregate(top=Max("rank"))["top"] or 0)
