@@ -88,7 +88,7 @@ def test_figures_that_are_not_known_are_dashes_with_a_reason(client):
     turn(planted.library)
     text = page(client, f"/models/{planted.library.slug}/")
     assert text.count(">–</span>") == 4
-    assert "no audit track with features was judged yet" in text
+    assert "no audit track with features has been judged yet" in text
     rows = model_rows.model_label_rows(ModelVersion.objects.get())
     assert {row.ap.value for row in rows} == {"–"}
     assert rows[0].ap.hint.startswith("no audit track")
@@ -158,7 +158,7 @@ def test_another_model_is_put_in_use_by_a_button(planted, curator):
     assert models.champion_of(planted.library) == first
     assert Job.objects.filter(kind="rank", state="queued").count() == 1
     again = curator.post(f"/models/{planted.library.slug}/1/use/", follow=True)
-    assert "already the champion" in again.content.decode()
+    assert "is the champion already" in again.content.decode()
 
 
 @pytest.mark.parametrize("part", ["models", "snapshots"])
