@@ -16,6 +16,7 @@ import numpy.typing as npt
 from labeling.loop.datasets.selection import Selection
 from labeling.models import ModelVersion
 from ml.evaluation.diagnosis import MISLEADING
+from ml.metrics import intervals
 from ml.metrics.judged_groups import MINIMUM_GROUPS_TO_COMPARE, judged_groups
 from ml.training.recipes import FOR_COMPARISON
 from ml.types import LabelMatrix
