@@ -64,3 +64,10 @@ def whole(number: object) -> str:
     if isinstance(number, int) and not isinstance(number, bool):
         return f"{number:,}"
     return "" if number is None else str(number)
+
+
+@register.filter
+def period(days: str) -> str:
+    """Return a period that is stored as first/last day, both included."""
+    first, _, last = days.partition("/")
+    return f"{day(first)} to {day(last)}"
