@@ -94,7 +94,7 @@ def test_report_and_comparison_are_legible_and_the_choice_is_one_click(page, liv
     is_clean(page)
     page.get_by_role("button", name="Promote").click()
     expect(
-        page.get_by_text("is the champion now. Suggestions and the queue follow")
+        page.get_by_text("is the champion now. Suggestions and the queue are")
     ).to_be_visible()
     event = PromotionEvent.objects.first()
     assert (event.kind, event.by.username) == ("rolled_back", "carla")

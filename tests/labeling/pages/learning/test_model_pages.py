@@ -56,7 +56,7 @@ def page(client, address):
 def test_empty_page_says_what_to_do(planted, curator):
     text = page(curator, f"/models/{planted.library.slug}/")
     assert "No model yet" in text
-    assert "Train now" in text
+    assert "Start training" in text
     assert "20 or more answers are new" in text  # all of the catalogue is
 
 
