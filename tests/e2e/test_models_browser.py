@@ -61,7 +61,7 @@ def test_training_is_asked_for_watched_and_read(page):
 def test_snapshot_is_taken_by_the_form(page, live_server):
     page.goto(f"{live_server.url}/snapshots/planted/")
     page.get_by_label("catalogue (Legacy)").check()
-    page.get_by_label("Fewest positive answers of a label").fill("3")
+    page.get_by_label("Fewest positive answers per label").fill("3")
     page.get_by_role("button", name="Take snapshot").click()
     expect(page.get_by_text("The snapshot is being taken")).to_be_visible()
     work_off()

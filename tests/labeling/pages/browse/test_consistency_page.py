@@ -71,7 +71,7 @@ def test_page_counts_what_is_new_and_shows_all_tables(world):
 def test_facet_gives_labels_and_thin_ones_get_no_verdict(world):
     world.fill()
     body = world.body(facet=world.labels[0].facet_id)
-    assert "genre, label by label" in body
+    assert "genre, by label" in body
     assert "too few to judge" in body
 
 
@@ -87,7 +87,7 @@ def test_filters_narrow_to_person_stratum_and_period(world):
     body = world.body(
         annotator=world.ana.pk, stratum="audit", since="2024-01-01", until="2024-01-31"
     )
-    assert "2024-01 to 2024-01" in body
+    assert "Jan 2024 to Jan 2024" in body
     assert "of the chosen" in body
 
 
@@ -135,7 +135,7 @@ def test_guideline_changes_are_named(world):
 def test_many_new_answers_are_left_to_a_worker(world, monkeypatch):
     monkeypatch.setattr(view, "COUNT_HERE", 3)
     world.fill()
-    assert "counting 25 new answers" in world.body()
+    assert "counting 25 new annotations" in world.body()
     world.body()
     assert Job.objects.filter(kind="consistency").count() == 1
     assert DirtyKey.objects.count() == 25
@@ -164,7 +164,7 @@ def test_what_is_kept_is_shown_with_its_time_while_a_worker_is_asked(world, monk
     monkeypatch.setattr(view, "COUNT_HERE", 3)
     say(world.ben, make_track(world.library), [world.labels[1]], offered=world.offered)
     body = world.body()
-    assert "counting 1 new answers" in body
+    assert "counting 1 new annotation." in body
     assert f"The agreement below is from {timezone.now():%Y-%m-%d}" in body
     assert "Ben" in body
     cache.refresh(world.library)

@@ -140,7 +140,7 @@ def test_failed_training_says_why(planted, curator):
     Job.objects.filter(kind="train").update(state="failed", reason="the loss became nan")
     text = page(curator, f"/models/{planted.library.slug}/")
     assert "The last training failed: the loss became nan" in text
-    assert "Trainings without a model" in text
+    assert "Failed and cancelled trainings" in text
 
 
 def test_another_model_is_put_in_use_by_a_button(planted, curator):
@@ -216,8 +216,8 @@ class TestSnapshots:
             '<td class="num">45</td>',
         ):
             assert cells in text
-        assert "measured by all selected: Ana, catalogue" not in text  # audit: catalogue alone
-        assert "reference labels: all selected: catalogue" in text
+        assert "judged by all selected: Ana, catalogue" not in text  # audit: catalogue alone
+        assert "judged by all selected: catalogue" in text
         current = curator.post(address, asked | {"criteria": "current"}).content.decode()
         assert "8 for training, 0 audit" in current
         assert "The criteria of guideline 0, which is in force." in current

@@ -12,7 +12,7 @@ from django.utils import timezone
 from labeling.templatetags.formats import day, moment, month, time_or_day, utc_day, whole
 
 EVENING = datetime(2026, 11, 23, 23, 5, tzinfo=UTC)
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[4]
 
 
 def test_a_moment_is_a_date_and_a_time_of_the_site():
