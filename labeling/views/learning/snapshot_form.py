@@ -23,7 +23,7 @@ _SOURCES = {
     "imported": "imported",
 }
 _NEGATIVES = (
-    ("first-use", "a no, from the first time that this annotator used the label (careful)"),
+    ("first-use", "a no once this annotator has used the label (careful)"),
     ("closed", "always a no (the catalogue was complete from the start)"),
     ("open", "never a no (learn from given labels only)"),
 )

@@ -64,7 +64,7 @@ class SettingsForm(forms.ModelForm):
             name: forms.NumberInput(attrs={"step": "0.01"}) for name in (*SHARES, "audit_share")
         }
         help_texts = {
-            "retrain_after": "New and changed annotations both count. 0 switches it off.",
+            "retrain_after": "Changed annotations count too. 0 switches automatic training off.",
             "shows_suggestions": (
                 "Show the champion's suggestions on the annotation page. Audit, overlap and "
                 "repeat tracks never show any."
@@ -75,7 +75,7 @@ class SettingsForm(forms.ModelForm):
             "explore_share": "Training tracks in random order.",
             "overlap_answers": "Each overlap track is served to this many people.",
             "repeat_min_days": "An annotator's own track is served again after this time.",
-            "lease_minutes": "Once its annotation page is closed, others can be served it.",
+            "lease_minutes": "Counted from the moment its annotation page is closed.",
             "audit_share": "For evaluation. At 0, no model is ever promoted automatically.",
         }
 

@@ -101,7 +101,7 @@ export class Facet {
     const count = `${n} chosen`;
     this.element.querySelector("[data-count]").textContent = n ? count : "";
     this.element.querySelector("[data-complete-text]").textContent = this.values.size
-      ? "Complete: all other labels are no"
+      ? "Complete: no other label applies"
       : "Complete: none of these applies";
     this.onChange();
   }

@@ -57,7 +57,7 @@ def test_empty_page_says_what_to_do(planted, curator):
     text = page(curator, f"/models/{planted.library.slug}/")
     assert "No model yet" in text
     assert "Start training" in text
-    assert "20 or more answers are new" in text  # all of the catalogue is
+    assert "20 or more annotations are new" in text  # all of the catalogue is
 
 
 def test_models_stand_beside_the_constant(planted, curator):

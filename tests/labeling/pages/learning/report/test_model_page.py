@@ -38,7 +38,7 @@ class TestModelPage:
         assert f"{report['diagnosis']['calibrated']['largest']:.3f}" in text
         assert report["about"]["snapshot"]["hash"][:16] in text
         assert text.count("<desc>") >= 6
-        assert "never predicted at its tuned threshold" in text
+        assert "never predicted at their tuned thresholds" in text
 
     def test_its_dates_are_never_broken(self, planted, curator, tmp_path):
         evaluation = Evaluation.objects.get()
