@@ -16,7 +16,7 @@ import numpy.typing as npt
 from labeling.loop.datasets.selection import Selection
 from labeling.models import ModelVersion
 from ml.evaluation.diagnosis import MISLEADING
-from ml.metrics import intervals
+from ml.metrics import paired
 from ml.metrics.judged_groups import MINIMUM_GROUPS_TO_COMPARE, judged_groups
 from ml.training.recipes import FOR_COMPARISON
 from ml.types import LabelMatrix
@@ -116,8 +116,8 @@ def decide_against(
     The candidate is rejected only if the whole 95 % interval of the difference is below zero.
     """
     n = int(labels.label_mask.any(axis=1).sum())
-    is_worse = intervals.is_plainly_worse(candidate, of_champion, labels, groups=groups)
-    compared = intervals.paired_bootstrap(candidate, of_champion, labels, groups=groups)
+    is_worse = paired.is_plainly_worse(candidate, of_champion, labels, groups=groups)
+    compared = paired.paired_bootstrap(candidate, of_champion, labels, groups=groups)
     figures = {"n": n, "against": champion.number, **compared}
     if is_worse is None or compared["difference"] is None:
         return Decision(
@@ -138,6 +138,6 @@ def decide_against(
 def _too_few(n: int, labels: LabelMatrix, groups: npt.NDArray[Any]) -> str:
     """Say what is too few: the tracks, or else their split groups."""
     n_groups = judged_groups(labels, groups)
-    if n < intervals.MINIMUM_TRACKS_TO_COMPARE or n_groups >= MINIMUM_GROUPS_TO_COMPARE:
+    if n < paired.MINIMUM_TRACKS_TO_COMPARE or n_groups >= MINIMUM_GROUPS_TO_COMPARE:
         return "too few"
     return f"all of {n_groups} split group{'s' * (n_groups != 1)}, too few"
