@@ -76,7 +76,7 @@ def unread_guideline(library: Library, annotator: Annotator | None) -> Guideline
 
 def since(guideline: GuidelineVersion) -> str:
     """Return when a guideline came into force: its day, or today's hour."""
-    return time_or_day(guideline.published_at)
+    return time_or_day(guideline.published_at) if guideline.published_at else ""
 
 
 def loop_line(library: Library) -> str:

@@ -64,7 +64,7 @@ class SettingsForm(forms.ModelForm):
             name: forms.NumberInput(attrs={"step": "0.01"}) for name in (*SHARES, "audit_share")
         }
         help_texts = {
-            "retrain_after": "Changed annotations count too. 0 switches automatic training off.",
+            "retrain_after": "Changed answers count too. 0 switches automatic training off.",
             "shows_suggestions": (
                 "Show the champion's suggestions on the annotation page. Audit, overlap and "
                 "repeat tracks never show any."
