@@ -102,7 +102,7 @@ class Run:
     validation: EvaluationRecord | None
 
 
-def choose(material: Material, rules: SelectionRules, seed: int) -> Selected:
+def choose_tracks(material: Material, rules: SelectionRules, seed: int) -> Selected:
     """Select the tracks and labels that a recipe learns from.
 
     Parameters
@@ -201,7 +201,7 @@ def run_recipe(
             f"recipe {recipe.name!r} needs the features {recipe.training.features!r}; there "
             f"are {', '.join(material.features)}"
         )
-    chosen = choose(material, recipe.selection, seed)
+    chosen = choose_tracks(material, recipe.selection, seed)
     begun = time.perf_counter()
     model = train(
         SelectedTracks(features, chosen.rows),
