@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, Self, get_args
 
@@ -23,6 +24,8 @@ FloatArray = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
 #: Rows or columns of another array.
 Indices = npt.NDArray[np.intp]
+#: Progress of a piece of work: called with (units done, units in all).
+OnProgress = Callable[[int, int], None]
 
 
 class Hashed:

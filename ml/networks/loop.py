@@ -33,6 +33,7 @@ from ml.networks.base import (
 )
 from ml.networks.inputs import require_finite
 from ml.networks.kept_weights import KeptWeights
+from ml.types import OnProgress
 
 #: Items scored at once. One call a window would cost 50 ms in Keras, whatever the network.
 SCORING_BATCH = 256
@@ -86,7 +87,7 @@ def score_tracks(
     n_labels: int,
     *,
     pooling: str = "mean-logit",
-    on_items: Callable[[int, int], None] | None = None,
+    on_items: OnProgress | None = None,
     check: Callable[[], None] | None = None,
 ) -> FloatArray:
     """Score tracks: the logits of a track are the mean over its items.

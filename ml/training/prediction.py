@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 from ml.features.track_features import SelectedTracks, TrackFeatures
 from ml.networks.base import ShouldStop
-from ml.training.trained_model import OnItems, TrainedModel
+from ml.training.trained_model import TrainedModel
+from ml.types import OnProgress
 
 #: Tracks whose items are listed at once; progress and cancelling are finer than this.
 _TRACKS_A_BLOCK = 4_096
@@ -22,7 +23,7 @@ _TRACKS_A_BLOCK = 4_096
 def pool_probabilities(
     model: TrainedModel,
     features: TrackFeatures,
-    on_progress: OnItems | None = None,
+    on_progress: OnProgress | None = None,
     should_stop: ShouldStop | None = None,
     dtype: npt.DTypeLike = np.float16,
 ) -> npt.NDArray[Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -21,10 +20,9 @@ from ml.networks.members import network_of
 from ml.training.cardinality import LabelCounts
 from ml.training.losses import log_odds
 from ml.training.weights import ModelFileError, SavedModel, read_model, write_model
-from ml.types import LabelMatrix, TrainingConfig
+from ml.types import LabelMatrix, OnProgress, TrainingConfig
 
 FloatArray = npt.NDArray[np.float32]
-OnItems = Callable[[int, int], None]
 
 #: Version of the arithmetic from features to probabilities; files of another are refused.
 SEMANTICS = "training-1"
@@ -101,7 +99,7 @@ class TrainedModel:
     def logits(
         self,
         features: TrackFeatures,
-        on_items: OnItems | None = None,
+        on_items: OnProgress | None = None,
         should_stop: ShouldStop | None = None,
     ) -> FloatArray:
         """Score tracks before calibration.
@@ -130,7 +128,7 @@ class TrainedModel:
     def probabilities(
         self,
         features: TrackFeatures,
-        on_items: OnItems | None = None,
+        on_items: OnProgress | None = None,
         should_stop: ShouldStop | None = None,
     ) -> FloatArray:
         """Score tracks.
@@ -168,7 +166,7 @@ class TrainedModel:
     def _raw(
         self,
         features: TrackFeatures,
-        on_items: OnItems | None,
+        on_items: OnProgress | None,
         should_stop: ShouldStop | None,
     ) -> FloatArray:
         if not features.n_tracks:  # features of no tracks have no shape
