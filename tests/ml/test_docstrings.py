@@ -20,7 +20,6 @@ FILES = sorted(FOLDER.rglob("*.py"))
 PENDING = (
     "evaluation",
     "networks",
-    "simulation",
     "study",
     "training",
 )
