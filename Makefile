@@ -14,7 +14,7 @@ PYTEST := $(BIN)/python -m pytest -q
 TEST_PROCESSES ?= 2
 AT_ONCE := $(PYTEST) -m "not faults" -n $(TEST_PROCESSES) --dist loadfile
 # These start servers, workers and browsers, which need the processors: run them last.
-SERVERS := tests/workers/test_supervisor.py tests/workers/test_compose.py tests/e2e
+SERVERS := tests/workers/process/test_supervisor.py tests/workers/process/test_compose.py tests/e2e
 export AUDIOTAG_TEST_POSTGRES_URL ?= postgres://postgres@127.0.0.1:5432/postgres
 export AUDIOTAG_TEST_REDIS_URL ?= redis://127.0.0.1:6379/9
 

@@ -19,7 +19,7 @@ from ml.networks import load_network
 from ml.networks.base import plan_of
 from ml.networks.inputs import Scaler, scaled_inputs
 from ml.training.fit import train
-from ml.training.prediction import predict_pool
+from ml.training.prediction import pool_probabilities
 from ml.training.trained_model import TrainedModel
 from ml.types import LabelMatrix, TrainingConfig
 
@@ -57,7 +57,7 @@ def time_pooled(network: str, n_tracks: int) -> dict[str, object]:
     started = time.perf_counter()
     model = train(features, labels, groups, config)
     trained = time.perf_counter()
-    predict_pool(model, features)
+    pool_probabilities(model, features)
     return {
         "what": f"{network}, all of a training (calibration included)",
         "tracks": n_tracks,
@@ -80,7 +80,7 @@ def time_windows(name: str, n_tracks: int) -> dict[str, object]:
     n_trained = (n_tracks - n_validation) * WINDOWS_A_TRACK
     epoch_s = model.history[-1].seconds
     started = time.perf_counter()
-    predict_pool(model, features)
+    pool_probabilities(model, features)
     predict_s = time.perf_counter() - started
     return {
         "what": f"seed-cnn, {name} windows",

@@ -1,1 +1,1 @@
-"""The database and web half of the loop. Never imports what decodes audio or trains."""
+"""The database and web half of the loop. It never imports code that decodes audio or trains."""

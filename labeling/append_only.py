@@ -1,6 +1,6 @@
 """Triggers that make the event tables append-only, on both engines.
 
-An event that could be edited would be no evidence. The rule lives in the database, so that
+An event that could be edited would not be evidence. The rule is in the database, so that
 neither the admin, nor a shell, nor a later mistake in our own code can break it.
 """
 
@@ -40,7 +40,7 @@ def create_triggers(connection: BaseDatabaseWrapper) -> None:
 
 
 def drop_triggers(connection: BaseDatabaseWrapper) -> None:
-    """Take the triggers away (to reverse the migration, or to empty a test database)."""
+    """Remove the triggers (to reverse the migration, or to empty a test database)."""
     on_table = connection.vendor == "postgresql"
     with connection.cursor() as cursor:
         for table in GUARDED:

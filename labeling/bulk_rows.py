@@ -1,7 +1,7 @@
-"""Many rows of one table at once, without an object for each.
+"""Bulk inserts: many rows of one table, without an object for each.
 
 Measured on a catalogue of 48,411 rows: a third of the time of bulk_create. Only for new rows
-inside the caller's transaction; what a row does not name has the model's default.
+inside the caller's transaction; fields that a row does not name get the model's default.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def _take_ids(model: type[models.Model], n: int) -> list[int]:
 def _prepared(
     model: type[models.Model], names: Sequence[str]
 ) -> tuple[list[str], Callable[[Iterable[Sequence[Any]]], Iterable[tuple[Any, ...]]]]:
-    """Return the columns, the id first, and what makes complete database rows of given ones."""
+    """Return the columns, the id first, and a function that completes given rows."""
     fields = {
         field.attname: field
         for field in model._meta.concrete_fields

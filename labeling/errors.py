@@ -1,4 +1,4 @@
-"""What can go wrong in the loop, by name. Every message says what to do next."""
+"""Errors of the loop, by name. Every message says what to do next."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ class LoopError(Exception):
 
 
 class BadInput(LoopError):
-    """What was asked for cannot be done as asked; nothing was written."""
+    """The request cannot be carried out as it is; nothing was written."""
 
 
 class NotAllowed(LoopError):
-    """The person may not do this here."""
+    """The role of the person does not allow this."""
 
 
 class QueueEmpty(LoopError):
-    """Nothing is left to present to this annotator."""
+    """No track is left to serve to this annotator."""
 
 
 class StaleVersion(LoopError):
     """Somebody (or another tab) answered in between; carries both answers."""
 
     def __init__(self, yours: dict[str, Any], stored: dict[str, Any], version: int) -> None:
-        super().__init__("this track was answered in another window meanwhile")
+        super().__init__("this track was answered in another window since")
         self.yours, self.stored, self.version = yours, stored, version
 
 
 class EmptySelection(BadInput):
-    """A selection of answers has nothing in it to learn from."""
+    """A selection of answers that a model could not learn from."""

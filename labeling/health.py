@@ -1,7 +1,7 @@
-"""Is everything there that the program needs? Asked by `doctor`, `/healthz` and `make run`.
+"""Health checks of an installation, for `doctor`, `/healthz` and `make run`.
 
-Light checks only: nothing here imports what decodes or learns. What needs those libraries runs
-in a child process, which may fail, hang or be killed without harm.
+Light checks only: nothing here imports libraries that decode or learn. Checks that need them
+run in a child process, which may fail, hang or be killed without harm.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ _TRY_LEARNING = "import tensorflow; print('TensorFlow', tensorflow.__version__)"
 
 @dataclass(frozen=True)
 class Check:
-    """One thing looked at; `fix` says what to do where it is not ok."""
+    """One check; `fix` says what to do if it is not ok."""
 
     name: str
     ok: bool
@@ -60,7 +60,7 @@ class Check:
     fix: str = ""
 
     def as_json(self) -> dict[str, object]:
-        """Return it as the commands print it."""
+        """Return the check as the commands print it."""
         return asdict(self)
 
 
@@ -68,7 +68,7 @@ Look = Callable[[], Iterator[Check]]
 
 
 def checks(looks: Iterable[Look]) -> Iterator[Check]:
-    """Look at one thing after the other."""
+    """Run one check after the other."""
     for look in looks:
         yield from look()
 
@@ -79,7 +79,7 @@ def python_version() -> Iterator[Check]:
 
 
 def packages(file: str = "requirements.txt") -> Iterator[Check]:
-    """Compare what is installed with what the requirements ask for."""
+    """Compare the installed packages with the requirements."""
     wrong = [text for text in map(_wrong_package, _requirements(file)) if text]
     yield Check(
         "packages",
@@ -90,14 +90,14 @@ def packages(file: str = "requirements.txt") -> Iterator[Check]:
 
 
 def packages_here() -> Iterator[Check]:
-    """Compare what is installed with what this process needs of the requirements."""
+    """Compare the installed packages with the requirements of this process."""
     yield from packages("requirements-web.txt" if _serves_only() else "requirements.txt")
 
 
 def _serves_only() -> bool:
     """Say whether audio and learning are left to workers elsewhere.
 
-    So it is in the image of the web server: a broker of its own, and none of their packages.
+    This is so in the image of the web server: a broker of its own, and none of their packages.
     With the broker in the data folder the workers run on this machine and need them.
     """
     return not settings.HAS_EMBEDDED_BROKER and not any(map(_is_there, _OF_WORKERS))
@@ -129,7 +129,7 @@ def _wrong_package(wanted: Requirement) -> str:
 
 
 def database() -> Iterator[Check]:
-    """Look whether the database answers, and whether SQLite keeps its write-ahead log."""
+    """Check that the database answers, and that SQLite keeps its write-ahead log."""
     try:
         with connection.cursor() as cursor:
             cursor.execute(
@@ -149,7 +149,7 @@ def database() -> Iterator[Check]:
 
 
 def migrations() -> Iterator[Check]:
-    """Look whether the tables are those of this version."""
+    """Check that the tables are those of this version."""
     try:
         executor = MigrationExecutor(connection)
         missing = executor.migration_plan(executor.loader.graph.leaf_nodes())
@@ -164,7 +164,7 @@ def migrations() -> Iterator[Check]:
 
 
 def broker() -> Iterator[Check]:
-    """Look whether a message could be sent."""
+    """Check that a message could be sent."""
     if settings.HAS_EMBEDDED_BROKER:
         ok = os.access(settings.EMBEDDED_BROKER, os.W_OK)
         fix = "" if ok else "make the data folder writable"
@@ -180,7 +180,7 @@ def broker() -> Iterator[Check]:
 
 
 def workers() -> Iterator[Check]:
-    """Look who listens on each queue, who keeps the schedule, and what nobody moves."""
+    """Check the workers of each queue, the scheduler, and stuck jobs."""
     try:
         served = jobs.queues_served()
         stuck = list(jobs.stuck(served)[:20])
@@ -193,12 +193,12 @@ def workers() -> Iterator[Check]:
     ok = jobs.SCHEDULER in served
     yield Check("schedule", ok, "alive" if ok else "none", "" if ok else _START)
     kinds = ", ".join(f"{job.pk} ({job.kind})" for job in stuck)
-    fix = "start a worker for them; it takes them up by itself" if stuck else ""
+    fix = "start a worker for them; it takes them automatically" if stuck else ""
     yield Check("jobs", not stuck, f"stuck: {kinds}" if stuck else "none is stuck", fix)
 
 
 def own_workers() -> Iterator[Check]:
-    """Look for living workers, and a schedule, of this very machine or container."""
+    """Check the workers and the scheduler of this machine or container."""
     host = socket.gethostname()
     try:
         beats = [beat for beat in jobs.beats() if _host_of(beat.name) == host]
@@ -219,7 +219,7 @@ def _host_of(name: str) -> str:
 
 
 def data_folder() -> Iterator[Check]:
-    """Look whether the data folder can be written, is private, and has room."""
+    """Check that the data folder can be written, is private, and has room."""
     folder = settings.DATA
     mode = stat.S_IMODE(folder.stat().st_mode)
     ok = os.access(folder, os.W_OK) and not mode & 0o077
@@ -233,7 +233,7 @@ def data_folder() -> Iterator[Check]:
 
 
 def secret() -> Iterator[Check]:
-    """Look whether the secret is long, and only its owner can read it."""
+    """Check that the secret is long, and that only its owner can read it."""
     file = settings.DATA / "secret_key"
     is_private = not file.exists() or not stat.S_IMODE(file.stat().st_mode) & 0o077
     ok = len(settings.SECRET_KEY) >= 32 and is_private
@@ -242,7 +242,7 @@ def secret() -> Iterator[Check]:
 
 
 def audio_roots() -> Iterator[Check]:
-    """Look whether each audio root is a folder that can be read."""
+    """Check that each audio root is a folder that can be read."""
     roots = dict(settings.AUDIO_ROOTS)
     with contextlib.suppress(DatabaseError):  # the check of the database says so
         roots |= dict(AudioRoot.objects.values_list("name", "path"))
@@ -257,7 +257,7 @@ def _is_readable(path: str) -> bool:
 
 
 def decoding(*, is_needed: bool = False) -> Iterator[Check]:
-    """Write and read a tone in a child process, where this process has to do with audio."""
+    """Write and read a tone in a child process, if this process handles audio."""
     name = "audio decoding"
     if _serves_only() and not is_needed:
         yield Check(name, True, _NOT_NEEDED)
@@ -276,7 +276,7 @@ def learning(*, is_needed: bool = False) -> Iterator[Check]:
 
 
 def in_child(name: str, program: str, fix: str) -> Check:
-    """Run a short program in a process of its own; what it prints last is the detail."""
+    """Run a short program in its own process; its last line is the detail."""
     environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
     try:
         child = subprocess.run(
@@ -315,7 +315,7 @@ BY_NAME: tuple[Look, ...] = (
 
 
 def named(names: Iterable[str]) -> list[Check]:
-    """Return the checks of these names, looking no further than it takes to find them."""
+    """Return the checks of these names, running no more than needed to find them."""
     wanted = set(names)
     found: list[Check] = []
     for look in (*QUICK, *BY_NAME):

@@ -1,6 +1,6 @@
-"""Asking for background work: a row first, then a message that only wakes a worker.
+"""Requests for background work: a row first, then a message that only wakes a worker.
 
-The row of a job is the truth of its state. A message that is lost, doubled or late changes
+The row of a job is the truth about its state. A message that is lost, doubled or late changes
 nothing: the sweep sends again what nobody has taken, and a worker takes a job by a
 conditional update. This module never imports `workers`; a task is known by its name.
 """
@@ -56,11 +56,11 @@ def enqueue(
     by_id: int | None = None,
     is_announced: bool = True,
 ) -> Job:
-    """Make a job, or return the one that already has this kind and key (or trains already).
+    """Create a job, or return the one that has this kind and key (or already trains).
 
     1. Insert the row; the constraints decide who wins a race.
-    2. After the commit, send a message; that it cannot be sent is no error (the sweep does).
-       Whoever is about to do the job in this very process leaves the message out.
+    2. After the commit, send a message; a failure to send is not an error (the sweep sends it).
+       Callers that do the job in this process leave the message out.
     """
     key = key or uuid.uuid4().hex
     job = _insert(kind, library, key, arguments or {}, by_id)
@@ -74,7 +74,7 @@ def enqueue(
 def _insert(
     kind: str, library: Library | None, key: str, arguments: dict[str, Any], by_id: int | None
 ) -> Job | None:
-    """Return the new row; None where a constraint says that there is one already."""
+    """Return the new row; None if a constraint says that there is one already."""
     try:
         with transaction.atomic():
             return Job.objects.create(
@@ -92,7 +92,7 @@ def _found_or_new(
     by_id: int | None,
     is_announced: bool,
 ) -> Job:
-    """Return the job that stood in the way; make ours when it ended in this very moment."""
+    """Return the job in the way; create ours if that one has just ended."""
     same = Job.objects.filter(kind=kind, key=key).first()
     if same is None:
         same = Job.objects.filter(kind=kind, library=library, state__in=Job.OPEN).first()
@@ -130,7 +130,7 @@ def ask_for_help(job: Job, helpers: int) -> None:
 
 
 def send_message(name: str, args: list[Any], queue: str) -> bool:
-    """Send one message, within a second; a broker that cannot take it is no error."""
+    """Send one message, within a second; a broker that cannot take it is not an error."""
     try:
         look_for_broker()
         current_app.signature(name, args=args, queue=queue).apply_async(
@@ -143,7 +143,7 @@ def send_message(name: str, args: list[Any], queue: str) -> bool:
 
 
 def look_for_broker() -> None:
-    """Raise OSError at once where the client would try again for seconds."""
+    """Raise OSError immediately if the client would retry for seconds."""
     parts = urlsplit(settings.CELERY_BROKER_URL)
     if parts.scheme in ("redis", "rediss") and parts.hostname:
         socket.create_connection(
@@ -152,7 +152,7 @@ def look_for_broker() -> None:
 
 
 def beats() -> QuerySet[WorkerBeat]:
-    """Return the workers that have given a sign of life just now."""
+    """Return the workers with a recent heartbeat."""
     since = timezone.now() - timedelta(seconds=settings.WORKER_SEEN_S)
     return WorkerBeat.objects.filter(beat_at__gte=since)
 
@@ -164,13 +164,13 @@ def queues_served() -> set[str]:
 
 
 def worker_is_there(queue: str = "") -> bool:
-    """Say whether a worker (of this queue) has given a sign of life just now."""
+    """Say whether a worker (of this queue) has a recent heartbeat."""
     served = queues_served()
     return queue in served if queue else bool(served - {SCHEDULER})
 
 
 def stuck(served: Iterable[str]) -> QuerySet[Job]:
-    """Return jobs that nothing moves: their worker is gone, or none listens on their queue."""
+    """Return stuck jobs: their worker is gone, or none listens on their queue."""
     now = timezone.now()
     unserved = [kind for kind, (_, queue) in TASKS.items() if queue not in set(served)]
     forgotten = now - timedelta(seconds=settings.STALE_AFTER_S + 3 * settings.HEARTBEAT_S + 10)
@@ -182,7 +182,7 @@ def stuck(served: Iterable[str]) -> QuerySet[Job]:
 
 
 def cancel(job: Job) -> None:
-    """Ask a job to stop: at once when nobody works on it, else at its next heartbeat."""
+    """Stop a job: immediately if nobody works on it, else at its next heartbeat."""
     now = timezone.now()
     stopped = Job.objects.filter(pk=job.pk, state=Job.State.QUEUED).update(
         state=Job.State.CANCELLED, finished_at=now, reason="cancelled before it started"
@@ -194,8 +194,8 @@ def cancel(job: Job) -> None:
 def can_help_to_retry(ended: Iterable[Job]) -> set[int]:
     """Return the ids of those that failed, were not asked again, and could end otherwise.
 
-    Left out are imports, whose own page starts them again, and what was refused for what was
-    asked (`bad_input`): the same request would be refused again.
+    Imports are left out, because their own page starts them again. So are refused requests
+    (`bad_input`), which would be refused again.
     """
     failed = {
         _retry_key(job): job.pk
@@ -213,10 +213,10 @@ def _retry_key(job: Job) -> str:
 
 
 def retry(job: Job) -> Job:
-    """Ask again for what failed or was cancelled: a new job with the same arguments.
+    """Request a failed or cancelled job again: a new job with the same arguments.
 
-    It is keyed by what it retries, so that two clicks make one job; where that one failed too,
-    it is the one that is tried again.
+    Its key names the job that it retries, so two clicks create one job; if that one failed too,
+    it is the one that is retried.
     """
     again = enqueue(
         job.kind,

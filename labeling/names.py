@@ -1,4 +1,4 @@
-"""How names are compared: one spelling rule for labels, annotators, facets and keys."""
+"""Comparison of names: one spelling rule for labels, annotators, facets and keys."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import unicodedata
 
 
 def name_key(name: str) -> str:
-    """Return the form under which two spellings are the same name (NFKC, caseless, blanks)."""
+    """Return the comparison form of a name (NFKC, casefolded, blanks collapsed)."""
     return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
 
 
 def track_key(path: str) -> str:
-    """Return the form under which a file name is kept: NFC, forward slashes, no empty steps.
+    """Return the stored form of a file name: NFC, forward slashes, no empty steps.
 
     `sub//b.mp3`, `./sub/b.mp3` and `sub/./b.mp3` are one file; a path from the root stays one.
     """

@@ -1,4 +1,4 @@
-"""Who may do what: one table of roles, one guard for pages, one for the interface."""
+"""Permissions: one table of roles, one guard for pages, one for media."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Page = Callable[..., HttpResponseBase]
 
 
 def _memberships(user: User) -> dict[int, Membership]:
-    """Return the user's memberships by library; asked once, for there is a user a request."""
+    """Return the user's memberships by library; read once per request."""
     found: dict[int, Membership] | None = getattr(user, "_memberships_read", None)
     if found is None:
         rows = Membership.objects.filter(user=user).select_related("library")
@@ -61,7 +61,7 @@ def libraries_of(user: User) -> list[Library]:
 
 
 def library_for(user: User | AnonymousUser, slug: str, role: str) -> Library:
-    """Return the library, or 404 to strangers (who need not know it exists), 403 to others."""
+    """Return the library; answer 404 to strangers, 403 to members without the role."""
     library = _library_seen(user, slug)
     _check_role(user, library, role)
     return library
@@ -80,13 +80,13 @@ def _check_role(user: User | AnonymousUser, library: Library, role: str) -> None
 
 
 def check_ids(parameters: dict[str, Any]) -> None:
-    """Answer 404 to numbers in an address that are too long for any id."""
+    """Answer 404 to numbers in an address that are too long for an id."""
     if any(isinstance(value, int) and value > MOST_ID for value in parameters.values()):
         raise Http404("no id is that long")
 
 
 def library_media(role: str) -> Callable[[Page], Page]:
-    """Guard what pages and programs both load: by session, or by `Authorization: Token`."""
+    """Guard media that pages and programs load: by session, or by `Authorization: Token`."""
 
     def guard(view: Page) -> Page:
         page = library_page(role)(view)
@@ -97,7 +97,7 @@ def library_media(role: str) -> Callable[[Page], Page]:
                 found = TokenAuthentication().authenticate(Request(request))
             except AuthenticationFailed as error:
                 body = {"errors": [{"field": None, "message": str(error.detail)}]}
-                return JsonResponse(body, status=403)  # as the interface answers
+                return JsonResponse(body, status=403)  # as the API answers
             if found is not None:
                 request.user = found[0]
             return page(request, slug, *args, **kwargs)

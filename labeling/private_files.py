@@ -1,4 +1,4 @@
-"""The folder that holds everything the program writes, and the secrets made in it."""
+"""The data folder, which holds everything the program writes, and its secrets."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from pathlib import Path
 
 
 def private_folder(path: Path) -> Path:
-    """Make a folder that only its owner reads, with its parents, and return it."""
+    """Create a folder that only its owner can read, with its parents, and return it."""
     path.mkdir(parents=True, exist_ok=True, mode=0o700)
     return path
 
 
 def secret_from_file(path: Path) -> str:
-    """Return the secret kept in `path`, made on first use (mode 600, one winner of a race)."""
+    """Return the secret stored in `path`, created on first use (mode 600, race-free)."""
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:

@@ -1,7 +1,7 @@
-"""Reading the Range header of HTTP (RFC 9110, section 14): one range of bytes, or none.
+"""The Range header of HTTP (RFC 9110, section 14): one range of bytes, or none.
 
-What we do not understand, another unit or several ranges, is ignored as the standard allows:
-the whole file is the answer then.
+Other units and several ranges are ignored, as the standard allows: the answer is then the
+whole file.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ import re
 from dataclasses import dataclass
 
 _ONE_RANGE = re.compile(r"^bytes=\s*(\d*)\s*-\s*(\d*)\s*$", re.ASCII | re.IGNORECASE)
-#: Longer numbers are no positions in a file, and slow to read.
+#: Longer numbers are not positions in a file, and slow to read.
 _MOST_DIGITS = 18
 
 
 class Unsatisfiable(Exception):
-    """The range lies outside the file: the answer is 416."""
+    """The range is outside the file: the answer is 416."""
 
 
 @dataclass(frozen=True)

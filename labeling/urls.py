@@ -1,4 +1,4 @@
-"""The pages and the interface for programs."""
+"""The pages and the API."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The thin shell that joins the two halves: tasks, heartbeat, supervisor, heavy commands."""
+"""The shell that joins the two halves: tasks, jobs, processes, and heavy commands."""

@@ -1,4 +1,4 @@
-"""Give the demo tracks their sound, in a few processes that know nothing of the database."""
+"""Sound of the demo tracks, made in a few processes without the database."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ def make_audio(
     processes: int,
     progress: Callable[[int, int], None],
 ) -> int:
-    """Write the files that are not there yet; return how many were made.
+    """Write the missing files; return how many were made.
 
-    An alternative mix sounds like the track it was made of: it has that track's seed.
+    An alternate mix sounds like its track, because it has the same seed.
     """
     wanted = []
     for n, key in enumerate(tracks.keys):

@@ -55,7 +55,7 @@ def import_catalogue(run: Attempt) -> dict[str, Any]:
 # --- probe: length, loudness, waveform ------------------------------------------------------
 @job_task(JobKind.PROBE)
 def probe_tracks(run: Attempt) -> None:
-    """Listen to new files, in chunks shared with other workers."""
+    """Probe new files, in chunks shared with other workers."""
     files = features.pending_probe(run.library)
     parts = run.do_chunks(features.chunks(files))
     with run.committing(
@@ -67,7 +67,7 @@ def probe_tracks(run: Attempt) -> None:
 
 @chunk_task(JobKind.PROBE)
 def probe_some(lease: Lease) -> None:
-    """Listen to the files of one chunk."""
+    """Probe the files of one chunk."""
     files = features.still_pending(lease.arguments["ids"])
     probed, failures = listening.probe_files(lease, files)
     with lease.finishing({"done": len(probed), "failed": len(failures)}):
@@ -111,7 +111,7 @@ def measure_consistency(run: Attempt) -> dict[str, Any]:
 # --- snapshot -------------------------------------------------------------------------------
 @job_task(JobKind.SNAPSHOT)
 def take_snapshot(run: Attempt) -> dict[str, Any]:
-    """Freeze the answers of a selection."""
+    """Take a snapshot of a selection of answers."""
     selection = Selection.of(run.arguments.get("selection", {}))
     snapshot = snapshots.take_snapshot(run.library, selection, by_id=run.job.by_id)
     return snapshots.answer(snapshot)
@@ -120,7 +120,7 @@ def take_snapshot(run: Attempt) -> dict[str, Any]:
 # --- train, evaluate, promote ---------------------------------------------------------------
 @job_task(JobKind.TRAIN)
 def train_model(run: Attempt) -> None:
-    """Train on the training side, measure on the audit side, put in use what is not worse."""
+    """Train on the training side, evaluate on the audit side, promote if not worse."""
     prepared = preparing.prepare(run.library, run.arguments)
     same = models.same_run(prepared.snapshot, prepared.digest())
     if same is not None:
@@ -147,7 +147,7 @@ def _nothing_new(run: Attempt, same: TrainingRun) -> None:
 
 
 def _look_again(run: Attempt) -> Callable[[], None]:
-    """Return what asks for the next turn if enough answers came in while this one went on."""
+    """Return a check that requests the next training if enough answers have arrived."""
     return lambda: retraining.after_training(run.library, run.job)
 
 
@@ -157,7 +157,7 @@ def _needless(library: Library) -> list[str]:
 
 @job_task(JobKind.COMPARE)
 def compare_criteria(run: Attempt) -> None:
-    """Train the same on everybody, on legacy and on current answers; none is put in use."""
+    """Train on everybody's, legacy and current answers alike; promote none of the models."""
     comparing.train_each_criteria(run)
 
 
@@ -183,7 +183,7 @@ def evaluate_folds(run: Attempt) -> None:
 # --- predict --------------------------------------------------------------------------------
 @job_task(JobKind.PREDICT)
 def predict_pool(run: Attempt) -> None:
-    """Score every track that has features by the model in use, or by the one asked for."""
+    """Predict every track that has features by the champion, or by the given model."""
     started, library = time.monotonic(), run.library
     version, found, scores = training.score_all(run, library, run.arguments.get("model"))
     written = predictions.write(version, found, scores)
@@ -197,7 +197,7 @@ def predict_pool(run: Attempt) -> None:
 # --- acquire: rank the queue ----------------------------------------------------------------
 @job_task(JobKind.RANK)
 def rank_queue(run: Attempt) -> None:
-    """Choose what to ask next and put the new round in the place of the live one."""
+    """Rank the tracks to ask next, and replace the live round by the new one."""
     round_ = rounds.build_round(run.library, tell=run.progress)
     with run.committing({"round": round_.number, "strategy": round_.strategy}) as result:
         rounds.switch(round_)
@@ -205,15 +205,15 @@ def rank_queue(run: Attempt) -> None:
     rounds.forget_old_rounds(run.library)
 
 
-# --- by itself, at night --------------------------------------------------------------------
+# --- every night ----------------------------------------------------------------------------
 @shared_task(name=RETRAIN_ALL, queue="default", ignore_result=True)
 def retrain_all() -> None:
-    """Turn the loop in every library where something is new; one in trouble holds up none."""
+    """Request a training in every library with new answers; errors of one stop no other."""
     for library in Library.objects.all():
         try:
             retraining.request_nightly(library)
         except Exception:
-            logger.exception("no nightly turn was asked for in %s", library.slug)
+            logger.exception("no nightly training was requested in %s", library.slug)
 
 
 def _sum(parts: list[dict[str, Any]], name: str) -> int:

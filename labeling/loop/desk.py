@@ -1,4 +1,4 @@
-"""The desk: what an annotator's page asks of the loop.
+"""The desk: the requests of an annotator's page to the loop.
 
 Serving, suggestions, recording and retraining are stages of their own that do not know each
 other. This module joins them in the three requests that a page or a program makes.
@@ -21,7 +21,7 @@ def next_tracks(annotator: Annotator, *, ahead: int = 0) -> list[Presentation]:
 
 
 def save(submission: Submission) -> Recorded:
-    """Record an answer; ask for a retraining if enough answers are new."""
+    """Record an answer; request a retraining if enough answers are new."""
     recorded = record.record_annotation(submission)
     if recorded.is_new:
         _retrain_if_due(submission.annotator.library)
@@ -29,12 +29,12 @@ def save(submission: Submission) -> Recorded:
 
 
 def undo(annotation: Annotation, *, recorded_by_id: int | None = None) -> Annotation:
-    """Take an answer back; ask for a retraining if enough answers changed."""
+    """Undo an answer; request a retraining if enough answers changed."""
     retraction = record.retract(annotation, recorded_by_id=recorded_by_id)
     _retrain_if_due(annotation.library)
     return retraction
 
 
 def _retrain_if_due(library: Library) -> None:
-    """Look after the commit, so that a failure to look never costs the answer."""
+    """Check after the commit, so that a failing check never costs the answer."""
     transaction.on_commit(lambda: retraining.after_annotation(library))

@@ -1,7 +1,7 @@
-"""What is known of the files: the probe's facts, and where the features of each lie.
+"""Facts and features of audio files: what the probe measured, and where features are stored.
 
-The probe (length, loudness, waveform) and the features are two passes of their own; features
-never wait for the probe. Both work on files: tracks that share a file share what is found.
+The probe (length, loudness, waveform) and the features are separate passes; features never
+wait for the probe. Both work on files: tracks that share a file share its results.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _LONGEST_REASON = 300
 
 @dataclass(frozen=True)
 class Failure:
-    """A file of which nothing can be made, and why, in words for a curator."""
+    """A file that cannot be used, and why, in words for a curator."""
 
     audio_id: int
     reason: str
@@ -45,7 +45,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class Probed:
-    """A file that was listened to, with the name of its waveform's file."""
+    """A probed file, with the name of its waveform's file."""
 
     audio_id: int
     probe: Probe
@@ -56,24 +56,24 @@ class Probed:
 
 
 def pending_probe(library: Library) -> list[int]:
-    """Return the files that nobody has listened to yet, by id."""
+    """Return the files that have not been probed yet, by id."""
     tracks = library.tracks.filter(state=State.PENDING, audio__isnull=False)
     return sorted(set(tracks.values_list("audio_id", flat=True)))
 
 
 def has_pending_probe(library: Library) -> bool:
-    """Say whether there is a file that nobody has listened to yet."""
+    """Say whether there is a file that has not been probed yet."""
     return library.tracks.filter(state=State.PENDING, audio__isnull=False).exists()
 
 
 def still_pending(audio_ids: Sequence[int]) -> list[int]:
-    """Return those of the files that nobody else has listened to meanwhile."""
+    """Return those of the files that no other worker has probed in the meantime."""
     tracks = Track.objects.filter(audio_id__in=audio_ids, state=State.PENDING)
     return sorted(set(tracks.values_list("audio_id", flat=True)))
 
 
 def paths_of(audio_ids: Sequence[int]) -> dict[int, Path | None]:
-    """Return where each file lies; None where that is outside its root, or not there."""
+    """Return the path of each file; None if it is outside its root, or missing."""
     files = AudioFile.objects.filter(pk__in=audio_ids).select_related("root")
     return {file.pk: _inside(Path(file.root.path), file.relative_path) for file in files}
 
@@ -99,15 +99,15 @@ def write_peaks(audio_id: int, probe: Probe) -> str:
 def record_probes(probed: Iterable[Probed], failures: Iterable[Failure]) -> set[int]:
     """Write what the probe found, in the caller's transaction.
 
-    1. The facts of each file. One that is another than before loses its old features, and
-       what failed is tried again: the file can be read now.
+    1. The facts of each file. A changed file loses its old features, and failed features are
+       tried again, because the file can be read now.
     2. Its tracks become ready.
-    3. What cannot be read is said of its tracks, with the reason.
+    3. The tracks of an unreadable file get the reason.
 
     Returns
     -------
-    The ids of the libraries that have newly ready tracks: their random order starts again, for
-    such a track may lie behind the cursor.
+    The ids of the libraries that have newly ready tracks: their random order starts again,
+    because such a track may be behind the cursor.
     """
     now, ready, changed = timezone.now(), [], []
     for one in probed:
@@ -140,10 +140,10 @@ def _tracks(audio_id: int) -> QuerySet[Track]:
 
 
 def record_unreadable(failure: Failure) -> None:
-    """Say of the tracks of a file that it cannot be read, and why.
+    """Mark the tracks of a file as unreadable, with the reason.
 
-    Features that it had are of another content than lies there now; those of a file that is
-    missing stand, for it may come back as it was.
+    Existing features are removed, because they belong to other content; those of a missing file
+    stay, because it may come back unchanged.
     """
     state = State.MISSING if failure.is_missing else State.UNREADABLE
     if not failure.is_missing:
@@ -165,7 +165,7 @@ def config_of_set(name: str) -> FeatureConfig:
 
 
 def feature_set_of(name: str) -> FeatureSet:
-    """Return the row of a configuration; another arithmetic makes another row."""
+    """Return the row of a configuration; different arithmetic gives a different row."""
     config = config_of_set(name)
     row, _ = FeatureSet.objects.get_or_create(
         digest=config.digest(), defaults={"name": name, "parameters": config.canonical()}
@@ -201,13 +201,13 @@ def _without_features(library: Library, feature_set: FeatureSet) -> QuerySet[Tra
 
 
 def still_missing(feature_set: FeatureSet, audio_ids: Sequence[int]) -> list[int]:
-    """Return those of the files whose features nobody else has computed meanwhile."""
+    """Return those of the files whose features no other worker has computed since."""
     rows = FeatureRow.objects.filter(feature_set=feature_set, audio_id__in=audio_ids)
     return sorted(set(audio_ids) - set(rows.values_list("audio_id", flat=True)))
 
 
 def known_failures(audio_ids: Sequence[int]) -> list[Failure]:
-    """Return those of the files that the probe could not read: decoding them is in vain."""
+    """Return those of the files that the probe could not read: decoding them would fail."""
     tracks = Track.objects.filter(audio_id__in=audio_ids, state=State.UNREADABLE)
     reasons = dict(tracks.values_list("audio_id", "state_reason"))
     return [Failure(audio_id, reason) for audio_id, reason in sorted(reasons.items())]
@@ -216,9 +216,9 @@ def known_failures(audio_ids: Sequence[int]) -> list[Failure]:
 def record_features(
     feature_set: FeatureSet, rows: Sequence[ShardRow], failures: Sequence[Failure]
 ) -> None:
-    """Write where features lie and which failed, in the caller's transaction.
+    """Record where features are and which failed, in the caller's transaction.
 
-    What was recorded of these files before is replaced: a chunk may be done twice.
+    Earlier rows of these files are replaced, because a chunk may run twice.
     """
     audio_ids = [row.row_key for row in rows] + [failure.audio_id for failure in failures]
     FeatureRow.objects.filter(feature_set=feature_set, audio_id__in=audio_ids).delete()
@@ -291,16 +291,16 @@ def store_of(feature_set: FeatureSet) -> FeatureStore:
 
 @dataclass(frozen=True)
 class Located:
-    """Tracks that have features, in the order of their ids, and where these lie."""
+    """Tracks with features, in the order of their ids, and where their features are."""
 
     track_ids: npt.NDArray[np.int64]
     rows: list[ShardRow]
 
     def digest(self) -> str:
-        """Return a hash of which tracks these are and what was computed of each.
+        """Return a hash of the tracks and of the features computed for each.
 
-        Each computation has its own place in a shard of its own name, so features that were
-        computed again change it although their number is the same.
+        Each computation has its own place in its own shard, so features computed again change
+        the hash although their number is the same.
         """
         pairs = zip(self.track_ids.tolist(), self.rows, strict=True)
         lines = (f"{track_id} {row.shard} {row.offset}" for track_id, row in pairs)
@@ -310,7 +310,7 @@ class Located:
 def located(
     library: Library, feature_set: FeatureSet, track_ids: npt.NDArray[np.int64] | None = None
 ) -> Located:
-    """Return where the features of these tracks (None: of all) lie; some have none."""
+    """Return the places of the features of these tracks (None: of all); some have none."""
     wanted = None if track_ids is None else set(track_ids.tolist())
     rows = (
         library.tracks.filter(

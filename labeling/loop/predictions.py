@@ -1,7 +1,7 @@
-"""What the model in use says of every track, and of one that is before an annotator.
+"""Predictions of the champion: for every track, and as suggestions for one.
 
-The array is on disk and mapped once in each process; a suggestion costs a few reads of memory
-and three small queries, so that it can be made while a page is served.
+The array is on disk and mapped once per process; a suggestion costs a few memory reads and
+three small queries, so that it can be made while a page is served.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ from ml.training.prediction_store import PredictionArray, StoredPredictions, wri
 
 logger = logging.getLogger(__name__)
 
-#: Labels shown although the model would not say yes: the likeliest of each facet.
+#: Labels suggested although below their threshold: the likeliest of each facet.
 NEAREST_A_FACET = 3
 LEAST_PROBABILITY = 0.10
-#: Under this nothing is shown, whatever its threshold: a hint of 2 % helps nobody to decide.
+#: Below this nothing is shown, whatever its threshold: a hint of 2 % helps nobody to decide.
 LEAST_SHOWN = 0.05
 _OPEN_AT_ONCE = 4
 _FORGOTTEN_AFTER_S = 3_600.0
@@ -44,7 +44,7 @@ _FORGOTTEN_AFTER_S = 3_600.0
 
 @dataclass(frozen=True)
 class Predictions:
-    """An open set: probabilities by label and track, `track_ids` sorted."""
+    """An open prediction set: probabilities by label and track, `track_ids` sorted."""
 
     version: ModelVersion
     label_uids: list[str]
@@ -65,7 +65,7 @@ class Predictions:
 
 @dataclass(frozen=True)
 class Written:
-    """The files of a prediction set, on the disk and not yet registered."""
+    """The files of a prediction set, on disk and not yet registered."""
 
     file: str
     index_file: str
@@ -76,7 +76,7 @@ class Written:
 def write(version: ModelVersion, found: Located, probabilities: npt.NDArray[Any]) -> Written:
     """Write the probabilities (n_tracks, n_labels) under names that were never used.
 
-    `found` says of which tracks they are and what they were computed from.
+    `found` names their tracks and the features that they were computed from.
     """
     name = f"{version.library.slug}/{version.number}-{uuid.uuid4().hex[:12]}"
     root = Path(settings.PREDICTION_ROOT)
@@ -88,7 +88,7 @@ def write(version: ModelVersion, found: Located, probabilities: npt.NDArray[Any]
 
 
 def record(version: ModelVersion, written: Written) -> PredictionSet:
-    """Register the files as what this model says, in the caller's transaction."""
+    """Register the files as the predictions of this model, in the caller's transaction."""
     row, _ = PredictionSet.objects.update_or_create(
         model_version=version,
         defaults={
@@ -115,10 +115,10 @@ def sweep_predictions(library: Library) -> None:
 
 
 def is_stale(library: Library) -> bool:
-    """Say whether the model in use has not scored the tracks by the features they have now.
+    """Say whether the champion has not scored the tracks by their current features.
 
-    Another number of tracks says so at once; where it is the same, what was read is compared:
-    a file may have been replaced. What has lost its files says nothing any more.
+    A different number of tracks means yes; if it is the same, the features read are compared,
+    because a file may have been replaced. A set that has lost its files is stale too.
     """
     champion = models.champion_of(library)
     if champion is None:
@@ -140,7 +140,7 @@ _lock = threading.Lock()
 
 
 def current(library: Library) -> Predictions | None:
-    """Return what the model in use says, or None while there is nothing to read."""
+    """Return the predictions of the champion, or None if there are none to read."""
     row = (
         PredictionSet.objects.filter(
             model_version__library=library, model_version__state=ModelVersion.State.CHAMPION
@@ -159,7 +159,7 @@ def current(library: Library) -> Predictions | None:
 
 
 def _mapped(row: PredictionSet) -> tuple[PredictionArray, npt.NDArray[np.int64]]:
-    """Return the open files; each is compared with its checksum once a process."""
+    """Return the open files; each is compared with its checksum once per process."""
     key = f"{row.file} {row.sha256}"
     with _lock:
         if key in _open:
@@ -179,10 +179,10 @@ def _mapped(row: PredictionSet) -> tuple[PredictionArray, npt.NDArray[np.int64]]
 def suggestions_for(
     library: Library, track_ids: Iterable[int]
 ) -> dict[int, list[dict[str, Any]]]:
-    """Return, per track, the labels that the model hears, the likeliest first.
+    """Return, per track, the suggested labels, the likeliest first.
 
-    Those above their threshold, and the likeliest few of each facet. A merged label is
-    suggested as what it became, an inactive one not at all.
+    These are the labels above their threshold, and the likeliest few of each facet. A merged
+    label is suggested as its target, an inactive one not at all.
     """
     ids = list(track_ids)
     predictions = current(library)

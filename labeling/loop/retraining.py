@@ -1,7 +1,7 @@
-"""What the loop does next, and when it turns by itself.
+"""Retraining triggers and job chains.
 
-A chain of jobs is one job whose arguments name what follows it; each job asks for the next in
-the transaction that commits it, so that no step is lost and none is done twice.
+A job chain is one job whose arguments name the jobs after it; each job requests the next in the
+transaction that commits it, so that no step is lost and none is done twice.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ logger = logging.getLogger(__name__)
 #: The steps of a round in their order.
 STEPS = (JobKind.PROBE, JobKind.FEATURES, JobKind.TRAIN, JobKind.PREDICT, JobKind.RANK)
 Arguments = dict[str, Any]
-#: Among this many ended jobs the last failed turn is looked for.
+#: The number of ended jobs among which the last failed training is looked for.
 _LOOKED_AT = 20
 
 
 def next_missing(library: Library, feature_set: FeatureSet | None = None) -> str | None:
-    """Return the first step whose work is not done, or None where the queue is up to date."""
+    """Return the first step whose work is not done, or None if the queue is up to date."""
     own = recipes.features_name_for(library)
     feature_set = feature_set or loop_features.feature_set_of(own)
     if loop_features.has_pending_probe(library):
@@ -57,10 +57,10 @@ def next_missing(library: Library, feature_set: FeatureSet | None = None) -> str
 
 
 def _is_ranked_by(champion: ModelVersion) -> bool:
-    """Say whether the queue was ranked by this model, or with nothing left for it to rank.
+    """Say whether the queue was ranked by this model, or had nothing left to rank.
 
-    A round for which the model has scored no candidate names no model: what counts then is
-    that it was made after the model came into use and had scored the tracks.
+    A round without a scored candidate names no model: it counts if it was made after the model
+    was promoted and had scored the tracks.
     """
     live = champion.library.rounds.filter(state="live").first()
     if live is None or live.model_version_id == champion.pk:
@@ -74,7 +74,7 @@ def _is_ranked_by(champion: ModelVersion) -> bool:
 
 
 def steps_from(library: Library, feature_set: FeatureSet) -> list[str]:
-    """Return the steps of a round: probe and features where they are missing, and the rest."""
+    """Return the steps of a round: probe and features if they are missing, and the rest."""
     steps: list[str] = []
     if loop_features.has_pending_probe(library):
         steps.append(JobKind.PROBE)
@@ -92,7 +92,7 @@ def ask(
     by_id: int | None = None,
     is_announced: bool = True,
 ) -> Job:
-    """Ask for the first of these steps, which will ask for the others."""
+    """Request the first of these steps, which will request the others."""
     first, *rest = steps
     return jobs.enqueue(
         first,
@@ -105,10 +105,11 @@ def ask(
 
 
 def follow_up(job: Job, result: Arguments, *, skip: Sequence[str] = ()) -> Job | None:
-    """Ask for what follows a job, in the transaction that commits it; note it in its result.
+    """Request the job that follows, in the transaction that commits this one.
 
-    `skip` names steps that turned out to be needless. The key makes it one job however often
-    the commit is tried. Who does a chain in its own process announces nothing.
+    `skip` names steps that turned out to be needless. The result notes it. The key makes it one
+    job however often the commit is tried. A process that runs the whole chain itself sends no
+    message.
     """
     if job.library is None:
         return None
@@ -128,7 +129,7 @@ def follow_up(job: Job, result: Arguments, *, skip: Sequence[str] = ()) -> Job |
 
 
 def _then(job: Job, library: Library) -> list[str]:
-    """Return the steps after a job; new files that nobody planned for go all the way."""
+    """Return the steps after a job; new files found on the way get all steps."""
     if "then" in job.arguments or job.kind != JobKind.PROBE:
         return list(job.arguments.get("then", []))
     has_model = models.champion_of(library) is not None
@@ -138,7 +139,7 @@ def _then(job: Job, library: Library) -> list[str]:
 def waiting_for(library: Library, steps: Sequence[str]) -> list[Job]:
     """Return the queued jobs whose own work, and all that follows it, is among these steps.
 
-    Such as the probe that an import asked for, which has nothing left to do after a round.
+    An example is the probe of an import, which has nothing left to do after a round.
     """
     early = (JobKind.PROBE, JobKind.FEATURES)
     covered = {*early, *steps}
@@ -151,29 +152,28 @@ def waiting_for(library: Library, steps: Sequence[str]) -> list[Job]:
 
 
 def end_redundant(job: Job) -> bool:
-    """Let a queued job end with its own work: who does so will do what follows it."""
+    """Remove what follows a queued job, because the caller will do that itself."""
     arguments = {**job.arguments, "then": []}
     queued = Job.objects.filter(pk=job.pk, state=Job.State.QUEUED)
     return bool(queued.update(arguments=arguments))
 
 
-# --- when it turns by itself ----------------------------------------------------------------
+# --- the retraining trigger -----------------------------------------------------------------
 
 
 def looked_last_at(library: Library) -> datetime | None:
-    """Return when answers were last learnt from, or found to hold nothing new.
+    """Return when answers were last trained on, or found to hold nothing new.
 
-    That is the begin of the newest training that ended well and took all answers: not one of a
-    recipe, snapshot, selection or facets that somebody chose, and no cross-validation. A
-    training that failed or was cancelled has learnt nothing, so what it read still counts as
-    new.
+    This is the start of the newest successful training on all answers: not a training by a
+    recipe, snapshot, selection or facets that somebody chose, and not a cross-validation. A
+    training that failed or was cancelled has learnt nothing, so its answers still count as new.
     """
     last = last_learnt(library)
     return last.started_at if last else None
 
 
 def last_learnt(library: Library) -> Job | None:
-    """Return the newest training that ended well and took all answers."""
+    """Return the newest successful training on all answers."""
     done = _of_all_answers(library).filter(kind=JobKind.TRAIN, state=Job.State.DONE)
     return done.order_by("-id").first()
 
@@ -184,7 +184,7 @@ def _tried_last_at(library: Library) -> datetime | None:
 
 
 def last_tried(library: Library) -> Job | None:
-    """Return the job with which a turn last ended without a training, failed or cancelled."""
+    """Return the last failed or cancelled job of a chain that ended without a training."""
     ended = _of_all_answers(library).filter(
         kind__in=[JobKind.PROBE, JobKind.FEATURES, JobKind.TRAIN],
         state__in=[Job.State.FAILED, Job.State.CANCELLED],
@@ -205,7 +205,7 @@ def _leads_to_training(job: Job) -> bool:
 
 
 def new_annotations(library: Library, at_most: int = 1) -> int:
-    """Count annotations recorded since answers were last learnt from, up to `at_most`."""
+    """Count annotations recorded since the last training, up to `at_most`."""
     return _recorded_since(library, looked_last_at(library), at_most)
 
 
@@ -217,10 +217,10 @@ def _recorded_since(library: Library, since: datetime | None, at_most: int) -> i
 
 
 def until_next(library: Library) -> int:
-    """Count the annotations that lead to the next training by itself, up to what it takes.
+    """Count the annotations towards the next automatic training, up to what it needs.
 
-    After a training that failed or was cancelled they are counted from its end, so that what
-    fails is not tried again with every answer; the night tries it again in any case.
+    After a training that failed or was cancelled they are counted from its end, so that a
+    failing training does not run again with every answer; the nightly one tries again anyway.
     """
     times = [looked_last_at(library), _tried_last_at(library)]
     since = max((time for time in times if time is not None), default=None)
@@ -228,22 +228,22 @@ def until_next(library: Library) -> int:
 
 
 def after_annotation(library: Library) -> None:
-    """Ask for a training when enough answers are new. Called after each answer's commit.
+    """Request a training if enough answers are new. Called after each answer's commit.
 
     Cheap (a few indexed look-ups), and its failure never disturbs the answer.
     """
     try:
         _ask_if_enough(library)
     except DatabaseError:
-        logger.exception("whether to train %s was not found out", library.slug)
+        logger.exception("could not find out whether to train %s", library.slug)
 
 
 def after_training(library: Library, ended: Job) -> None:
-    """Look again when a training ends: while it was open, no answer could ask for the next.
+    """Check again when a training ends: while it was open, no answer could request the next.
 
-    One of a recipe or a selection has learnt from nothing that counts, so only what was
-    answered meanwhile makes it look: the next recipe need not wait for a turn nobody wanted.
-    Called in the transaction that ends it; its failure never disturbs the model.
+    A training by a recipe or a selection does not count as a training on all answers, so only
+    answers since its start lead to a request. Called in the transaction that ends it; its
+    failure never disturbs the model.
     """
     try:
         with transaction.atomic():
@@ -251,7 +251,7 @@ def after_training(library: Library, ended: Job) -> None:
             if is_of_all or _recorded_since(library, ended.started_at, 1):
                 _ask_if_enough(library)
     except DatabaseError:
-        logger.exception("whether to train %s again was not found out", library.slug)
+        logger.exception("could not find out whether to train %s again", library.slug)
 
 
 def _ask_if_enough(library: Library) -> None:
@@ -280,9 +280,9 @@ def open_comparison(library: Library) -> Job | None:
 def request_training(
     library: Library, reason: str, *, by_id: int | None = None, network: str = ""
 ) -> Job | None:
-    """Ask for a whole turn of the loop, unless one is under way.
+    """Request a whole round of the loop, unless one is running.
 
-    None where there is nothing to learn from: no track of the library has audio.
+    None if there is nothing to learn from: no track of the library has audio.
     """
     under_way = open_training(library)
     if under_way is not None:
@@ -296,7 +296,7 @@ def request_training(
         arguments["network"] = network
     if features != library.features:
         arguments["features"] = features
-    # Two answers that arrive together ask for one turn.
+    # Two answers that arrive together request one training.
     key = f"turn:{library.slug}:{last.pk if last else 0}:{_minute()}"
     steps = steps_from(library, loop_features.feature_set_of(features))
     job = ask(library, steps, arguments=arguments, key=key, by_id=by_id)
@@ -306,10 +306,10 @@ def request_training(
 
 
 def request_recipe(library: Library, name: str, *, by_id: int | None = None) -> Job | None:
-    """Ask for a training by a recipe, unless a training is under way.
+    """Request a training by a recipe, unless a training is running.
 
-    None where no track has audio. Raises BadInput where there is no such recipe, or where its
-    selection names what is not there.
+    None if no track has audio. Raises BadInput if the recipe, or a name in its selection, is
+    unknown.
     """
     found = recipes.find_recipe(name)
     selection = recipes.recipe_selection(found)
@@ -334,16 +334,16 @@ def _minute() -> str:
 
 
 def request_nightly(library: Library) -> Job | None:
-    """Ask for a turn if anything is new since the last; for the schedule."""
+    """Request a training if anything is new since the last one; for the schedule."""
     if next_missing(library) is None:
         return None
     return request_training(library, "nightly")
 
 
 def roll_back(version: ModelVersion, *, by_id: int | None = None, why: str = "") -> Job:
-    """Put another model in use by hand; its predictions and the queue follow.
+    """Promote another model by hand; its predictions and the queue follow.
 
-    How it compares with the present one is read from their records before, and kept with it.
+    The comparison with the champion is read from their records before, and stored with it.
     """
     figures = evaluation_records.figures_against(version, models.champion_of(version.library))
     with transaction.atomic():
@@ -351,5 +351,5 @@ def roll_back(version: ModelVersion, *, by_id: int | None = None, why: str = "")
         steps: list[str] = [JobKind.RANK]
         if predictions.is_stale(version.library):
             steps.insert(0, JobKind.PREDICT)
-        reason = {"reason": f"model {version.number} was put in use by hand"}
+        reason = {"reason": f"model {version.number} was promoted by hand"}
         return ask(version.library, steps, arguments=reason, by_id=by_id)

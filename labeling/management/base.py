@@ -6,6 +6,7 @@ import json
 import sys
 from abc import ABC, abstractmethod
 from argparse import ArgumentParser
+from collections.abc import Mapping
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
@@ -42,10 +43,10 @@ class AudiotagCommand(BaseCommand, ABC):
         if options["json"]:
             self.stdout.write(json.dumps(answer, default=str))
         else:
-            self.tell(answer)
+            self.tell(dict(answer))
 
     @abstractmethod
-    def answer(self, **options: Any) -> dict[str, Any]:
+    def answer(self, **options: Any) -> Mapping[str, Any]:
         """Do the work and return what `--json` prints."""
 
     def tell(self, answer: dict[str, Any]) -> None:

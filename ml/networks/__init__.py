@@ -1,4 +1,4 @@
-"""The networks, by name. Importing this costs nothing; a network is loaded when asked for.
+"""Registry of the networks, by name. A network is imported only when it is asked for.
 
 To add one: write one file in this folder whose `NETWORK` follows `ml.networks.base.Network`
 (a Keras one subclasses `ml.networks.keras_network.KerasNetwork` and writes `build`), add its
@@ -30,16 +30,34 @@ DEFAULT_NETWORK = "pooled"
 
 
 def names() -> list[str]:
-    """Return the names of all networks, the default first."""
+    """Return the names of all networks.
+
+    Returns
+    -------
+    list of str : the default first, the others sorted.
+
+    Examples
+    --------
+    >>> names()[:3]
+    ['pooled', 'depthwise', 'gmm']
+    """
     return sorted(REGISTRY, key=lambda name: (name != DEFAULT_NETWORK, name))
 
 
 def load_network(name: str) -> Network:
     """Import and return the network registered as `name`.
 
+    Parameters
+    ----------
+    name : a key of `REGISTRY`.
+
+    Returns
+    -------
+    Network : the one instance of the process.
+
     Raises
     ------
-    ParameterError : if no network has that name; the message lists those there are.
+    ParameterError : no network has that name; the message lists the known names.
     """
     if name not in REGISTRY:
         raise ParameterError(f"there is no network {name!r}; known: {', '.join(names())}")
@@ -48,11 +66,19 @@ def load_network(name: str) -> Network:
     return network
 
 
-def features_for(name: str, own: str) -> str:
-    """Return the feature configuration that a network is made for, or a library's own.
+def feature_config_for(name: str, own: str) -> str:
+    """Return the feature configuration that a network reads.
+
+    Parameters
+    ----------
+    name : of the network. own : the library's configuration, for networks that read any.
+
+    Returns
+    -------
+    str : a key of `ml.types.FEATURE_CONFIGS`.
 
     Raises
     ------
-    ParameterError : if no network has that name.
+    ParameterError : no network has that name.
     """
     return load_network(name).features or own

@@ -1,8 +1,8 @@
-"""What every network offers and what it is given. Numpy only.
+"""Contract between a training and its network: what each gives the other. Numpy only.
 
 A network learns from *items*: the summary vector of a track, or one of its windows. It never
 sees files, masks or calibration: `ml.training.fit` turns masks and class weights into one array
-of element weights, scales the inputs, and calibrates what comes out.
+of element weights, scales the inputs, and calibrates the outputs.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ Needs = Literal["summary", "windows"]
 
 @dataclass(frozen=True)
 class Defaults:
-    """What a network does when the TrainingConfig leaves it to the network.
+    """Defaults of a network, for what the TrainingConfig leaves open.
 
     Attributes
     ----------
     epochs, batch_size, learning_rate : as in `TrainingConfig`; batch_size counts items.
     patience : epochs without a better validation loss after which training stops, >= 1.
-    most_steps : where not 0, and the TrainingConfig leaves the batch size open, batches grow
-        with the data so that an epoch has at most this many.
+    most_steps : largest number of batches in an epoch. Batches grow with the data to stay below
+        it, unless the TrainingConfig sets the batch size. 0 means no limit.
     options : the network's own parameters with their defaults; the types are binding.
     """
 
@@ -50,7 +50,15 @@ class Defaults:
 
 @dataclass(frozen=True)
 class Plan:
-    """A TrainingConfig with the network's defaults filled in."""
+    """A TrainingConfig with the network's defaults filled in.
+
+    Attributes
+    ----------
+    epochs, batch_size, patience : whole numbers > 0; batch_size counts items.
+    learning_rate : > 0.
+    seed : of the first weights, the order of the batches and the dropout.
+    options : the network's parameters by name, `COMMON_OPTIONS` included.
+    """
 
     epochs: int
     batch_size: int
@@ -60,35 +68,63 @@ class Plan:
     options: Mapping[str, Option]
 
     def number(self, name: str) -> float:
-        """Return the numeric option `name`."""
+        """Return a numeric option.
+
+        Parameters
+        ----------
+        name : of the option.
+
+        Returns
+        -------
+        float : its value.
+        """
         return float(self.options[name])
 
     def whole(self, name: str) -> int:
-        """Return the option `name` as a whole number."""
+        """Return an option as a whole number.
+
+        Parameters
+        ----------
+        name : of the option.
+
+        Returns
+        -------
+        int : its value, without what follows the decimal point.
+        """
         return int(self.options[name])
 
 
 #: Options that every network understands, because `ml.training.fit` reads them.
 COMMON_OPTIONS: dict[str, Option] = {
-    # "standardise" per coefficient, "min-max" over all (the study's), or "none".
+    # "standardise" per coefficient, "min-max" over all of them (as in the study), or "none".
     "scaling": "standardise",
-    # Windows drawn anew from each track in every epoch, and windows scored per track,
-    # evenly spaced; 0 means all. Networks that need summaries ignore both.
+    # Windows drawn from each track in every epoch, and evenly spaced windows by which a track
+    # is scored; 0 means all. Networks that need summaries ignore both.
     "train_windows": 4,
     "predict_windows": 8,
-    # How a track is scored from its items: by the mean of their log odds, or (the study's) by
-    # the log odds of the mean of their probabilities.
+    # How the scores of a track's items become one: "mean-logit" is the mean of their log odds,
+    # "mean-probability" (as in the study) the log odds of the mean of their probabilities.
     "pooling": "mean-logit",
 }
 POOLINGS = ("mean-logit", "mean-probability")
 
 
 def plan_of(network: Network, config: TrainingConfig, n_items: int = 0) -> Plan:
-    """Fill the network's defaults into `config`, for an epoch of `n_items`.
+    """Fill the network's defaults into a config.
+
+    Parameters
+    ----------
+    network : the network that `config` names.
+    config : what was asked for; 0 means the network's default.
+    n_items : tracks to learn from, by which the default batch size grows.
+
+    Returns
+    -------
+    Plan : with every option of the network.
 
     Raises
     ------
-    ParameterError : for an option the network does not have, or a value out of range.
+    ParameterError : the network does not have an option, or a value is out of range.
     """
     defaults = network.defaults
     options: dict[str, Option] = {"patience": defaults.patience}
@@ -122,34 +158,68 @@ def _default_batch_size(defaults: Defaults, n_items: int) -> int:
 
 
 class Inputs(Protocol):
-    """The scaled items of some tracks, drawn and gathered in batches."""
+    """Scaled items of some tracks, drawn and gathered in batches."""
 
     @property
     def item_shape(self) -> tuple[int, ...]:
-        """Shape of one item: (d,) for summaries, (frames, coefficients) for windows."""
+        """Shape of one item: (d,) for summaries, (frames, coefficients) for windows.
+
+        Returns
+        -------
+        tuple of int : without the axis of the items.
+        """
 
     def draw(self, tracks: IndexArray, rng: np.random.Generator) -> IndexArray:
-        """Return the items of one epoch, (m, 2) of (track, item), in the order to learn."""
+        """Draw the items of one epoch.
+
+        Parameters
+        ----------
+        tracks : int (n,), rows to draw from. rng : source of the draw.
+
+        Returns
+        -------
+        IndexArray : int (m, 2) of (track, item), in the order in which they are learnt.
+        """
 
     def fixed(self, tracks: IndexArray) -> IndexArray:
-        """Return the items by which `tracks` are scored, (m, 2), grouped by track."""
+        """List the items by which tracks are scored.
+
+        Parameters
+        ----------
+        tracks : int (n,), rows to score.
+
+        Returns
+        -------
+        IndexArray : int (m, 2) of (track, item), grouped by track in the order of `tracks`.
+        """
 
     def gather(self, items: IndexArray) -> FloatArray:
-        """Return float32 (m, *item_shape), scaled."""
+        """Read and scale items.
+
+        Parameters
+        ----------
+        items : int (m, 2) of (track, item).
+
+        Returns
+        -------
+        FloatArray : float32 (m, *item_shape).
+        """
 
 
 @dataclass(frozen=True)
 class FitData:
-    """What a network learns from.
+    """Material of one fit: items, targets and how much each element counts.
 
     Attributes
     ----------
     inputs : the items.
     targets : float32 (n_tracks, n_labels), 1 where the label was given.
-    weights : float32, same shape, of each element in the loss; 0 where nothing was judged.
-    mask : bool, same shape: the elements that count; the loss is a mean over these.
-    training, validation : rows learnt from, and rows that decide when to stop (may be empty).
-    output_bias : float32 (n_labels,), the log odds of each label in `training`.
+    weights : float32 (n_tracks, n_labels), of each element in the loss; 0 if not judged.
+    mask : bool (n_tracks, n_labels), True where an element was judged; the loss is a mean over
+        these.
+    training, validation : int (m,), rows to learn from, and rows that decide when to stop (may
+        be empty).
+    output_bias : float32 (n_labels,), the log odds of each label in `training`, or 0.
     """
 
     inputs: Inputs
@@ -168,14 +238,21 @@ class FitData:
 
 @dataclass(frozen=True)
 class EpochReport:
-    """One epoch, as the progress of a job and the curves of a report show it.
+    """Metrics of one epoch, for the progress of a job and the learning curves of a report.
 
-    `epoch` counts from 1 to at most `epochs`, over all parts of the training (`stage` names
-    the part); losses, weighted as the training is, and binary accuracies (at 0.5) are means
-    over judged elements. `loss` and `binary_accuracy` are running means over the batches of
-    the epoch, with dropout, as Keras shows them. NaN where there was nothing to score, and in
-    the reports of models that are older than a figure. `start` counts, while they train, the
-    networks that are fitted from different starts (`ml.networks.members`).
+    A metric is NaN if there was nothing to score, or if the model is older than the metric.
+
+    Attributes
+    ----------
+    epoch, epochs : epoch from 1, and the most there can be, over all fits of the training.
+    loss, validation_loss : weighted BCE in nats, mean over judged elements. `loss` is a running
+        mean over the batches, with dropout, as Keras shows it.
+    validation_macro_ap : mean average precision over labels.
+    seconds : duration of the epoch, in seconds.
+    stage : name of the fit that the epoch is part of.
+    binary_accuracy, validation_binary_accuracy : share of judged elements on the right side
+        of 0.5; the first is a running mean like `loss`.
+    start : number from 1 of the network in an ensemble (`ml.networks.members`).
     """
 
     epoch: int
@@ -196,9 +273,17 @@ ShouldStop = Callable[[], bool]
 
 @dataclass(frozen=True)
 class Watch:
-    """Who looks on: reports go to `on_epoch`; `should_stop` is polled.
+    """Callbacks of a fit, and its place among the fits of a training.
 
-    `first_epoch`, `epochs` and `stage` place one fit among the several of a training.
+    Attributes
+    ----------
+    on_epoch : called with a report after every epoch.
+    should_stop : polled every few batches; True cancels the training.
+    first_epoch : epochs of the fits before this one.
+    epochs : the most epochs of all fits together; 0 means those of this fit.
+    stage : name of this fit in the reports.
+    keeps_every_epoch : whether the weights after every epoch are kept, for a later choice;
+        meant for small networks.
     """
 
     on_epoch: OnEpoch | None = None
@@ -206,21 +291,27 @@ class Watch:
     first_epoch: int = 0
     epochs: int = 0
     stage: str = "fit"
-    #: Keep the weights of every epoch (small networks), so that one may be chosen later.
     keeps_every_epoch: bool = False
 
     def check(self) -> None:
-        """Raise CancelledError if the caller asked to stop."""
+        """Stop if the caller asked for it.
+
+        Raises
+        ------
+        CancelledError : `should_stop` returned True.
+        """
         if self.should_stop is not None and self.should_stop():
             raise CancelledError("training was cancelled; no model was kept")
 
 
 class ByEpoch(Protocol):
-    """Weights after each epoch, from 0."""
+    """Weights after each epoch."""
 
-    def __len__(self) -> int: ...
+    def __len__(self) -> int:
+        """Return the number of epochs."""
 
-    def __getitem__(self, epoch: int, /) -> Weights: ...
+    def __getitem__(self, epoch: int, /) -> Weights:
+        """Return the weights after an epoch, counted from 0."""
 
 
 @dataclass(frozen=True)
@@ -231,8 +322,8 @@ class Fitted:
     ----------
     predictor : scores items.
     history : one report an epoch.
-    best_epoch : the epoch, from 1, whose weights these are.
-    by_epoch : weights after each epoch, where the Watch asked for them, else empty.
+    best_epoch : the epoch, from 1, whose weights `predictor` has.
+    by_epoch : weights after each epoch if the Watch asked for them, else empty.
     """
 
     predictor: Predictor
@@ -242,36 +333,100 @@ class Fitted:
 
 
 class Predictor(Protocol):
-    """A network with weights in it."""
+    """A network with its weights."""
 
     def logits(self, items: FloatArray) -> FloatArray:
-        """Return float32 (m, n_labels), raw log odds, of scaled items (m, *item_shape)."""
+        """Score scaled items.
+
+        Parameters
+        ----------
+        items : float32 (m, *item_shape), scaled.
+
+        Returns
+        -------
+        FloatArray : float32 (m, n_labels), log odds before calibration.
+        """
 
     def weights(self) -> Weights:
-        """Return all weights by name, so that `Network.restore` rebuilds this predictor."""
+        """Return all weights by name; `Network.restore` rebuilds the predictor from them.
+
+        Returns
+        -------
+        Weights : float32 arrays by name.
+        """
 
 
 class Network(Protocol):
-    """A kind of network: stateless, one instance a process."""
+    """A kind of network: stateless, one instance a process.
+
+    Attributes
+    ----------
+    name : key in the registry.
+    needs : what an item is.
+    features : name of the feature configuration it is made for; "" means the library's.
+    defaults : for what the TrainingConfig leaves open.
+    is_cheap : whether a fit takes seconds, so that five can be cross-fitted.
+    """
 
     name: str
     needs: Needs
-    #: The feature configuration it is made for; "" takes the library's own.
     features: str
     defaults: Defaults
-    #: True where a fit takes seconds, so that calibration may cross-fit five of them.
     is_cheap: bool
 
     def fit(self, data: FitData, plan: Plan, watch: Watch) -> Fitted:
-        """Learn; raises NetworkDivergedError or CancelledError."""
+        """Fit the network.
+
+        Parameters
+        ----------
+        data : what to learn from. plan : how. watch : callbacks.
+
+        Returns
+        -------
+        Fitted : with the weights of the best epoch.
+
+        Raises
+        ------
+        NetworkDivergedError : a loss or an output became NaN or infinite.
+        CancelledError : `watch.should_stop` returned True.
+        """
 
     def restore(
         self, plan: Plan, item_shape: tuple[int, ...], n_labels: int, weights: Weights
     ) -> Predictor:
-        """Rebuild a predictor from its weights; raises ParameterError if they do not fit."""
+        """Rebuild a predictor from its weights.
+
+        Parameters
+        ----------
+        plan : of the training. item_shape : shape of one item.
+        n_labels : number of outputs. weights : as `Predictor.weights` returned them.
+
+        Returns
+        -------
+        Predictor : with these weights.
+
+        Raises
+        ------
+        ParameterError : a name or a shape does not fit the network.
+        """
 
 
-def batches(items: IndexArray, batch_size: int) -> Iterator[IndexArray]:
-    """Cut items into consecutive batches; the last may be shorter."""
+def item_batches(items: IndexArray, batch_size: int) -> Iterator[IndexArray]:
+    """Split items into consecutive batches.
+
+    Parameters
+    ----------
+    items : int (m, 2), or any array with items along its first axis.
+    batch_size : items of a batch, >= 1.
+
+    Yields
+    ------
+    IndexArray : at most `batch_size` items; the last batch may be shorter.
+
+    Examples
+    --------
+    >>> [part.tolist() for part in item_batches(np.arange(5), 2)]
+    [[0, 1], [2, 3], [4]]
+    """
     for start in range(0, len(items), batch_size):
         yield items[start : start + batch_size]

@@ -1,14 +1,14 @@
-"""Our own small network: depthwise convolutions over time, and statistics instead of places.
+"""Small convolutional network of this project: depthwise convolutions, statistics pooling.
 
-What a window is labelled by is mostly *which* values occur in it and how they move, not when.
-So nothing is flattened: after every stage each channel is reduced to its mean and its deviation
-over the frames, those of the inputs included, and one hidden layer reads all of them. Stages
-are residual blocks of a depthwise and a pointwise convolution [1]_ with batch normalisation
-[2]_; each halves the number of frames. Mean and deviation as pooling are those of [3]_.
+The labels of a window depend mostly on *which* values occur in it and how they move, not on
+when. So nothing is flattened: after every stage each channel is reduced to its mean and its
+deviation over the frames, those of the inputs included, and one hidden layer reads all of them.
+A stage is a residual block of a depthwise and a pointwise convolution [1]_ with batch
+normalisation [2]_; it halves the number of frames. Pooling by mean and deviation follows [3]_.
 
-It has some 30,000 parameters where the study's has millions, so that it is fitted in seconds
-and may be cross-fitted: every track is learnt from, and thresholds are tuned out of fold. It
-reads the features `timbral`, and any others that it is given.
+The network has some 30,000 parameters; that of the study has millions. It is fitted in seconds
+and can be cross-fitted, so that it learns from every track and thresholds are tuned out of
+fold. It reads the features `timbral`, or any others that it is given.
 
 .. [1] Chollet, F.: Xception: deep learning with depthwise separable convolutions. CVPR 2017.
 .. [2] Ioffe, S., Szegedy, C.: Batch normalization. ICML 2015.
@@ -52,7 +52,16 @@ class DepthwiseNetwork(KerasNetwork):
     )
 
     def build(self, plan: Plan, item_shape: tuple[int, ...], n_labels: int) -> keras.Model:
-        """Return the model, (frames, coefficients) -> logits (n_labels,)."""
+        """Build the model; its layers are listed above.
+
+        Parameters
+        ----------
+        plan, item_shape, n_labels : as in `KerasNetwork.build`.
+
+        Returns
+        -------
+        keras.Model : from (frames, coefficients) to logits (n_labels,).
+        """
         import keras
         from keras import layers
 
@@ -76,7 +85,7 @@ class DepthwiseNetwork(KerasNetwork):
 
 
 def _block(x: Any, width: int, name: str) -> Any:
-    """Return x plus what a depthwise and a pointwise convolution make of it."""
+    """Return the sum of x and a depthwise and a pointwise convolution of x."""
     from keras import layers
 
     y = layers.DepthwiseConv1D(

@@ -1,15 +1,18 @@
-"""Gaussian mixtures on timbral statistics: one of the tracks with a label, one of the rest.
+"""Gaussian mixtures on timbral statistics: two for each label, with it and without it.
 
-The classical reference [1]_: for each label a mixture of Gaussians with diagonal covariances
-is fitted to the tracks that have it and one to those that were judged and have it not; the
-logit is the ratio of the two log likelihoods plus the log odds of the label. Only tracks that
-were judged for a label take part in it, each with the weight of its element in the loss.
+A classical reference [1]_. For each label one mixture of Gaussians with diagonal covariances is
+fitted to the tracks with the label, and one to the tracks judged not to have it. The logit is
+the difference of the two log likelihoods plus the log odds of the label. Only tracks that were
+judged for the label take part, each with the weight of its element in the loss.
 
-K-means (scikit-learn, imported only when something is learnt) gives the first components,
-expectation and maximisation with weighted tracks the rest. A variance is drawn to 1, that of
-all tracks after scaling, as if `shrinkage` further tracks showed it: a label with five tracks
-has no covariance of its own. The d values of a track hang together while the mixtures take them
-for independent, so their log ratio counts for sqrt(d) values; the calibration does the rest.
+K-means (scikit-learn, imported only for a fit) gives the first components; expectation
+maximisation with weighted tracks does the rest. A variance is shrunk towards 1, that of all
+tracks after scaling, as if `shrinkage` further tracks had it: five tracks are too few to
+estimate a covariance. The mixtures treat the d values of a track as independent though they are
+correlated, so the log ratio is divided by sqrt(d); the calibration corrects the rest.
+
+`sklearn.mixture.GaussianMixture` is not used: it knows neither weights of tracks nor shrinkage
+towards a variance, so the results would differ.
 
 .. [1] Tzanetakis, G., Cook, P.: Musical genre classification of audio signals. IEEE Trans.
    SAP 10(5), 2002.
@@ -41,20 +44,35 @@ Doubles = npt.NDArray[np.float64]
 
 _MOST_ITERATIONS = 100
 _ENOUGH = 1e-4
-#: Tracks that a component needs: fewer tracks get fewer components.
+#: Tracks that a component needs; with fewer tracks there are fewer components.
 _TRACKS_A_COMPONENT = 10
 
 
 @dataclass(frozen=True)
 class Mixture:
-    """shares (k,), means (k, d) and variances (k, d) of the components."""
+    """A mixture of k Gaussians with diagonal covariances.
+
+    Attributes
+    ----------
+    shares : float64 (k,), sum 1.
+    means, variances : float64 (k, d).
+    """
 
     shares: Doubles
     means: Doubles
     variances: Doubles
 
     def joint(self, items: npt.NDArray[np.floating]) -> Doubles:
-        """Return the log density of each component times its share, (n, k)."""
+        """Return the log of share times density, for each component.
+
+        Parameters
+        ----------
+        items : float (n, d).
+
+        Returns
+        -------
+        Doubles : float64 (n, k), in nats.
+        """
         precisions = 1 / self.variances
         squares = (
             np.square(items) @ precisions.T
@@ -67,7 +85,22 @@ class Mixture:
         return joint
 
     def log_density(self, items: npt.NDArray[np.floating]) -> Doubles:
-        """Return the log density of each item, (n,)."""
+        """Return the log density of each item.
+
+        Parameters
+        ----------
+        items : float (n, d).
+
+        Returns
+        -------
+        Doubles : float64 (n,), in nats.
+
+        Examples
+        --------
+        >>> normal = Mixture(np.ones(1), np.zeros((1, 1)), np.ones((1, 1)))
+        >>> normal.log_density(np.zeros((1, 1))).round(4).tolist()
+        [-0.9189]
+        """
         density: Doubles = np.logaddexp.reduce(self.joint(items), axis=1)
         return density
 
@@ -75,9 +108,18 @@ class Mixture:
 def fit_mixture(
     items: Doubles, weights: Doubles, components: int, shrinkage: float, seed: int
 ) -> Mixture:
-    """Fit a mixture of diagonal Gaussians to weighted items (n, d), n >= 1.
+    """Fit a mixture of diagonal Gaussians to weighted items, by expectation maximisation.
 
-    `weights` (n,) are above 0; `shrinkage` is in units of their mean.
+    Parameters
+    ----------
+    items : float64 (n, d), n >= 1. weights : float64 (n,), > 0.
+    components : the most; fewer if there are less than 10 items for each.
+    shrinkage : items of mean weight that count as having variance 1, > 0.
+    seed : of k-means, which gives the first components.
+
+    Returns
+    -------
+    Mixture : of at least one component.
     """
     k = max(1, min(components, len(items) // _TRACKS_A_COMPONENT))
     weights = weights / weights.mean()
@@ -97,7 +139,7 @@ def fit_mixture(
 
 
 def _first_shares(items: Doubles, weights: Doubles, k: int, seed: int) -> Doubles:
-    """Return which component each item belongs to at first, (n, k) of 0 and 1."""
+    """Return the first component of each item, (n, k) of 0 and 1."""
     if k == 1:
         return np.ones((len(items), 1))
     from sklearn.cluster import KMeans
@@ -107,7 +149,7 @@ def _first_shares(items: Doubles, weights: Doubles, k: int, seed: int) -> Double
 
 
 def _maximise(items: Doubles, shares: Doubles, shrinkage: float) -> Mixture:
-    """Return the components that fit best where `shares` (n, k) of the items are theirs."""
+    """Return the components of highest likelihood for the items' shares (n, k) in them."""
     sizes = shares.sum(axis=0)
     held = np.maximum(sizes, 1e-9)[:, None]
     means = shares.T @ items / held
@@ -117,10 +159,12 @@ def _maximise(items: Doubles, shares: Doubles, shrinkage: float) -> Mixture:
 
 
 class MixturePairs:
-    """A pair of mixtures for each label, with it and without it.
+    """Predictor by a pair of mixtures for each label, with it and without it.
 
-    All components of all mixtures stand in common arrays: `owner` tells the mixture of each,
-    2 x label for the one with the label, and 2 x label + 1 for the one without.
+    Parameters
+    ----------
+    weights : the components of all mixtures in common arrays. `owner` gives the mixture of
+        each component: 2 x label for tracks with the label, 2 x label + 1 for the others.
     """
 
     def __init__(self, weights: Weights) -> None:
@@ -132,11 +176,25 @@ class MixturePairs:
         ]
 
     def weights(self) -> Weights:
-        """Return the arrays by name."""
+        """Return the components of all mixtures, as arrays by name.
+
+        Returns
+        -------
+        Weights : arrays by name.
+        """
         return dict(self._weights)
 
     def logits(self, items: FloatArray) -> FloatArray:
-        """Return float32 (m, n_labels) of scaled summaries (m, at least d)."""
+        """Return the log odds of each label, limited to -30 .. 30.
+
+        Parameters
+        ----------
+        items : float32 (m, *item_shape), scaled.
+
+        Returns
+        -------
+        FloatArray : float32 (m, n_labels), log odds before calibration.
+        """
         read = items[:, : self._weights["means"].shape[1]].astype(float)
         odds = self._weights["log_odds"].astype(float)
         tempered = 1 / np.sqrt(read.shape[1])
@@ -169,7 +227,7 @@ class GmmNetwork:
     is_cheap = True
 
     def fit(self, data: FitData, plan: Plan, watch: Watch) -> Fitted:
-        """Fit two mixtures a label."""
+        """Fit two mixtures for each label; as `ml.networks.base.Network.fit`."""
         from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
         started = time.perf_counter()
@@ -179,7 +237,7 @@ class GmmNetwork:
         targets = data.targets[data.training] > 0
         elements = data.weights[data.training].astype(float)
         mixtures = []
-        # The matrices are small: on busy cores several threads would wait for each other.
+        # The matrices are small: on busy cores several threads wait for each other.
         with threadpool_limits(limits=1):
             for label in range(data.n_labels):
                 for side in (targets[:, label], ~targets[:, label]):
@@ -191,7 +249,7 @@ class GmmNetwork:
     def restore(
         self, plan: Plan, item_shape: tuple[int, ...], n_labels: int, weights: Weights
     ) -> Predictor:
-        """Rebuild from arrays; raises ParameterError if their shapes do not fit."""
+        """Rebuild from arrays; as `ml.networks.base.Network.restore`."""
         n_read = statistics_read(item_shape[0], plan.whole("parts"))
         n = len(weights.get("owner", ()))
         wanted = {
@@ -203,7 +261,10 @@ class GmmNetwork:
         }
         for name, shape in wanted.items():
             if name not in weights or weights[name].shape != shape:
-                raise ParameterError(f"the weights do not fit {self.name!r}: {name}")
+                raise ParameterError(
+                    f"the weights do not fit {self.name!r}: {name} is missing or has another "
+                    "shape; restore them with the options they were trained with"
+                )
         return MixturePairs({name: weights[name] for name in wanted})
 
 
@@ -215,7 +276,7 @@ def _check(plan: Plan) -> None:
 def _of_judged(
     items: Doubles, side: npt.NDArray[np.bool_], elements: Doubles, plan: Plan
 ) -> Mixture:
-    """Fit the mixture of one side of a label; empty where no judged track is on it."""
+    """Fit the mixture of the judged tracks in `side`; empty if there are none."""
     rows = np.flatnonzero(side & (elements > 0))
     if not len(rows):
         nothing = np.zeros((0, items.shape[1]))
@@ -230,7 +291,7 @@ def _of_judged(
 
 
 def _log_odds(targets: npt.NDArray[np.bool_], elements: Doubles) -> Doubles:
-    """Return the weighted log odds of each label, (n_labels,); finite where it is one-sided."""
+    """Return the weighted log odds of each label, (n_labels,); always finite."""
     given = (elements * targets).sum(axis=0) + 0.5
     against = (elements * ~targets).sum(axis=0) + 0.5
     odds: Doubles = np.log(given / against)

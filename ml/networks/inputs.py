@@ -10,11 +10,11 @@ import numpy.typing as npt
 
 from ml.errors import NothingToLearnError, ParameterError
 from ml.features.track_features import TrackFeatures
-from ml.networks.base import FloatArray, IndexArray, Needs, Plan, batches
+from ml.networks.base import FloatArray, IndexArray, Needs, Plan, item_batches
 
 SCALINGS = ("standardise", "min-max", "none")
 
-#: Coefficients that hardly vary are centred, not blown up.
+#: A coefficient whose spread is smaller than this is centred, not scaled.
 _SMALLEST_SPREAD = 1e-6
 #: At most this many tracks, and windows of each, are read for the statistics of windows.
 _STATISTICS_TRACKS = 4_096
@@ -23,16 +23,27 @@ _BATCH = 256
 
 
 def require_finite(values: npt.NDArray[Any]) -> None:
-    """Raise ParameterError where features, scaled or not, are not finite."""
+    """Refuse features, scaled or not, that are not finite.
+
+    Parameters
+    ----------
+    values : float array of any shape.
+
+    Raises
+    ------
+    ParameterError : a value is NaN or infinite.
+    """
     if not np.isfinite(values).all():
-        raise ParameterError("the features hold values that are not finite (NaN, infinity)")
+        raise ParameterError(
+            "the features hold values that are not finite (NaN, infinity); extract them again"
+        )
 
 
 @dataclass(frozen=True)
 class Scaler:
-    """Inputs become (x - centre) / spread, per coefficient.
+    """Scaling of inputs to (x - centre) / spread, per coefficient.
 
-    Standardising per coefficient is the default: scaling a whole MFCC matrix by its global
+    Standardising per coefficient is the default. Scaling a whole MFCC matrix by its global
     minimum and maximum, as the study's tutorial did, leaves all but c0 nearly constant.
 
     Attributes
@@ -44,17 +55,46 @@ class Scaler:
     spread: FloatArray
 
     def apply(self, values: npt.NDArray[Any]) -> FloatArray:
-        """Return scaled float32 values of the same shape."""
+        """Scale values.
+
+        Parameters
+        ----------
+        values : float (..., d).
+
+        Returns
+        -------
+        FloatArray : float32, same shape.
+
+        Examples
+        --------
+        >>> scaler = Scaler(np.float32([1, 2]), np.float32([2, 1]))
+        >>> scaler.apply(np.array([[3.0, 2.0]])).tolist()
+        [[1.0, 0.0]]
+        """
         scaled = (values.astype(np.float32, copy=False) - self.centre) / self.spread
         return scaled.astype(np.float32, copy=False)
 
     @classmethod
     def fit(cls, scaling: str, values: npt.NDArray[Any]) -> Self:
-        """Take the statistics from `values` (..., d).
+        """Take the statistics from values.
+
+        Parameters
+        ----------
+        scaling : one of `SCALINGS`. values : float (..., d).
+
+        Returns
+        -------
+        Scaler : of d coefficients.
 
         Raises
         ------
-        ParameterError : for an unknown `scaling`, or values that are not finite.
+        ParameterError : `scaling` is unknown, or a value is not finite.
+        NothingToLearnError : there are no values.
+
+        Examples
+        --------
+        >>> Scaler.fit("min-max", np.array([[0.0, 4.0], [2.0, 1.0]])).spread.tolist()
+        [4.0, 4.0]
         """
         if scaling not in SCALINGS:
             raise ParameterError(f"scaling is {scaling!r}; known: {', '.join(SCALINGS)}")
@@ -75,35 +115,69 @@ class Scaler:
 
 @dataclass(frozen=True)
 class SummaryInputs:
-    """One item a track: its scaled summary vector."""
+    """Inputs with one item a track: its scaled summary vector.
+
+    Attributes
+    ----------
+    values : float32 (n_tracks, d), scaled.
+    """
 
     values: FloatArray
 
     @property
     def item_shape(self) -> tuple[int, ...]:
-        """(d,)."""
+        """Shape of a summary, (d,)."""
         return (int(self.values.shape[1]),)
 
     def draw(self, tracks: IndexArray, rng: np.random.Generator) -> IndexArray:
-        """Return the tracks in a random order, as (track, 0)."""
+        """Shuffle the tracks.
+
+        Parameters
+        ----------
+        tracks : int (n,), rows to draw from. rng : source of the draw.
+
+        Returns
+        -------
+        IndexArray : int (m, 2) of (track, item), in the order in which they are learnt.
+        """
         return self.fixed(rng.permutation(tracks))
 
     def fixed(self, tracks: IndexArray) -> IndexArray:
-        """Return the tracks in the given order, as (track, 0)."""
+        """List the one item of each track.
+
+        Parameters
+        ----------
+        tracks : int (n,), rows to score.
+
+        Returns
+        -------
+        IndexArray : int (m, 2) of (track, item), grouped by track.
+        """
         return np.column_stack([tracks, np.zeros_like(tracks)])
 
     def gather(self, items: IndexArray) -> FloatArray:
-        """Return float32 (m, d), scaled."""
+        """Return summaries.
+
+        Parameters
+        ----------
+        items : int (m, 2) of (track, item).
+
+        Returns
+        -------
+        FloatArray : float32 (m, *item_shape).
+        """
         return self.values[items[:, 0]]
 
 
 @dataclass(frozen=True)
 class WindowInputs:
-    """Scaled windows, read from the features batch by batch.
+    """Inputs with windows as items, read from the features and scaled batch by batch.
 
     Attributes
     ----------
-    train_windows : windows drawn anew from each track in each epoch; 0 means all.
+    features : of n_tracks. scaler : of as many coefficients as a frame has.
+    counts : int (n_tracks,), windows of each track.
+    train_windows : windows drawn from each track in each epoch; 0 means all.
     predict_windows : evenly spaced windows by which a track is scored; 0 means all.
     """
 
@@ -115,51 +189,87 @@ class WindowInputs:
 
     @property
     def item_shape(self) -> tuple[int, ...]:
-        """(frames, coefficients)."""
+        """Shape of a window, (frames, coefficients)."""
         return self.features.window_shape
 
     def draw(self, tracks: IndexArray, rng: np.random.Generator) -> IndexArray:
-        """Return up to `train_windows` random windows of each track, all shuffled."""
+        """Draw up to `train_windows` windows of each track, and shuffle all of them.
+
+        Parameters
+        ----------
+        tracks : int (n,), rows to draw from. rng : source of the draw.
+
+        Returns
+        -------
+        IndexArray : int (m, 2) of (track, item), in the order in which they are learnt.
+        """
         limit = self.train_windows or int(self.counts[tracks].max(initial=0))
         rows, chosen = _random_windows(self.counts[tracks], limit, rng)
         return rng.permutation(np.column_stack([tracks[rows], chosen]))
 
     def fixed(self, tracks: IndexArray) -> IndexArray:
-        """Return up to `predict_windows` evenly spaced windows of each track, in order."""
+        """List up to `predict_windows` evenly spaced windows of each track.
+
+        Parameters
+        ----------
+        tracks : int (n,), rows to score.
+
+        Returns
+        -------
+        IndexArray : int (m, 2) of (track, item), grouped by track.
+        """
         return evenly_spaced(tracks, self.counts[tracks], self.predict_windows)
 
     def gather(self, items: IndexArray) -> FloatArray:
-        """Return float32 (m, frames, coefficients), scaled."""
+        """Read and scale windows.
+
+        Parameters
+        ----------
+        items : int (m, 2) of (track, item).
+
+        Returns
+        -------
+        FloatArray : float32 (m, *item_shape).
+        """
         return self.scaler.apply(self.features.windows(items[:, 0], items[:, 1]))
 
 
 TrackInputs = SummaryInputs | WindowInputs
 
-#: How far two criteria may differ in what they listen for, and in how readily they give a
-#: label: what the difference weighs beside what both share. Chosen on simulated libraries
-#: (`docs/experiments.md`); larger values are worse where the present criteria have few tracks.
+#: Weights of the contrast between two criteria, relative to what both share: of how they read
+#: the features, and of how readily they give a label. Chosen on simulated libraries
+#: (`docs/experiments.md`); larger values do worse if few tracks follow the current criteria.
 CRITERIA_SHARE, CRITERIA_OFFSET = 0.3, 2.0
 
 
-def told_apart(inputs: SummaryInputs, is_present: npt.NDArray[np.bool_]) -> SummaryInputs:
-    """Tell the network by whose criteria each track was judged.
+def condition_on_criteria(
+    inputs: SummaryInputs, is_present: npt.NDArray[np.bool_]
+) -> SummaryInputs:
+    """Append to each item whose criteria its labels follow (domain adaptation [1]_).
 
-    Beside its values x an item holds s c x and s d, where s is 1 for the present criteria and
-    -1 for others, c = `CRITERIA_SHARE`, d = `CRITERIA_OFFSET`. What both criteria share is
-    learnt from all tracks, how they differ from the contrast [1]_; with s = 1 the network then
-    answers as the present curators would.
+    An item x becomes (x, s c x, s d), where s is 1 for the current criteria and -1 for others,
+    c is `CRITERIA_SHARE` and d is `CRITERIA_OFFSET`. The network learns from all tracks what
+    both criteria share, and from the contrast how they differ. With s = 1 it predicts as the
+    current curators would.
 
     Parameters
     ----------
-    inputs : of n_tracks. is_present : bool (n_tracks,).
+    inputs : items of n_tracks, d values each.
+    is_present : bool (n_tracks,), True if the labels follow the current criteria.
 
     Returns
     -------
-    SummaryInputs, items of 2 d + 1 values.
+    SummaryInputs : items of 2 d + 1 values.
 
     References
     ----------
     .. [1] Daume, "Frustratingly easy domain adaptation", ACL 2007.
+
+    Examples
+    --------
+    >>> inputs = SummaryInputs(np.ones((2, 1), np.float32))
+    >>> condition_on_criteria(inputs, np.array([True, False])).values.round(1).tolist()
+    [[1.0, 0.30000001192092896, 2.0], [1.0, -0.30000001192092896, -2.0]]
     """
     side = np.where(is_present, 1, -1).astype(np.float32)[:, None]
     values = inputs.values
@@ -170,18 +280,20 @@ def told_apart(inputs: SummaryInputs, is_present: npt.NDArray[np.bool_]) -> Summ
 
 @dataclass(frozen=True)
 class DrawnByLabel:
-    """Items drawn as the study drew them: a label by its frequency, a track, a window.
+    """Inputs drawn as in the study: a label by its frequency, then a track, then a window.
 
-    A label is drawn by the number of tracks that have it, then one of these tracks, then one
-    of its windows, all with replacement. That is a uniform draw among all (track, label)
-    pairs: a track with two labels is seen twice as often as one with one, one without a label
-    never, and rare labels as rarely as they are. An epoch has as many draws as the items that
-    `inputs` would draw. Where no track has a label, `inputs` draws.
+    A label is drawn with a probability proportional to the number of tracks that have it, then
+    one of these tracks, then one of its windows, all with replacement. That is a uniform draw
+    among all (track, label) pairs: a track with two labels is drawn twice as often as a track
+    with one, a track without a label never, and rare labels stay rare. An epoch has as many
+    draws as `inputs` would make. If no track has a label, `inputs` draws.
 
     Attributes
     ----------
-    inputs : the items. counts : (n_tracks,) items of each track; an epoch counts at most
-    `limit` of each (0: all). targets : (n_tracks, n_labels), 1 where a label was given.
+    inputs : the items.
+    counts : int (n_tracks,), items of each track.
+    limit : items of a track that count towards the length of an epoch; 0 means all.
+    targets : float32 (n_tracks, n_labels), 1 where a label was given.
     """
 
     inputs: TrackInputs
@@ -195,7 +307,16 @@ class DrawnByLabel:
         return self.inputs.item_shape
 
     def draw(self, tracks: IndexArray, rng: np.random.Generator) -> IndexArray:
-        """Return the items of one epoch, (m, 2), in the order they are drawn."""
+        """Draw the items of one epoch.
+
+        Parameters
+        ----------
+        tracks : int (n,), rows to draw from. rng : source of the draw.
+
+        Returns
+        -------
+        IndexArray : int (m, 2) of (track, item), in the order in which they are learnt.
+        """
         held = tracks[self.counts[tracks] > 0]
         pairs = np.nonzero(self.targets[held] > 0)[0]
         if len(pairs) == 0:
@@ -206,16 +327,43 @@ class DrawnByLabel:
         return np.column_stack([held[rows], rng.integers(counts[rows])]).astype(np.intp)
 
     def fixed(self, tracks: IndexArray) -> IndexArray:
-        """Return the items by which `tracks` are scored, as `inputs` gives them."""
+        """List the items by which tracks are scored, as `inputs` does.
+
+        Parameters
+        ----------
+        tracks : int (n,), rows to score.
+
+        Returns
+        -------
+        IndexArray : int (m, 2) of (track, item), grouped by track.
+        """
         return self.inputs.fixed(tracks)
 
     def gather(self, items: IndexArray) -> FloatArray:
-        """Return float32 (m, *item_shape), scaled."""
+        """Read and scale items, as `inputs` does.
+
+        Parameters
+        ----------
+        items : int (m, 2) of (track, item).
+
+        Returns
+        -------
+        FloatArray : float32 (m, *item_shape).
+        """
         return self.inputs.gather(items)
 
 
 def evenly_spaced(tracks: IndexArray, counts: IndexArray, limit: int) -> IndexArray:
-    """Return (track, window) of at most `limit` windows of each track; 0 means all.
+    """Choose evenly spaced windows of each track.
+
+    Parameters
+    ----------
+    tracks : int (n,), rows. counts : int (n,), windows of each of them.
+    limit : the most windows of a track; 0 means all.
+
+    Returns
+    -------
+    IndexArray : int (m, 2) of (track, window), grouped by track.
 
     Examples
     --------
@@ -232,7 +380,7 @@ def evenly_spaced(tracks: IndexArray, counts: IndexArray, limit: int) -> IndexAr
 def _random_windows(
     counts: IndexArray, limit: int, rng: np.random.Generator
 ) -> tuple[IndexArray, IndexArray]:
-    """Draw `limit` of each track's windows without replacement: (row, window) pairs."""
+    """Draw up to `limit` windows of each track without replacement; return (row, window)."""
     if len(counts) == 0 or counts.max() == 0:
         return np.zeros(0, np.intp), np.zeros(0, np.intp)
     keys = rng.random((len(counts), int(counts.max())))
@@ -243,14 +391,24 @@ def _random_windows(
 
 
 def fit_scaler(features: TrackFeatures, tracks: IndexArray, needs: Needs, plan: Plan) -> Scaler:
-    """Take the scaling statistics from `tracks`, the ones that are learnt from.
+    """Take the scaling statistics from the tracks to learn from.
 
-    Windows are sampled: at most 4,096 tracks and 8 evenly spaced windows of each, enough for
-    a mean to a hundredth of a standard deviation.
+    Windows are sampled: at most 4,096 tracks and 8 evenly spaced windows of each. That gives
+    the mean to a hundredth of a standard deviation.
+
+    Parameters
+    ----------
+    features : of all tracks. tracks : int (n,), rows to learn from.
+    needs : what an item is. plan : names the scaling, and the seed of the sample.
+
+    Returns
+    -------
+    Scaler : per coefficient.
 
     Raises
     ------
-    ParameterError : if a value is not finite. NothingToLearnError : if there is none.
+    ParameterError : a value is not finite, or the scaling is unknown.
+    NothingToLearnError : there is no value.
     """
     scaling = str(plan.options["scaling"])
     if needs == "summary":
@@ -261,7 +419,7 @@ def fit_scaler(features: TrackFeatures, tracks: IndexArray, needs: Needs, plan: 
     items = evenly_spaced(some, counts, _STATISTICS_WINDOWS)
     if len(items) == 0:
         raise NothingToLearnError("no track to train on has a whole window of audio")
-    windows = [features.windows(part[:, 0], part[:, 1]) for part in batches(items, _BATCH)]
+    windows = [features.windows(part[:, 0], part[:, 1]) for part in item_batches(items, _BATCH)]
     return Scaler.fit(scaling, np.concatenate(windows))
 
 
@@ -276,24 +434,34 @@ def scaled_inputs(
 
     Parameters
     ----------
-    is_present : bool (n_tracks,), by whose criteria each track was judged, where that is told
-        apart (`told_apart`); None where it is not.
+    features : of n_tracks. needs : what an item is.
+    scaler : as fitted for the training. plan : numbers of windows to draw and to score.
+    is_present : bool (n_tracks,), True if the labels of a track follow the current criteria,
+        for criteria-conditioned training (`condition_on_criteria`); None without it.
+
+    Returns
+    -------
+    TrackInputs : summaries or windows.
 
     Raises
     ------
-    ParameterError : if the features are not as wide as those the scaler was fitted on, or
-        criteria are to be told apart for a network of windows.
+    ParameterError : the features are not as wide as those of the scaler, or a network of
+        windows is to be conditioned on criteria.
     """
     if is_present is not None and needs != "summary":
-        raise ParameterError("criteria can be told apart by networks of summaries only")
+        raise ParameterError(
+            "criteria-conditioned training works with networks of summaries only; set criteria "
+            "to 'same', or take a pooled network"
+        )
     width = features.summaries().shape[1] if needs == "summary" else features.window_shape[1]
     if width != len(scaler.centre):
         raise ParameterError(
-            f"the features are {width} wide, the network was trained on {len(scaler.centre)}"
+            f"the features are {width} wide, the network was trained on {len(scaler.centre)}; "
+            "use the feature configuration of the training"
         )
     if needs == "summary":
         inputs = SummaryInputs(scaler.apply(features.summaries()))
-        return inputs if is_present is None else told_apart(inputs, is_present)
+        return inputs if is_present is None else condition_on_criteria(inputs, is_present)
     return WindowInputs(
         features,
         scaler,

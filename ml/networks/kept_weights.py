@@ -1,6 +1,7 @@
-"""The weights after every epoch, in a temporary file: five folds of several networks are many.
+"""Store of the weights after every epoch, in a temporary file.
 
-Numpy only. The file has no name and is gone with the object.
+The weights of all epochs of five folds of several networks would fill the memory. The file has
+no name and disappears with the object. Numpy only.
 """
 
 from __future__ import annotations
@@ -15,14 +16,19 @@ from ml.networks.base import Weights
 
 
 class KeptWeights:
-    """Weights by epoch, from 0, each read back when it is asked for."""
+    """Weights by epoch, from 0; each is read from the file when it is asked for."""
 
     def __init__(self) -> None:
         self._file: IO[bytes] | None = None
         self._places: list[tuple[int, tuple[str, ...]]] = []
 
     def append(self, weights: Weights) -> None:
-        """Keep the weights of the next epoch."""
+        """Append the weights of the next epoch to the file.
+
+        Parameters
+        ----------
+        weights : arrays by name; every epoch may have its own names.
+        """
         if self._file is None:
             self._file = tempfile.TemporaryFile(prefix="audiotag-weights-")  # noqa: SIM115
         self._places.append((self._file.seek(0, 2), tuple(weights)))

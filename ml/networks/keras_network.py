@@ -1,7 +1,7 @@
-"""What all Keras networks share: one training step, scoring, weights in and out.
+"""Base of the Keras networks: one training step, scoring, reading and setting weights.
 
-TensorFlow is imported inside functions only: importing this module costs nothing, and a
-process that never trains never pays the 4 to 8 seconds and 650 MB.
+TensorFlow is imported inside functions only. Importing this module is cheap, and a process that
+never trains does not spend the 4 to 8 seconds and 650 MB of that import.
 """
 
 from __future__ import annotations
@@ -32,16 +32,20 @@ if TYPE_CHECKING:
 
 
 def tensorflow() -> Any:
-    """Import TensorFlow, quiet and with one thread a core, and return the module.
+    """Import TensorFlow with few log lines and one thread a core.
 
-    Thread counts can only be set before TensorFlow's first operation; if other code was there
-    before, its counts stay.
+    Thread counts can only be set before the first operation of TensorFlow. If other code has
+    run one already, its counts stay.
+
+    Returns
+    -------
+    module : tensorflow.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     import tensorflow as tf
 
-    # Else every new model adds a warning that its step is traced, which is what we want.
+    # Otherwise every new model logs a warning that its step is traced, as is intended here.
     tf.get_logger().setLevel("ERROR")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     try:
@@ -55,8 +59,9 @@ def tensorflow() -> Any:
 class KerasNetwork:
     """Base of the Keras networks. A subclass sets the attributes and writes `build`.
 
-    `build` returns a model from items to *logits*: the sigmoid of the last layer is applied by
-    the loss and by the calibration, which is the same function and does not overflow.
+    `build` returns a model from items to *logits*. The loss and the calibration apply the
+    sigmoid: the result is the same and does not overflow. The attributes are those of
+    `ml.networks.base.Network`.
     """
 
     name: str
@@ -66,21 +71,40 @@ class KerasNetwork:
     is_cheap = False
 
     def build(self, plan: Plan, item_shape: tuple[int, ...], n_labels: int) -> keras.Model:
-        """Return a new model with random weights; the last layer must be called `output`."""
-        raise TypeError(f"{type(self).__name__} has no build()")
+        """Build a new model with random weights.
+
+        Parameters
+        ----------
+        plan : with the options of the network.
+        item_shape : shape of one item. n_labels : number of outputs.
+
+        Returns
+        -------
+        keras.Model : from items to logits (n_labels,); its last layer is called `output`.
+
+        Raises
+        ------
+        TypeError : the subclass does not define it.
+        """
+        raise TypeError(f"{type(self).__name__} has no build(); a subclass must define it")
 
     def start(self, model: keras.Model, data: FitData, plan: Plan) -> None:
-        """Set the first weights; here only the output bias, to the log odds of the labels."""
+        """Set the first weights: the output bias, and nothing else, to `data.output_bias`.
+
+        Parameters
+        ----------
+        model : as built, changed in place. data : what is learnt from. plan : how.
+        """
         layer = model.get_layer("output")
         layer.bias.assign(data.output_bias)
 
     def fit(self, data: FitData, plan: Plan, watch: Watch) -> Fitted:
-        """Learn by Adam on the weighted binary cross-entropy."""
+        """Fit by Adam on the weighted BCE; as `ml.networks.base.Network.fit`."""
         tensorflow()
         import keras
 
         if not self.is_cheap:
-            # Models hang in reference cycles; the last one may be tens of megabytes.
+            # Models are in reference cycles; the previous one may hold tens of megabytes.
             gc.collect()
         keras.utils.set_random_seed(plan.seed % 2**32)
         model = self.build(plan, data.inputs.item_shape, data.n_labels)
@@ -90,7 +114,7 @@ class KerasNetwork:
     def restore(
         self, plan: Plan, item_shape: tuple[int, ...], n_labels: int, weights: Weights
     ) -> Predictor:
-        """Rebuild from weights; raises ParameterError if their names or shapes do not fit."""
+        """Rebuild from weights; as `ml.networks.base.Network.restore`."""
         tensorflow()
         predictor = KerasPredictor(self.build(plan, item_shape, n_labels))
         predictor.set_weights(weights)
@@ -105,7 +129,7 @@ class KerasPredictor:
 
         self.model = model
         shape = (None, *model.input_shape[1:])
-        # XLA (jit_compile) is 3 times slower here on a CPU, so it stays off.
+        # XLA (jit_compile) is 3 times slower here on a CPU.
         self._forward = tf.function(
             lambda items: model(items, training=False),
             input_signature=[tf.TensorSpec(shape, tf.float32)],
@@ -113,19 +137,45 @@ class KerasPredictor:
         )
 
     def logits(self, items: FloatArray) -> FloatArray:
-        """Return float32 (m, n_labels) of scaled items."""
+        """Score scaled items.
+
+        Parameters
+        ----------
+        items : float32 (m, *item_shape), scaled.
+
+        Returns
+        -------
+        FloatArray : float32 (m, n_labels), log odds before calibration.
+        """
         return np.asarray(self._forward(items), dtype=np.float32)
 
     def weights(self) -> Weights:
-        """Return copies of all variables (batch-norm statistics too) by name, in order."""
+        """Return copies of all variables, batch-norm statistics included.
+
+        Returns
+        -------
+        Weights : float32 arrays by name, in the order of the layers.
+        """
         return {name: variable.numpy().copy() for name, variable in self._variables()}
 
     def set_weights(self, weights: Weights) -> None:
-        """Put weights back; raises ParameterError if their names or shapes do not fit."""
+        """Set all variables.
+
+        Parameters
+        ----------
+        weights : as `weights()` returned them.
+
+        Raises
+        ------
+        ParameterError : a name is missing or a shape differs.
+        """
         variables = self._variables()
         for name, variable in variables:
             if name not in weights or weights[name].shape != tuple(variable.shape):
-                raise ParameterError(f"the weights do not fit this network: {name}")
+                raise ParameterError(
+                    f"the weights do not fit this network: {name} is missing or has another "
+                    "shape; restore them with the options they were trained with"
+                )
         for name, variable in variables:
             variable.assign(weights[name])
 
@@ -135,12 +185,12 @@ class KerasPredictor:
 
 
 def _is_state(variable: Any) -> bool:
-    """Tell random generator states (of Dropout) from what was learnt."""
+    """Say whether a variable is the state of a random generator (of Dropout)."""
     return "seed_generator" in variable.path
 
 
 class KerasTrainer(KerasPredictor):
-    """A Keras model that also learns, one compiled step a batch."""
+    """A Keras model that is trained, one compiled step a batch."""
 
     def __init__(self, model: keras.Model, learning_rate: float) -> None:
         super().__init__(model)
@@ -158,7 +208,16 @@ class KerasTrainer(KerasPredictor):
         )
 
     def step(self, items: FloatArray, targets: FloatArray, weights: FloatArray) -> Step:
-        """Take one step of Adam; return the loss (penalties too) and the hits before it."""
+        """Take one step of Adam; the loss includes the penalties.
+
+        Parameters
+        ----------
+        items, targets, weights : as in `ml.networks.loop.Trainable.step`.
+
+        Returns
+        -------
+        Step : loss and correct elements before the step.
+        """
         loss, n_right = self._step(items, targets, weights)
         return Step(float(loss), int(n_right))
 

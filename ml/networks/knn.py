@@ -1,9 +1,9 @@
-"""Nearest neighbours on timbral statistics: what a track's neighbours have, it has.
+"""Nearest neighbours on timbral statistics: a track gets the labels of similar tracks.
 
-The classical reference [1]_: Euclidean distance between standardised means and deviations of
-the timbral values of a track; each label is decided by the `neighbours` nearest tracks that
-were judged for it, weighted by 1 / distance and by the weight of the element in the loss.
-Its weights are the tracks that it learnt from.
+A classical reference [1]_, by the Euclidean distance between standardised means and deviations
+of the timbral values of tracks. The `neighbours` nearest tracks that were judged for a label
+vote on it, weighted by 1 / distance and by the weight of the element in the loss. The weights
+of this network are the tracks that it learnt from.
 
 .. [1] Tzanetakis, G., Cook, P.: Musical genre classification of audio signals. IEEE Trans.
    SAP 10(5), 2002.
@@ -31,20 +31,21 @@ from ml.networks.base import (
 )
 from ml.networks.one_pass import clipped, finished, learnt_items, statistics_read
 
-#: A neighbour at distance 0 counts much, not infinitely.
+#: Smallest distance that counts: a neighbour at distance 0 must not count infinitely.
 _NEAREST = 1e-3
-#: Neighbours looked at before those that were not judged for a label are left out, at least.
+#: Fewest neighbours that are examined before those not judged for a label are left out.
 _REACH = 64
 
 
 class NearestNeighbours:
-    """The tracks learnt from, and what they have.
+    """Predictor by the tracks learnt from and their labels.
 
-    Attributes
+    Parameters
     ----------
-    items : float32 (n, d). targets, elements : float32 (n, n_labels), 1 where the label was
-        given, and the weight of each element; 0 where nothing was judged.
-    prior : float32 (n_labels,), weighted share of the tracks with each label.
+    items : float32 (n, d), scaled.
+    targets : float32 (n, n_labels), 1 where the label was given.
+    elements : float32 (n, n_labels), weight of each element; 0 if not judged.
+    plan : with the options `neighbours` and `pull`.
     """
 
     def __init__(
@@ -59,11 +60,25 @@ class NearestNeighbours:
         self._norms = np.einsum("ij,ij->i", items, items)
 
     def weights(self) -> Weights:
-        """Return the tracks learnt from by name."""
+        """Return the tracks learnt from, as arrays by name.
+
+        Returns
+        -------
+        Weights : arrays by name.
+        """
         return {"items": self._items, "targets": self._targets, "elements": self._elements}
 
     def logits(self, items: FloatArray) -> FloatArray:
-        """Return float32 (m, n_labels) of scaled summaries (m, at least d)."""
+        """Return the log odds of each label, limited to -30 .. 30.
+
+        Parameters
+        ----------
+        items : float32 (m, *item_shape), scaled.
+
+        Returns
+        -------
+        FloatArray : float32 (m, n_labels), log odds before calibration.
+        """
         distances = self._distances(items[:, : self._items.shape[1]])
         reach = min(distances.shape[1], max(_REACH, 4 * self._neighbours))
         nearest = np.argpartition(distances, reach - 1, axis=1)[:, :reach]
@@ -86,7 +101,7 @@ class NearestNeighbours:
     def _share(
         self, label: int, distances: FloatArray, nearest: IndexArray, found: FloatArray
     ) -> npt.NDArray[np.float64]:
-        """Weighted share of the nearest judged tracks that have the label, (m,)."""
+        """Return the weighted share of the nearest judged tracks with the label, (m,)."""
         is_judged = self._elements[:, label] > 0
         wanted = min(self._neighbours, int(is_judged.sum()))
         if wanted == 0:
@@ -108,10 +123,10 @@ class NearestNeighbours:
     def _vote(
         self, label: int, tracks: IndexArray, at: FloatArray, takes: npt.NDArray[np.bool_]
     ) -> npt.NDArray[np.float64]:
-        """Share of the votes for a label, drawn to its prior as if `pull` more votes were.
+        """Return the share of the votes for a label, with `pull` further votes for its prior.
 
-        Votes are 1 / distance in units of the farthest neighbour's, so that the pull means the
-        same everywhere.
+        Votes are 1 / distance in units of that of the farthest neighbour, so that the pull has
+        the same effect for every track.
         """
         farthest = np.where(takes, at, 0).max(axis=1, initial=0)[:, None] + _NEAREST
         votes = np.where(takes, farthest / np.maximum(at, _NEAREST * farthest), 0.0)
@@ -140,7 +155,7 @@ class KnnNetwork:
     is_cheap = True
 
     def fit(self, data: FitData, plan: Plan, watch: Watch) -> Fitted:
-        """Keep the tracks to learn from."""
+        """Store the tracks to learn from; as `ml.networks.base.Network.fit`."""
         started = time.perf_counter()
         watch.check()
         if plan.whole("neighbours") < 1:
@@ -155,13 +170,16 @@ class KnnNetwork:
     def restore(
         self, plan: Plan, item_shape: tuple[int, ...], n_labels: int, weights: Weights
     ) -> Predictor:
-        """Rebuild from the tracks; raises ParameterError if their shapes do not fit."""
+        """Rebuild from the tracks; as `ml.networks.base.Network.restore`."""
         n_read = statistics_read(item_shape[0], plan.whole("parts"))
         n = len(weights.get("items", ()))
         wanted = {"items": (n, n_read), "targets": (n, n_labels), "elements": (n, n_labels)}
         for name, shape in wanted.items():
             if name not in weights or weights[name].shape != shape or not n:
-                raise ParameterError(f"the weights do not fit {self.name!r}: {name}")
+                raise ParameterError(
+                    f"the weights do not fit {self.name!r}: {name} is missing or has another "
+                    "shape; restore them with the options they were trained with"
+                )
         return NearestNeighbours(
             weights["items"], weights["targets"], weights["elements"], plan
         )

@@ -1,7 +1,7 @@
-"""The epochs that every gradient-trained network goes through. Numpy only.
+"""Training loop of all networks that are trained by gradient descent. Numpy only.
 
-One loop for the Keras networks and their numpy twin, so that they see the same batches in the
-same order, stop by the same rule and report alike.
+The Keras networks and their numpy twin share it, so that they see the same batches in the same
+order, stop by the same rule and report the same metrics.
 """
 
 from __future__ import annotations
@@ -29,20 +29,23 @@ from ml.networks.base import (
     ShouldStop,
     Watch,
     Weights,
-    batches,
+    item_batches,
 )
 from ml.networks.inputs import require_finite
 from ml.networks.kept_weights import KeptWeights
 
-#: Items scored at once; one call a window costs 50 ms in Keras, whatever the network.
+#: Items scored at once. One call a window would cost 50 ms in Keras, whatever the network.
 SCORING_BATCH = 256
 _BATCHES_BETWEEN_CHECKS = 8
 
 
 class Step(NamedTuple):
-    """What one batch was like before the step: its loss, and how many elements were right.
+    """Outcome of one batch, before the weights were changed.
 
-    `n_right` counts elements of weight above 0 that are on the right side of 0.5.
+    Attributes
+    ----------
+    loss : weighted BCE in nats, summed, penalties included.
+    n_right : elements of weight > 0 on the right side of 0.5.
     """
 
     loss: float
@@ -50,17 +53,30 @@ class Step(NamedTuple):
 
 
 class Trainable(Predictor, Protocol):
-    """A predictor that can also take a step downhill."""
+    """A predictor that can take a step of gradient descent."""
 
     def step(self, items: FloatArray, targets: FloatArray, weights: FloatArray) -> Step:
-        """Take one step of the optimiser; return the loss and the hits before it.
+        """Take one step of the optimiser.
 
-        `weights` are those of the elements already divided by the number that count, so the
-        loss is the plain sum of weight x cross-entropy.
+        Parameters
+        ----------
+        items : float32 (m, *item_shape), scaled.
+        targets : float32 (m, n_labels), 1 where the label was given.
+        weights : float32 (m, n_labels), of each element, already divided by the number of
+            judged elements: the loss is the plain sum of weight x cross-entropy.
+
+        Returns
+        -------
+        Step : loss and correct elements before the step.
         """
 
     def set_weights(self, weights: Weights) -> None:
-        """Put weights back, as `weights()` gave them."""
+        """Set the weights.
+
+        Parameters
+        ----------
+        weights : as `weights()` returned them.
+        """
 
 
 def score_tracks(
@@ -73,22 +89,34 @@ def score_tracks(
     on_items: Callable[[int, int], None] | None = None,
     check: Callable[[], None] | None = None,
 ) -> FloatArray:
-    """Return float32 (m, n_labels): a track's logits are the mean over its items.
+    """Score tracks: the logits of a track are the mean over its items.
 
-    The mean of logits by default, not of probabilities: it is what Platt scaling then corrects,
-    and no window at certainty drowns the others. `pooling` "mean-probability" takes the log
-    odds of the mean of the probabilities, as the study did. A track without items gets NaN.
+    By default logits are averaged, not probabilities: Platt scaling corrects the mean of
+    logits, and a single window with a certain output does not outweigh the others.
+
+    Parameters
+    ----------
+    predictor : the network with its weights.
+    inputs : scaled items. tracks : int (m,), rows to score. n_labels : number of outputs.
+    pooling : "mean-logit", or "mean-probability": the log odds of the mean of the
+        probabilities, as in the study.
+    on_items : called with (items scored, items) after every batch.
+    check : called before every batch; it may raise to cancel.
+
+    Returns
+    -------
+    FloatArray : float32 (m, n_labels), log odds; NaN for a track without items.
 
     Raises
     ------
-    ParameterError : an item is not finite; its NaN would be taken for a track without items.
+    ParameterError : an item is not finite. Its score would be NaN, as of a track without items.
     """
     is_probability = pooling == "mean-probability"
     items = inputs.fixed(tracks)
     sums = np.zeros((len(tracks), n_labels), dtype=np.float64)
     place = np.repeat(np.arange(len(tracks)), _items_a_track(items, tracks))
     done = 0
-    for part in batches(items, SCORING_BATCH):
+    for part in item_batches(items, SCORING_BATCH):
         if check is not None:
             check()
         scaled = inputs.gather(part)
@@ -105,7 +133,7 @@ def score_tracks(
 
 
 def _items_a_track(items: IndexArray, tracks: IndexArray) -> IndexArray:
-    """Items of each track, given that items come grouped in the order of `tracks`."""
+    """Return the number of items of each track; items are grouped in the order of `tracks`."""
     per_id = np.bincount(items[:, 0], minlength=int(tracks.max(initial=0)) + 1)
     return per_id[tracks]
 
@@ -113,7 +141,24 @@ def _items_a_track(items: IndexArray, tracks: IndexArray) -> IndexArray:
 def weighted_bce(
     logits: FloatArray, targets: FloatArray, weights: FloatArray, n_judged: int
 ) -> float:
-    """Weighted binary cross-entropy in nats, summed and divided by `n_judged` elements."""
+    """Return the weighted binary cross-entropy.
+
+    Parameters
+    ----------
+    logits : float32 (m, n_labels). targets : float32 (m, n_labels), 1 where a label was given.
+    weights : float32 (m, n_labels), of each element; 0 if not judged.
+    n_judged : elements to divide the sum by.
+
+    Returns
+    -------
+    float : in nats; NaN if nothing was judged.
+
+    Examples
+    --------
+    >>> zero, one = np.zeros((1, 1), np.float32), np.ones((1, 1), np.float32)
+    >>> round(weighted_bce(zero, one, one, 1), 4)
+    0.6931
+    """
     if n_judged == 0:
         return math.nan
     wide = logits.astype(np.float64)
@@ -123,7 +168,7 @@ def weighted_bce(
 
 @dataclass
 class _Best:
-    """The best epoch so far, by validation loss (or the last, where nothing validates)."""
+    """Best epoch so far by validation loss, or the latest without a validation set."""
 
     loss: float = math.inf
     epoch: int = 0
@@ -136,21 +181,29 @@ class _Best:
 
 
 def run_epochs(trainable: Trainable, data: FitData, plan: Plan, watch: Watch) -> Fitted:
-    """Train until `plan.epochs`, or `plan.patience` epochs without a better validation loss.
+    """Train for `plan.epochs`, or until the validation loss has not improved for `patience`.
 
-    Ends with the weights of the best epoch in `trainable`.
+    Parameters
+    ----------
+    trainable : changed in place; it ends with the weights of the best epoch.
+    data : what to learn from. plan : how.
+    watch : callbacks; `should_stop` is polled every few batches.
+
+    Returns
+    -------
+    Fitted : with `trainable` as its predictor.
 
     Raises
     ------
     NetworkDivergedError : a loss or an output became NaN or infinite.
-    CancelledError : `watch.should_stop` said so; it is polled every few batches.
+    CancelledError : `watch.should_stop` returned True.
     """
     rng = np.random.default_rng([plan.seed, 2])
     best, history, by_epoch = _Best(), [], KeptWeights()
     for epoch in range(1, plan.epochs + 1):
         started = time.perf_counter()
         learnt = _one_epoch(trainable, data, plan, rng, watch)
-        held_out = validate(trainable, data, plan, watch)
+        held_out = validation_metrics(trainable, data, plan, watch)
         report = EpochReport(
             epoch=watch.first_epoch + epoch,
             epochs=watch.epochs or plan.epochs,
@@ -177,8 +230,13 @@ def run_epochs(trainable: Trainable, data: FitData, plan: Plan, watch: Watch) ->
     return Fitted(trainable, tuple(history), best.epoch, by_epoch)
 
 
-class Figures(NamedTuple):
-    """Of one side in one epoch; NaN where nothing was judged."""
+class EpochMetrics(NamedTuple):
+    """Metrics of the training or the validation set in one epoch; NaN if nothing was judged.
+
+    Attributes
+    ----------
+    loss : weighted BCE in nats. binary_accuracy : at 0.5. macro_ap : mean over labels.
+    """
 
     loss: float = math.nan
     binary_accuracy: float = math.nan
@@ -186,17 +244,17 @@ class Figures(NamedTuple):
 
 
 def _require_finite_weights(trainable: Trainable) -> None:
-    """Where nothing validates, the last step may have gone wrong unseen."""
+    """Refuse weights that diverged; without a validation set no loss shows it."""
     if not all(np.isfinite(value).all() for value in trainable.weights().values()):
         raise NetworkDivergedError("the weights are not finite; lower the learning rate")
 
 
 def _one_epoch(
     trainable: Trainable, data: FitData, plan: Plan, rng: np.random.Generator, watch: Watch
-) -> Figures:
+) -> EpochMetrics:
     items = data.inputs.draw(data.training, rng)
     total, n_right, n_judged = 0.0, 0, 0
-    for number, part in enumerate(batches(items, plan.batch_size)):
+    for number, part in enumerate(item_batches(items, plan.batch_size)):
         if number % _BATCHES_BETWEEN_CHECKS == 0:
             watch.check()
         rows = part[:, 0]
@@ -212,15 +270,34 @@ def _one_epoch(
             )
         total, n_judged = total + loss * judged, n_judged + judged
         n_right += right
-    return Figures(total / n_judged, n_right / n_judged) if n_judged else Figures()
+    if not n_judged:
+        return EpochMetrics()
+    return EpochMetrics(total / n_judged, n_right / n_judged)
 
 
-def validate(predictor: Predictor, data: FitData, plan: Plan, watch: Watch) -> Figures:
-    """Return loss (weighted as in training), accuracy and macro AP on the validation tracks."""
+def validation_metrics(
+    predictor: Predictor, data: FitData, plan: Plan, watch: Watch
+) -> EpochMetrics:
+    """Measure a network on its validation tracks.
+
+    Parameters
+    ----------
+    predictor : the network with its weights.
+    data : `validation` names the rows. plan : names the pooling. watch : polled every batch.
+
+    Returns
+    -------
+    EpochMetrics : the loss weighted as in training; all NaN without a judged element.
+
+    Raises
+    ------
+    NetworkDivergedError : an output is NaN or infinite.
+    CancelledError : `watch.should_stop` returned True.
+    """
     rows = data.validation
     mask = data.mask[rows]
     if not mask.any():
-        return Figures()
+        return EpochMetrics()
     logits = score_tracks(
         predictor,
         data.inputs,
@@ -230,17 +307,21 @@ def validate(predictor: Predictor, data: FitData, plan: Plan, watch: Watch) -> F
         check=watch.check,
     )
     if not np.isfinite(logits[mask]).all():
-        raise NetworkDivergedError("the outputs for the validation tracks are not finite")
+        raise NetworkDivergedError(
+            "the outputs for the validation tracks are not finite; lower the learning rate"
+        )
     logits, targets = np.where(mask, logits, 0.0), data.targets[rows]
-    return Figures(
+    return EpochMetrics(
         weighted_bce(logits, targets, data.weights[rows], int(mask.sum())),
         float(((logits > 0) == (targets > 0))[mask].mean()),
-        macro_ap(logits, targets > 0, mask),
+        _macro_average_precision(logits, targets > 0, mask),
     )
 
 
-def macro_ap(scores: FloatArray, targets: np.ndarray, mask: np.ndarray) -> float:
-    """Mean average precision over labels with a positive and a negative; NaN without any."""
+def _macro_average_precision(
+    scores: FloatArray, targets: np.ndarray, mask: np.ndarray
+) -> float:
+    """Return the mean AP over labels with a positive and a negative; NaN without any."""
     values = [
         average_precision(scores[mask[:, label], label], targets[mask[:, label], label])
         for label in range(scores.shape[1])
@@ -250,5 +331,14 @@ def macro_ap(scores: FloatArray, targets: np.ndarray, mask: np.ndarray) -> float
 
 
 def polled(should_stop: ShouldStop | None) -> Callable[[], None]:
-    """Return a function that raises CancelledError when `should_stop` says so."""
+    """Return a function that raises CancelledError if the caller asked to stop.
+
+    Parameters
+    ----------
+    should_stop : polled at each call; None never stops.
+
+    Returns
+    -------
+    callable : without arguments.
+    """
     return Watch(should_stop=should_stop).check

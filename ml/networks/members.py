@@ -1,8 +1,8 @@
-"""One network fitted several times from different starts, and asked together. Numpy only.
+"""Ensemble: one network fitted several times from different starts. Numpy only.
 
-Stage: train. What a small network makes of few tracks depends on where it started; the mean of
-several does so less [1]_. The members differ in their first weights and in the order of their
-batches, in nothing else.
+Stage: train. With few tracks, what a small network learns depends on its first weights; the
+mean of several networks depends on them less [1]_. The members differ in their first weights
+and in the order of their batches only.
 
 .. [1] Lakshminarayanan, Pritzel & Blundell, "Simple and scalable predictive uncertainty
    estimation using deep ensembles", NeurIPS 2017.
@@ -10,7 +10,6 @@ batches, in nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -24,6 +23,7 @@ from ml.networks.base import (
     Fitted,
     FloatArray,
     Network,
+    OnEpoch,
     Plan,
     Predictor,
     Watch,
@@ -31,29 +31,51 @@ from ml.networks.base import (
 )
 from ml.types import TrainingConfig
 
-#: Between the seeds of two members: far enough that neighbouring seeds share no member.
+#: Distance between the seeds of two members, so that trainings with close seeds share none.
 _SEED_STEP = 1_000_003
 
 
 def network_of(config: TrainingConfig) -> Network:
-    """Return the network that a config asks for, with as many members as it asks for.
+    """Return the network of a config, as an ensemble if it has several members.
+
+    Parameters
+    ----------
+    config : names the network and the number of members.
+
+    Returns
+    -------
+    Network : the network, or an ensemble of it.
 
     Raises
     ------
-    ParameterError : if no network has that name.
+    ParameterError : no network has that name.
     """
     network = load_network(config.network)
-    return Members(network, config.members) if config.members > 1 else network
+    return EnsembleNetwork(network, config.members) if config.members > 1 else network
 
 
 @dataclass(frozen=True)
-class Together:
-    """Predictors whose answer is the mean of their log odds."""
+class EnsemblePredictor:
+    """Predictor whose log odds are the mean over its members.
+
+    Attributes
+    ----------
+    members : at least one.
+    """
 
     members: tuple[Predictor, ...]
 
     def logits(self, items: FloatArray) -> FloatArray:
-        """Return float32 (m, n_labels) of scaled items."""
+        """Return the mean log odds of the members.
+
+        Parameters
+        ----------
+        items : float32 (m, *item_shape), scaled.
+
+        Returns
+        -------
+        FloatArray : float32 (m, n_labels), log odds before calibration.
+        """
         total = self.members[0].logits(items).astype(np.float64)
         for member in self.members[1:]:
             total += member.logits(items)
@@ -61,12 +83,17 @@ class Together:
         return mean
 
     def weights(self) -> Weights:
-        """Return the weights of all members, each name behind the number of its member."""
+        """Return the weights of all members; the member's number precedes each name.
+
+        Returns
+        -------
+        Weights : arrays by name.
+        """
         return _numbered([member.weights() for member in self.members])
 
 
-class Members:
-    """A `Network` around another one; the first member is what that one alone would be."""
+class EnsembleNetwork:
+    """A `Network` of several members; the first is the network as it would be alone."""
 
     def __init__(self, network: Network, n_members: int) -> None:
         self._network, self._n_members = network, n_members
@@ -75,10 +102,10 @@ class Members:
         self.is_cheap = network.is_cheap
 
     def fit(self, data: FitData, plan: Plan, watch: Watch) -> Fitted:
-        """Fit every member in turn; raises as the network itself does.
+        """Fit every member in turn; as `ml.networks.base.Network.fit`.
 
-        The history is the mean of theirs, over the epochs that all of them saw: one epoch
-        serves all. Who looks on is told of every epoch of every member.
+        The history is the mean over the members, for the epochs that all of them reached: one
+        epoch is chosen for all. `watch.on_epoch` is called after every epoch of every member.
         """
         fits = [
             self._network.fit(
@@ -88,44 +115,45 @@ class Members:
             )
             for number in range(self._n_members)
         ]
-        # Not strict: an epoch counts only where no member had stopped before.
+        # Not strict: an epoch counts only if no member had stopped before it.
         epochs = zip(*(fitted.history for fitted in fits), strict=False)
         history = tuple(_mean(reports) for reports in epochs)
-        by_epoch = _OfAll(tuple(fitted.by_epoch for fitted in fits))
+        by_epoch = _ByEpochOfAll(tuple(fitted.by_epoch for fitted in fits))
         losses = [report.validation_loss for report in history]
         best = int(np.nanargmin(losses)) + 1 if np.isfinite(losses).any() else len(history)
-        predictor = Together(tuple(fitted.predictor for fitted in fits))
+        predictor = EnsemblePredictor(tuple(fitted.predictor for fitted in fits))
         return Fitted(predictor, self._placed(history, watch, plan), best, by_epoch)
 
     def restore(
         self, plan: Plan, item_shape: tuple[int, ...], n_labels: int, weights: Weights
     ) -> Predictor:
-        """Rebuild all members; raises ParameterError if their number or a shape differs."""
+        """Rebuild all members; as `ml.networks.base.Network.restore`."""
         own: list[Weights] = [{} for _ in range(self._n_members)]
         for name, value in weights.items():
             number, _, rest = name.partition(".")
             if not number.isdigit() or int(number) >= self._n_members:
-                raise ParameterError(f"no member of {self.name!r} has the weights {name!r}")
+                raise ParameterError(
+                    f"no member of {self.name!r} has the weights {name!r}; restore them with "
+                    "the number of members they were trained with"
+                )
             own[int(number)][rest] = value
         restored = [self._network.restore(plan, item_shape, n_labels, each) for each in own]
-        return Together(tuple(restored))
+        return EnsemblePredictor(tuple(restored))
 
     def _watch(self, watch: Watch, plan: Plan, number: int) -> Watch:
         if watch.on_epoch is None:
             return replace(watch, first_epoch=0)
-        told = self._told(watch.on_epoch, watch, plan, number)
-        return replace(watch, first_epoch=0, on_epoch=told)
+        forward = self._forward(watch.on_epoch, watch, plan, number)
+        return replace(watch, first_epoch=0, on_epoch=forward)
 
-    def _told(
-        self, on_epoch: Callable[[EpochReport], None], watch: Watch, plan: Plan, number: int
-    ) -> Callable[[EpochReport], None]:
-        """Tell of a member's epoch as that share of the way through all of them."""
+    def _forward(self, on_epoch: OnEpoch, watch: Watch, plan: Plan, number: int) -> OnEpoch:
+        """Return a callback that reports a member's epoch as a share of all members'."""
 
-        def tell(report: EpochReport) -> None:
+        def forward(report: EpochReport) -> None:
             way = -(-(number * plan.epochs + report.epoch) // self._n_members)
             on_epoch(replace(report, epoch=watch.first_epoch + way, start=number + 1))
 
-        return tell
+        return forward
 
     def _placed(
         self, history: tuple[EpochReport, ...], watch: Watch, plan: Plan
@@ -138,8 +166,8 @@ class Members:
 
 
 @dataclass(frozen=True)
-class _OfAll:
-    """The weights of all members after an epoch that all of them saw."""
+class _ByEpochOfAll:
+    """Weights of all members after each epoch that all of them reached."""
 
     members: tuple[ByEpoch, ...]
 
@@ -159,7 +187,7 @@ def _numbered(each: list[Weights]) -> Weights:
 
 
 def _mean(reports: tuple[EpochReport, ...]) -> EpochReport:
-    """One report of several of the same epoch; the seconds are those of all together."""
+    """Return the mean of the members' reports of one epoch; seconds are summed."""
 
     def mean(name: str) -> float:
         return float(np.mean([getattr(report, name) for report in reports]))

@@ -1,7 +1,8 @@
-"""What the classical methods share: which statistics they read, and a fit of one pass.
+"""Shared parts of the classical methods: the statistics they read, and the report of a fit.
 
-They read the summary of a track (`ml.features.summaries`): of its parts the means and the
-deviations of the frames' values, as Tzanetakis & Cook did, or more of them. Numpy only.
+They read parts of the summary of a track (`ml.features.summaries`): the means and the
+deviations of the frames' values, as Tzanetakis & Cook did, or more. They are fitted in one
+pass over the tracks. Numpy only.
 """
 
 from __future__ import annotations
@@ -16,17 +17,23 @@ from ml.errors import ParameterError
 from ml.features.summaries import summary_size
 from ml.networks.base import EpochReport, FitData, Fitted, FloatArray, Plan, Predictor, Watch
 from ml.networks.inputs import DrawnByLabel
-from ml.networks.loop import validate
+from ml.networks.loop import validation_metrics
 
-#: One value for `log(0)`: e^-30 is below any share that tracks can show.
+#: Replaces an infinite log odds: e^-30 is below any share that tracks can show.
 LARGEST_LOGIT = 30.0
 
 
 def statistics_read(n_values: int, parts: int) -> int:
-    """Return how many leading values of a summary of `n_values` are read.
+    """Return how many leading values of a summary are read.
 
-    `parts` counts the statistics (1 mean, 2 deviation, 3 movement) of the c values of a frame;
-    0, and a vector that is no summary of `ml.features.summaries`, mean all of it.
+    Parameters
+    ----------
+    n_values : length of the summary.
+    parts : statistics to read, in this order: mean, deviation, movement. 0 means all.
+
+    Returns
+    -------
+    int : all values if the vector is not a summary of `ml.features.summaries`.
 
     Examples
     --------
@@ -42,11 +49,19 @@ def statistics_read(n_values: int, parts: int) -> int:
 
 
 def learnt_items(data: FitData, n_read: int) -> FloatArray:
-    """Return the scaled statistics of the tracks to learn from, float32 (n, n_read).
+    """Return the scaled statistics of the tracks to learn from.
+
+    Parameters
+    ----------
+    data : `training` names the rows. n_read : leading values of a summary to read.
+
+    Returns
+    -------
+    FloatArray : float32 (n, n_read).
 
     Raises
     ------
-    ParameterError : tracks are to be drawn by label; a fit of one pass reads each once.
+    ParameterError : tracks are to be drawn by label; a fit in one pass reads each track once.
     """
     if isinstance(data.inputs, DrawnByLabel):
         raise ParameterError(
@@ -60,8 +75,18 @@ def learnt_items(data: FitData, n_read: int) -> FloatArray:
 def finished(
     predictor: Predictor, data: FitData, plan: Plan, watch: Watch, started: float
 ) -> Fitted:
-    """Return what was fitted in one pass since `started`, with its one report."""
-    held_out = validate(predictor, data, plan, watch)
+    """Measure and report a fit of one pass.
+
+    Parameters
+    ----------
+    predictor : as fitted. data : what it was fitted on. plan : how. watch : callbacks.
+    started : `time.perf_counter()` at the begin of the fit, in seconds.
+
+    Returns
+    -------
+    Fitted : with a history of one epoch.
+    """
+    held_out = validation_metrics(predictor, data, plan, watch)
     report = EpochReport(
         epoch=watch.first_epoch + 1,
         epochs=watch.epochs or plan.epochs,
@@ -79,5 +104,19 @@ def finished(
 
 
 def clipped(logits: npt.NDArray[np.floating]) -> FloatArray:
-    """Return float32 log odds within -30 .. 30."""
+    """Limit log odds to -30 .. 30.
+
+    Parameters
+    ----------
+    logits : float array of any shape.
+
+    Returns
+    -------
+    FloatArray : float32, same shape.
+
+    Examples
+    --------
+    >>> clipped(np.array([-np.inf, 2.0])).tolist()
+    [-30.0, 2.0]
+    """
     return np.clip(logits, -LARGEST_LOGIT, LARGEST_LOGIT).astype(np.float32)

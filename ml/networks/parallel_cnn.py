@@ -1,10 +1,10 @@
-"""Two convolutions side by side on a spectrogram: one tall for spectra, one long for rhythm.
+"""Two parallel convolutions of a spectrogram: one tall for spectra, one long for rhythm.
 
-After Schindler, Lidy & Rauber [1]_ and Lidy & Schindler [2]_: one branch sees a wide range of
-frequencies and keeps their order while time is pooled away, the other a long stretch of time
-while frequencies are pooled away. They have 80 bands x 80 frames at 11.6 ms; windows here have
-80 bands x 40 frames at 24 ms (half the bytes), so that filters
-and pools have half as many frames. It reads the features `mel-80`.
+After Schindler, Lidy & Rauber [1]_ and Lidy & Schindler [2]_. One branch reads a wide range of
+frequencies, keeps their order and pools over time; the other reads a long stretch of time and
+pools over frequencies. The papers use 80 bands x 80 frames at 11.6 ms. Windows here have 80
+bands x 40 frames at 24 ms (half the bytes), so filters and pools have half as many frames. The
+network reads the features `mel-80`.
 
 .. [1] Schindler, A., Lidy, T., Rauber, A.: Comparing shallow versus deep neural network
    architectures for automatic music genre classification. FMT 2016.
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import keras
 
 _FILTERS = 16
-#: Of each branch: (frames, bands) of its filters, and of its pooling.
+#: (frames, bands) of the filters and of the pooling of each branch.
 _SPECTRA = ((11, 10), (10, 1))
 _RHYTHM = ((10, 21), (1, 20))
 
@@ -47,7 +47,16 @@ class ParallelCnn(KerasNetwork):
     )
 
     def build(self, plan: Plan, item_shape: tuple[int, ...], n_labels: int) -> keras.Model:
-        """Return the model, (frames, bands) -> logits (n_labels,)."""
+        """Build the model; its layers are listed above.
+
+        Parameters
+        ----------
+        plan, item_shape, n_labels : as in `KerasNetwork.build`.
+
+        Returns
+        -------
+        keras.Model : from (frames, bands) to logits (n_labels,).
+        """
         import keras
         from keras import layers
 
@@ -66,7 +75,7 @@ class ParallelCnn(KerasNetwork):
 
 
 def _branch(image: Any, name: str, kernel: tuple[int, int], pool: tuple[int, int]) -> Any:
-    """Return the flattened maps of one branch; a pool is cut to the image's size."""
+    """Return the flattened maps of one branch; a pool is no larger than the image."""
     from keras import layers
 
     x = layers.Conv2D(_FILTERS, kernel, padding="same", name=f"{name}_convolution")(image)

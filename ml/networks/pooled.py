@@ -1,7 +1,7 @@
-"""The default network: per-track statistics of the MFCCs -> one hidden layer -> labels.
+"""Default network: per-track statistics of the MFCCs -> one hidden layer -> labels.
 
-It retrains in seconds, which the annotation loop needs. The summary vector already pools time
-(statistics over all frames of a track), so nothing here depends on a track's length.
+It is trained in seconds, as the annotation loop needs. The summary vector holds statistics over
+all frames of a track, so nothing here depends on the length of a track.
 `ml.networks.pooled_numpy` is its twin without TensorFlow.
 """
 
@@ -26,11 +26,20 @@ class PooledNetwork(KerasNetwork):
     is_cheap = True
 
     def fit(self, data: FitData, plan: Plan, watch: Watch) -> Fitted:
-        """Learn from per-track summaries."""
+        """Fit on per-track summaries; as `ml.networks.base.Network.fit`."""
         return super().fit(data, penalised(plan, len(data.training)), watch)
 
     def build(self, plan: Plan, item_shape: tuple[int, ...], n_labels: int) -> keras.Model:
-        """Return the model, (d,) -> logits (n_labels,)."""
+        """Build the model; its layers are listed above.
+
+        Parameters
+        ----------
+        plan, item_shape, n_labels : as in `KerasNetwork.build`.
+
+        Returns
+        -------
+        keras.Model : from (d,) to logits (n_labels,).
+        """
         import keras
 
         penalty = keras.regularizers.L2(plan.number("l2"))
@@ -44,7 +53,12 @@ class PooledNetwork(KerasNetwork):
         return keras.Model(inputs, outputs)
 
     def start(self, model: keras.Model, data: FitData, plan: Plan) -> None:
-        """Start from the weights that the numpy twin draws."""
+        """Set the first weights to those that the numpy twin draws.
+
+        Parameters
+        ----------
+        model, data, plan : as in `KerasNetwork.start`.
+        """
         first = initial_weights(
             data.inputs.item_shape[0], plan.whole("hidden"), data.output_bias, plan.seed
         )

@@ -1,11 +1,11 @@
-"""The pooled network in numpy: per-track statistics -> one hidden layer -> labels.
+"""Pooled network in numpy: per-track statistics -> one hidden layer -> labels.
 
-The twin of `ml.networks.pooled`: the same layers, the same first weights, the same batches in
-the same order and the same Adam, so that the two agree to 1e-4. It trains without TensorFlow,
-which is what fast tests and small machines want.
+The twin of `ml.networks.pooled`: it has the same layers, first weights, batches in the same
+order and Adam, so the two agree to 1e-4. It is trained without TensorFlow, for fast tests and
+small machines.
 
-Layers: Dense(hidden, relu) -> Dense(n_labels); L2 on both kernels, the weaker the more tracks
-there are (`penalised`).
+Layers: Dense(hidden, relu) -> Dense(n_labels), with L2 on both kernels; the penalty shrinks as
+the number of tracks grows (`penalised`).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from ml.networks.base import (
 )
 from ml.networks.loop import Step, run_epochs
 
-#: Shared with the Keras twin, which must start and end where this one does.
+#: Shared with the Keras twin, which must start and end as this one does.
 POOLED_DEFAULTS = Defaults(
     epochs=80,
     batch_size=32,
@@ -42,15 +42,23 @@ POOLED_DEFAULTS = Defaults(
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-7
 
 
-#: Up to this many tracks the option `l2` counts in full, above it shrinks as 1 / tracks.
+#: Up to this many tracks the option `l2` counts in full; above, it shrinks as 1 / tracks.
 _L2_TRACKS = 100
 
 
 def penalised(plan: Plan, n_tracks: int) -> Plan:
-    """Return the plan with `l2` as it counts for `n_tracks` tracks to learn from.
+    """Scale the penalty of a plan to the number of tracks.
 
-    The loss is a mean over tracks, so a fixed belief about the weights weighs 1 / tracks in it;
-    what 100 tracks need would stifle 50,000.
+    The loss is a mean over tracks, so a fixed prior on the weights has a share of 1 / tracks in
+    it. The penalty that suits 100 tracks would be far too strong for 50,000.
+
+    Parameters
+    ----------
+    plan : with the option `l2`. n_tracks : tracks to learn from.
+
+    Returns
+    -------
+    Plan : with the scaled `l2`.
     """
     l2 = plan.number("l2") * min(1.0, _L2_TRACKS / max(1, n_tracks))
     return replace(plan, options={**plan.options, "l2": l2})
@@ -59,6 +67,17 @@ def penalised(plan: Plan, n_tracks: int) -> Plan:
 def initial_weights(n_inputs: int, hidden: int, output_bias: FloatArray, seed: int) -> Weights:
     """Draw the first weights: Glorot uniform kernels [1]_, output bias at the log odds.
 
+    Parameters
+    ----------
+    n_inputs : values of an item. hidden : units of the hidden layer.
+    output_bias : float32 (n_labels,). seed : of the draw.
+
+    Returns
+    -------
+    Weights : kernels and biases by name.
+
+    References
+    ----------
     .. [1] Glorot & Bengio, "Understanding the difficulty of training deep feedforward neural
        networks", AISTATS 2010.
     """
@@ -77,8 +96,14 @@ def initial_weights(n_inputs: int, hidden: int, output_bias: FloatArray, seed: i
 
 
 class NumpyPooled:
-    """The network with its weights and Adam's moments [1]_, as Keras computes them.
+    """Network with its weights and the moments of Adam [1]_, as Keras computes them.
 
+    Parameters
+    ----------
+    weights : kernels and biases by name. learning_rate : of Adam. l2 : penalty on kernels.
+
+    References
+    ----------
     .. [1] Kingma & Ba, "Adam: a method for stochastic optimization", ICLR 2015.
     """
 
@@ -91,22 +116,50 @@ class NumpyPooled:
         self._steps = 0
 
     def logits(self, items: FloatArray) -> FloatArray:
-        """Return float32 (m, n_labels) of scaled summaries (m, d)."""
+        """Score scaled items.
+
+        Parameters
+        ----------
+        items : float32 (m, *item_shape), scaled.
+
+        Returns
+        -------
+        FloatArray : float32 (m, n_labels), log odds before calibration.
+        """
         weights = self._weights
         with np.errstate(over="ignore", invalid="ignore"):
             hidden = np.maximum(items @ weights["hidden.kernel"] + weights["hidden.bias"], 0)
             return hidden @ weights["output.kernel"] + weights["output.bias"]
 
     def weights(self) -> Weights:
-        """Return copies of the weights by name."""
+        """Return copies of the weights, by name.
+
+        Returns
+        -------
+        Weights : arrays by name.
+        """
         return {name: value.copy() for name, value in self._weights.items()}
 
     def set_weights(self, weights: Weights) -> None:
-        """Put weights back."""
+        """Set the weights.
+
+        Parameters
+        ----------
+        weights : as `weights()` returned them.
+        """
         self._weights = {name: weights[name].copy() for name in self._weights}
 
     def step(self, items: FloatArray, targets: FloatArray, weights: FloatArray) -> Step:
-        """Take one step of Adam; return the loss (L2 included) and the hits before it."""
+        """Take one step of Adam; the loss includes the penalty.
+
+        Parameters
+        ----------
+        items, targets, weights : as in `ml.networks.loop.Trainable.step`.
+
+        Returns
+        -------
+        Step : loss and correct elements before the step.
+        """
         with np.errstate(over="ignore", invalid="ignore"):
             step, gradients = self._gradients(items, targets, weights)
             self._adam(gradients)
@@ -120,7 +173,7 @@ class NumpyPooled:
         logits = hidden @ kernels[1] + self._weights["output.bias"]
         cross_entropy = np.logaddexp(0, logits) - targets * logits
         penalty = self._l2 * (np.sum(kernels[0] ** 2) + np.sum(kernels[1] ** 2))
-        slope = weights * (sigmoid(logits) - targets)
+        slope = weights * (_sigmoid(logits) - targets)
         back = (slope @ kernels[1].T) * (hidden > 0)
         is_right = ((logits > 0) == (targets > 0)) & (weights > 0)
         loss = float(np.sum(weights * cross_entropy) + penalty)
@@ -142,15 +195,18 @@ class NumpyPooled:
             self._weights[name] -= rate * self._first[name] / spread
 
 
-def sigmoid(logits: FloatArray) -> FloatArray:
-    """Return 1 / (1 + exp(-logits)) without overflow, in the dtype of the input."""
+def _sigmoid(logits: FloatArray) -> FloatArray:
+    """Return 1 / (1 + exp(-logits)) without overflow, in the dtype of the input.
+
+    `ml.metrics.calibration.sigmoid` returns float64: the gradients here stay in float32.
+    """
     return np.exp(-np.logaddexp(0, -logits))
 
 
 def _one_blas_thread() -> AbstractContextManager[Any]:
-    """Keep BLAS to one thread where threadpoolctl (a part of scikit-learn) is installed.
+    """Limit BLAS to one thread if threadpoolctl (a dependency of scikit-learn) is installed.
 
-    The matrices are tiny: on a busy machine several threads wait for each other and a training
+    The matrices are tiny. On a busy machine several threads wait for each other, and a training
     of one second takes twenty.
     """
     try:
@@ -171,7 +227,7 @@ class PooledNumpyNetwork:
     is_cheap = True
 
     def fit(self, data: FitData, plan: Plan, watch: Watch) -> Fitted:
-        """Learn from per-track summaries."""
+        """Fit on per-track summaries; as `ml.networks.base.Network.fit`."""
         first = initial_weights(
             data.inputs.item_shape[0], plan.whole("hidden"), data.output_bias, plan.seed
         )
@@ -183,13 +239,16 @@ class PooledNumpyNetwork:
     def restore(
         self, plan: Plan, item_shape: tuple[int, ...], n_labels: int, weights: Weights
     ) -> Predictor:
-        """Rebuild from weights; raises ParameterError if their shapes do not fit."""
+        """Rebuild from weights; as `ml.networks.base.Network.restore`."""
         wanted = initial_weights(
             item_shape[0], plan.whole("hidden"), np.zeros(n_labels, np.float32), 0
         )
         for name, value in wanted.items():
             if name not in weights or weights[name].shape != value.shape:
-                raise ParameterError(f"the weights do not fit {self.name!r}: {name}")
+                raise ParameterError(
+                    f"the weights do not fit {self.name!r}: {name} is missing or has another "
+                    "shape; restore them with the options they were trained with"
+                )
         return NumpyPooled(
             {name: weights[name] for name in wanted}, plan.learning_rate, plan.number("l2")
         )

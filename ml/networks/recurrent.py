@@ -1,10 +1,10 @@
-"""The recurrent network that the study's was compared with, on single MFCC windows.
+"""Recurrent network on single MFCC windows, with which the study compared its own.
 
-Two LSTM layers that give a vector for every frame, four small dense layers that are the same
-for every frame, and one dense layer over all frames: 239,078 parameters with 30 labels on 1 s
-windows (99 x 13). The layers are those of the tutorial by Adams that the study took its own
-network from, as public copies of it have them (`docs/networks.md`); there they are trained
-with a softmax, here with a sigmoid for each label.
+Two LSTM layers output a vector for every frame. Four small dense layers, the same for every
+frame, and one dense layer over all frames follow: 239,078 parameters with 30 labels on 1 s
+windows (99 x 13). The layers are those of the tutorial by Adams from which the study took its
+own network, as public copies of it show them (`docs/networks.md`). The tutorial trains them
+with a softmax, this project with a sigmoid for each label.
 """
 
 from __future__ import annotations
@@ -36,7 +36,16 @@ class RecurrentNetwork(KerasNetwork):
     )
 
     def build(self, plan: Plan, item_shape: tuple[int, ...], n_labels: int) -> keras.Model:
-        """Return the model, (frames, coefficients) -> logits (n_labels,)."""
+        """Build the model; its layers are listed above.
+
+        Parameters
+        ----------
+        plan, item_shape, n_labels : as in `KerasNetwork.build`.
+
+        Returns
+        -------
+        keras.Model : from (frames, coefficients) to logits (n_labels,).
+        """
         import keras
         from keras import layers
 

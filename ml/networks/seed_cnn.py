@@ -1,13 +1,13 @@
-"""The study's convolutional network on single MFCC windows.
+"""Convolutional network of the study, on single MFCC windows.
 
-Four convolutions and only one pooling layer, so that nearly all of its parameters (98 % at
-99 x 13) stand between the flattened maps and the first dense layer: 4,924,382 with 30 labels
-on 1 s windows, 1,287,134 on 0.25 s. The layers are those of the tutorial the study took its
-network from; its figure of the network is not available, so that they are the same is likely,
+It has four convolutions and only one pooling layer, so nearly all of its parameters (98 % at
+99 x 13) connect the flattened maps with the first dense layer: 4,924,382 with 30 labels on 1 s
+windows, 1,287,134 on 0.25 s. The layers are those of the tutorial from which the study took its
+network. The study's figure of the network is not available: that both are the same is likely,
 not certain.
 
-The study scaled the whole MFCC matrix to its minimum and maximum and used a plain loss; here
-the inputs are standardised and the loss is what the TrainingConfig says.
+The study scaled the whole MFCC matrix to its minimum and maximum and used a plain loss. Here
+the inputs are standardised by default, and the TrainingConfig names the loss.
 """
 
 from __future__ import annotations
@@ -39,7 +39,16 @@ class SeedCnn(KerasNetwork):
     )
 
     def build(self, plan: Plan, item_shape: tuple[int, ...], n_labels: int) -> keras.Model:
-        """Return the model, (frames, coefficients) -> logits (n_labels,)."""
+        """Build the model; its layers are listed above.
+
+        Parameters
+        ----------
+        plan, item_shape, n_labels : as in `KerasNetwork.build`.
+
+        Returns
+        -------
+        keras.Model : from (frames, coefficients) to logits (n_labels,).
+        """
         import keras
         from keras import layers
 

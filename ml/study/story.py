@@ -22,7 +22,7 @@ from ml.metrics.intervals import centred_bounds, centred_interval
 from ml.metrics.ranking import Floats
 from ml.study.labels import under_common_labels
 from ml.study.store import StoredRun
-from ml.training.choice_effects import what_it_does
+from ml.training.choice_effects import explain_choices
 from ml.types import LabelMatrix
 
 Story = dict[str, Any]
@@ -91,7 +91,7 @@ def _told(name: str, runs: list[StoredRun]) -> Story:
             [float(run.held_out.reference.n_labels) for run in whole if run.held_out]
         ),
         "seconds": _mean([run.facts.get("seconds") for run in whole]),
-        "choices": what_it_does(_config(whole)),
+        "choices": explain_choices(_config(whole)),
         "held_out": _side([run.held_out for run in whole if run.held_out]),
         "validation": _side([run.validation for run in whole if run.validation]),
     }

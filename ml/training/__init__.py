@@ -2,8 +2,8 @@
 
 `fit` trains, `trained_model` and `weights` hold and store the result, `prediction` scores a
 pool and `prediction_store` keeps the scores. `recipes` and `selection_rules` are the named ways
-to train, `choice_effects` says what their options do; `checks`, `losses`, `window_split` and
-`cardinality` are parts of a training.
+to train, and `choice_effects` explains what their options do. `task`, `holdout`, `checks`,
+`losses`, `window_split` and `cardinality` are parts of a training.
 """
 
 __all__ = [

@@ -1,19 +1,19 @@
-"""How many labels of a facet a track carries: learnt, and used to say which. Numpy only.
+"""Cardinality potential: the number of labels of a facet that a track carries. Numpy only.
 
-Stage: train, after calibration, on tracks that the scores were not learnt from.
+Stage: train, after calibration, on tracks from which the scores were not learnt.
 
-Curators give a track one genre or two. A network that answers every label by itself, and has
-few tracks to learn from, is unsure between six genres and gives each a little. Here the answers
-of a facet are weighed by how many they are: a set S of labels has the probability
+Curators give a track one genre or two. A network that predicts every label separately, and has
+few tracks to learn from, is unsure between six genres and gives each a small probability. The
+potential weighs a set S of labels of a facet by the size of the set,
 
     P(S)  ~  w[|S|]  prod_{k in S} p_k  prod_{k not in S} (1 - p_k)
 
-with p_k what the network says of label k by itself, and w learnt by maximum likelihood from how
-many labels tracks have [1]_. With equal weights nothing changes.
+with p_k the network's probability of label k alone, and w fitted by maximum likelihood to the
+numbers of labels that tracks have [1]_. Equal weights change nothing.
 
-A network that has seen enough knows of itself that one genre makes another unlikely: to weigh
-its answers again would count the same twice. So the log odds move only part of the way, a
-`strength` between 0 and 1, the one at which the cross-entropy is lowest on the same tracks.
+A network that has learnt from many tracks already predicts that one genre makes another
+unlikely, and the potential would count the same evidence twice. So the log odds move only part
+of the way: by a `strength` between 0 and 1, the one of lowest cross-entropy on the same tracks.
 
 .. [1] Swersky, Tarlow, Adams, Zemel & Frey, "Probabilistic n-choose-k models for classification
    and ranking", NIPS 2012.
@@ -34,11 +34,11 @@ from ml.types import LabelMatrix
 Doubles = npt.NDArray[np.float64]
 IndexArray = npt.NDArray[np.intp]
 
-#: Tracks with enough labels of the facet judged; on simulated libraries ten were enough to
-#: gain, forty gave nearly all there is to gain.
+#: Fewest tracks on which enough labels of the facet were judged. On simulated libraries ten
+#: gave a gain, and forty nearly all of the gain.
 MINIMUM_FOR_COUNTS = 40
-#: Of the labels of a facet, what must be judged of a track. A label that came late is judged on
-#: few; where only what applies was written down, how many do not is not known.
+#: Share of the labels of a facet that must be judged on a track. A label that was added late is
+#: judged on few tracks; a track with positive labels only does not say how many it lacks.
 _ENOUGH_JUDGED = 0.5
 _MAX_ROUNDS, _SMALLEST_CHANGE = 500, 1e-6
 _SMALLEST = 1e-12
@@ -48,13 +48,13 @@ _BATCH = 4_096
 
 @dataclass(frozen=True)
 class FacetCounts:
-    """The weights of one facet.
+    """Cardinality potential of one facet.
 
     Attributes
     ----------
-    columns : of the facet's labels, at least two. weights : float64 (m,), above 0, the largest
-        is 1: of 0, 1, ..., and of m - 1 labels or more.
-    strength : above 0, at most 1: how far the log odds move to what the weights say.
+    columns : int (k,), of the facet's labels, k >= 2.
+    weights : float64 (m,), > 0, the largest is 1: of 0, 1, ..., and of m - 1 labels or more.
+    strength : in (0, 1], how far the log odds move.
     """
 
     columns: IndexArray
@@ -64,16 +64,31 @@ class FacetCounts:
 
 @dataclass(frozen=True)
 class LabelCounts:
-    """The weights of every facet that has any; without one `apply` changes nothing."""
+    """Cardinality potentials of the facets that have one; without any, `apply` changes nothing.
+
+    Attributes
+    ----------
+    facets : one potential each.
+    """
 
     facets: tuple[FacetCounts, ...] = ()
 
     def apply(self, probabilities: npt.NDArray[Any]) -> Doubles:
-        """Return float64 (n_tracks, n_labels): of each label, given how many tracks carry.
+        """Weigh the probabilities of labels by how many labels a track carries.
 
         Parameters
         ----------
-        probabilities : (n_tracks, n_labels) in 0..1, of each label by itself.
+        probabilities : float (n_tracks, n_labels) in [0, 1], of each label alone.
+
+        Returns
+        -------
+        Doubles : float64, same shape.
+
+        Examples
+        --------
+        >>> one_label = FacetCounts(np.array([0, 1]), np.array([0.01, 1.0, 0.01]))
+        >>> LabelCounts((one_label,)).apply(np.array([[0.4, 0.4]])).round(2).tolist()
+        [[0.5, 0.5]]
         """
         found = probabilities.astype(np.float64)
         for facet in self.facets:
@@ -85,7 +100,12 @@ class LabelCounts:
         return found
 
     def to_dict(self) -> list[dict[str, Any]]:
-        """Return what JSON can hold; `from_dict` brings it back exactly."""
+        """Return the potentials as JSON values, which `from_dict` reads without loss.
+
+        Returns
+        -------
+        list of dict : columns, weights and strength of each facet.
+        """
         return [
             {
                 "columns": facet.columns.tolist(),
@@ -97,7 +117,16 @@ class LabelCounts:
 
     @classmethod
     def from_dict(cls, values: Sequence[dict[str, Any]]) -> Self:
-        """Rebuild from `to_dict`."""
+        """Rebuild the potentials.
+
+        Parameters
+        ----------
+        values : as `to_dict` returned them.
+
+        Returns
+        -------
+        LabelCounts : with the same weights.
+        """
         return cls(
             tuple(
                 FacetCounts(
@@ -116,18 +145,20 @@ def fit_label_counts(
     facets: Sequence[str],
     is_learnt: npt.NDArray[np.bool_],
 ) -> LabelCounts:
-    """Learn the weights of every facet.
+    """Fit the cardinality potential of every facet.
 
     Parameters
     ----------
-    probabilities : (n_tracks, n_labels), calibrated, of tracks that were not learnt from.
-    labels : what was judged on these tracks. facets : n_labels names; labels of one name are
-        counted together. is_learnt : bool (n_labels,); other labels are not counted.
+    probabilities : float (n_tracks, n_labels), calibrated, of tracks that were not learnt from.
+    labels : judgements on these tracks.
+    facets : (n_labels,) names; labels of one name are counted together.
+    is_learnt : bool (n_labels,); other labels are not counted.
 
     Returns
     -------
-    LabelCounts : a facet is left out where fewer than two of its labels were learnt, fewer than
-        `MINIMUM_FOR_COUNTS` tracks have half of them judged, or it would make nothing better.
+    LabelCounts : without the facets of which fewer than two labels were learnt, or half of the
+        labels were judged on fewer than `MINIMUM_FOR_COUNTS` tracks, or whose potential would
+        not lower the cross-entropy.
 
     Raises
     ------
@@ -137,7 +168,7 @@ def fit_label_counts(
     if probabilities.shape != shape or len(facets) != shape[1] or len(is_learnt) != shape[1]:
         raise ParameterError(
             f"probabilities {probabilities.shape}, {len(facets)} facets and {len(is_learnt)} "
-            f"labels learnt do not fit labels {shape}"
+            f"labels learnt do not fit labels {shape}; give one of each a label"
         )
     return LabelCounts(tuple(_facets(probabilities, labels, facets, is_learnt)))
 
@@ -165,7 +196,7 @@ def _facets(
 
 
 def _strength(p: Doubles, labels: LabelMatrix, weights: Doubles) -> float:
-    """Return how far to go for the lowest cross-entropy of what was judged."""
+    """Return the strength of the lowest cross-entropy over judged elements."""
     has, has_not = _worth(p, weights)
     losses = [_bce(_weighed(p, has, has_not, one), labels) for one in _STRENGTHS]
     return float(_STRENGTHS[int(np.argmin(losses))])
@@ -177,16 +208,16 @@ def _bce(p: Doubles, labels: LabelMatrix) -> float:
 
 
 def _weights(probabilities: Doubles, labels: LabelMatrix) -> Doubles:
-    """Weights under which tracks are expected to have as many labels as they have.
+    """Return the weights of maximum likelihood for the numbers of labels that tracks have.
 
-    That is where the likelihood of the numbers is highest; each round scales every weight by
-    how far off its number is. What was not judged of a track may apply: its number then is
-    spread as the weights have it (EM). To the tracks comes one of each number, of which nothing
-    else is known: where the tracks say little of a number, its weight stays near the others.
+    Under these weights the expected numbers are those observed. Each round scales every weight
+    by the ratio of the two. Labels that were not judged on a track may apply, so its number is
+    spread by the weights (EM). One pseudo-track of each number is added, with nothing else
+    known: a weight for which the tracks have little evidence stays near the others.
     """
     given = np.where(labels.label_mask, labels.labels, probabilities)
     n_given = (labels.labels & labels.label_mask).sum(axis=1)
-    # The last is "or more"; where tracks have no more labels than there are, it is just that.
+    # The last weight is for "this many or more".
     highest = min(int(n_given.max()) + 1, given.shape[1])
     unknown = np.full((highest + 1, highest + 1), 1 / (highest + 1))
     alone = np.concatenate([_numbers(probabilities, highest), unknown])
@@ -206,7 +237,7 @@ def _shares(numbers: Doubles) -> Doubles:
 
 
 def _numbers(probabilities: Doubles, highest: int) -> Doubles:
-    """Chances of 0, 1, ..., `highest` or more labels, of (n_tracks, highest + 1)."""
+    """Return the probability of 0, 1, ..., `highest` or more labels, (n, highest + 1)."""
     found = _none_yet(len(probabilities), highest)
     for one in probabilities.T:
         found = _one_more(found, one[:, None])
@@ -220,7 +251,7 @@ def _none_yet(n_tracks: int, highest: int) -> Doubles:
 
 
 def _one_more(numbers: Doubles, p: Doubles) -> Doubles:
-    """Return the chances of each number with one label more, whose probability is p (n, 1)."""
+    """Return the probability of each number with one label more, of probability p (n, 1)."""
     found = numbers * (1 - p)
     found[:, 1:] += numbers[:, :-1] * p
     found[:, -1:] += numbers[:, -1:] * p
@@ -228,11 +259,11 @@ def _one_more(numbers: Doubles, p: Doubles) -> Doubles:
 
 
 def _worth(p: Doubles, weights: Doubles) -> tuple[Doubles, Doubles]:
-    """What it is worth that a label is there, and that it is not: both (n_tracks, n_labels).
+    """Return the expected weight with each label, and without it: both (n_tracks, n_labels).
 
-    The mean weight over how many the others are: exact, in n_labels x n_weights steps.
-    `before[k]` are the chances of each number among the labels before k; `after` what a number
-    so far is worth with the labels behind k still to come.
+    The expectation is over the number of the other labels; it is exact and takes n_labels x
+    n_weights steps. `before[k]` is the probability of each number among the labels before k;
+    `after` is the expected weight of each such number over the labels after k.
     """
     n_tracks, n_labels = p.shape
     highest = len(weights) - 1

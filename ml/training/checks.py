@@ -1,4 +1,4 @@
-"""What a training refuses before it begins, and what it can follow. Numpy only."""
+"""Checks before a training: the inputs it refuses, and the config it can follow. Numpy only."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from ml.features.track_features import TrackFeatures
 from ml.networks.base import Network
 from ml.types import LabelMatrix, TrainingConfig
 
-#: With fewer tracks by the present criteria telling them apart costs more than it gives: on
-#: simulated libraries it harmed the probabilities at 25 tracks, helped at 100.
-MINIMUM_TO_TELL_APART = 75
+#: Fewest tracks by the current criteria for criteria-conditioned training. On simulated
+#: libraries it harmed the probabilities at 25 tracks and improved them at 100.
+MINIMUM_CURRENT_TRACKS = 75
 
 
 def require_fitting(
@@ -26,11 +26,21 @@ def require_fitting(
     uids: tuple[str, ...],
     facets: tuple[str, ...] = (),
 ) -> None:
-    """Raise ParameterError unless shapes fit and the share held out is in its range."""
+    """Refuse inputs whose shapes differ, and a share to hold out that is out of range.
+
+    Parameters
+    ----------
+    features, labels : of n_tracks. groups : (n_tracks,). config : with the share.
+    uids : (n_labels,). facets : (n_labels,), or empty.
+
+    Raises
+    ------
+    ParameterError : as above.
+    """
     if not features.n_tracks == labels.n_tracks == len(groups):
         raise ParameterError(
             f"features of {features.n_tracks} tracks, labels of {labels.n_tracks} and groups "
-            f"of {len(groups)} must be of the same tracks"
+            f"of {len(groups)} must be of the same tracks, in one order"
         )
     if len(uids) != labels.n_labels:
         raise ParameterError(f"{len(uids)} label_uids for {labels.n_labels} labels")
@@ -43,7 +53,16 @@ def require_fitting(
 
 
 def require_windows(network: Network, config: TrainingConfig) -> None:
-    """Raise ParameterError where windows are to be split that the network does not read."""
+    """Refuse a split by windows for a network that does not read windows.
+
+    Parameters
+    ----------
+    network : that is trained. config : with the split.
+
+    Raises
+    ------
+    ParameterError : as above.
+    """
     if config.split == "windows" and network.needs != "windows":
         raise ParameterError(
             f"split is 'windows', but network {network.name!r} reads one summary a track; "
@@ -51,23 +70,36 @@ def require_windows(network: Network, config: TrainingConfig) -> None:
         )
 
 
-def followed(
+def feasible_config(
     config: TrainingConfig, learnt: LabelMatrix, is_present: npt.NDArray[np.bool_] | None
 ) -> TrainingConfig:
-    """Return the config as it can be followed: criteria apart only where there are two.
+    """Return the config without criteria-conditioned training if the tracks do not allow it.
 
-    And where the present ones have at least `MINIMUM_TO_TELL_APART` tracks to learn from.
+    It needs labels by two criteria, and at least `MINIMUM_CURRENT_TRACKS` tracks by the current
+    ones.
+
+    Parameters
+    ----------
+    config : what was asked for. learnt : labels to learn from.
+    is_present : bool (n_tracks,), True if the labels of a track follow the current criteria;
+        None if that is not known.
+
+    Returns
+    -------
+    TrainingConfig : the same, or with criteria "same".
 
     Raises
     ------
-    ParameterError : `is_present` is of other tracks.
+    ParameterError : `is_present` has another length.
     """
     if config.criteria == "same":
         return config
     if is_present is not None and is_present.shape != (learnt.n_tracks,):
-        raise ParameterError(f"is_present {is_present.shape} of {learnt.n_tracks} tracks")
+        raise ParameterError(
+            f"is_present {is_present.shape} of {learnt.n_tracks} tracks: give one value a track"
+        )
     if is_present is None:
         return replace(config, criteria="same")
-    present = is_present[learnt.label_mask.any(axis=1)]
-    is_worth_it = MINIMUM_TO_TELL_APART <= int(present.sum()) < len(present)
+    is_current = is_present[learnt.label_mask.any(axis=1)]
+    is_worth_it = MINIMUM_CURRENT_TRACKS <= int(is_current.sum()) < len(is_current)
     return config if is_worth_it else replace(config, criteria="same")

@@ -1,6 +1,7 @@
-"""What some choices of a training really do, in sentences for whoever reads its report.
+"""Explanations of choices that mislead, for the readers of a report.
 
-`docs/recipes.md` shows where each of them comes from and what it costs.
+Stage: evaluation and the report of the study. `docs/recipes.md` shows where each choice comes
+from and what it costs.
 """
 
 from __future__ import annotations
@@ -13,36 +14,41 @@ from ml.training.losses import KERAS_CLASS_WEIGHT
 _SENTENCES: Mapping[tuple[str, str], str] = {
     ("loss", KERAS_CLASS_WEIGHT): (
         "class_weight of Keras on targets with several labels: each track gets one weight, "
-        "that of its first label in the order of the columns, and it counts for all outputs, "
-        "the nos included. A rare label behind a frequent one adds nothing, and the outputs "
-        "as a whole are not moved towards a yes: only the differences between labels shrink."
+        "that of its first label in the order of the columns. The weight counts for all "
+        "outputs of the track, negatives included. A rare label after a frequent one adds no "
+        "weight, and outputs as a whole do not rise: only the differences between labels "
+        "shrink."
     ),
     ("split", "windows"): (
-        "Windows of one track stand on both sides of the validation split, so what the "
-        "training reports of itself is partly memory, and its validation figures are too good."
+        "Windows of one track are on both sides of the validation split. The network has "
+        "partly memorised the validation set, and its validation figures are too good."
     ),
     ("sampling", "label-distribution"): (
-        "A label is drawn by its frequency, then a track that has it: a track with two labels "
-        "is seen twice as often as one with one, and rare labels stay as rare as they were."
+        "Each step draws a label by its frequency, then a track with that label. A track with "
+        "two labels is drawn twice as often as a track with one, and rare labels stay rare."
     ),
-    ("calibration", "none"): "Probabilities are not calibrated: they need not mean shares.",
+    ("calibration", "none"): "Probabilities are not calibrated: .3 need not mean 30 %.",
     ("thresholds", "half"): (
-        "Every label is cut at one half: one that applies to a hundredth of the tracks hardly "
-        "ever reaches it."
+        "The threshold of every label is one half: a label that applies to one track in a "
+        "hundred hardly ever reaches it."
     ),
 }
 
 
-def what_it_does(config: Mapping[str, Any]) -> list[str]:
-    """Return a sentence for each choice that a reader must know of.
+def explain_choices(config: Mapping[str, Any]) -> list[str]:
+    """Explain each choice of a training that misleads a reader of its report.
 
     Parameters
     ----------
-    config : canonical values of a `TrainingConfig`, by name.
+    config : canonical values of a `TrainingConfig`, by name; a missing name is not explained.
+
+    Returns
+    -------
+    list of str : one text a choice; empty if no choice misleads.
 
     Examples
     --------
-    >>> what_it_does({"calibration": "none", "loss": "bce"})
-    ['Probabilities are not calibrated: they need not mean shares.']
+    >>> explain_choices({"calibration": "none", "loss": "bce"})
+    ['Probabilities are not calibrated: .3 need not mean 30 %.']
     """
     return [text for (name, value), text in _SENTENCES.items() if config.get(name) == value]

@@ -1,7 +1,7 @@
-"""What each judged element weighs in the loss. Numpy only.
+"""Weights of the judged elements in the loss. Numpy only.
 
-Every loss here is a binary cross-entropy whose elements are weighted, so that networks need to
-know one loss only and a mask is simply a weight of zero.
+Stage: train. Every loss here is a binary cross-entropy with weighted elements. So networks
+implement one loss only, and an element that was not judged has weight 0.
 """
 
 from __future__ import annotations
@@ -16,15 +16,29 @@ from ml.types import LabelMatrix, require_choice
 
 FloatArray = npt.NDArray[np.float32]
 
-#: No positive counts more than this many negatives.
+#: Largest weight of a positive; a negative weighs 1.
 LARGEST_POSITIVE_WEIGHT = 20.0
 
 
 def prevalence(labels: LabelMatrix) -> npt.NDArray[np.float64]:
-    """Share of the judged tracks that have each label, (n_labels,), always within (0, 1).
+    """Return the share of the judged tracks that have each label.
 
-    A label all of whose judged tracks have it, or none, gets (positives + 1/2) / (judged + 1)
-    (Jeffreys' prior), so that log odds stay finite; one that nobody judged gets 1/2.
+    If all judged tracks have a label, or none, the share is (positives + 1/2) / (judged + 1)
+    (Jeffreys' prior), so that log odds stay finite. A label that nobody judged gets 1/2.
+
+    Parameters
+    ----------
+    labels : (n_tracks, n_labels).
+
+    Returns
+    -------
+    ndarray : float64 (n_labels,), within (0, 1).
+
+    Examples
+    --------
+    >>> given = np.array([[True, True], [False, True]])
+    >>> prevalence(LabelMatrix(given, np.ones_like(given))).round(3).tolist()
+    [0.5, 0.833]
     """
     positives = (labels.labels & labels.label_mask).sum(axis=0).astype(np.float64)
     judged = labels.label_mask.sum(axis=0).astype(np.float64)
@@ -34,7 +48,21 @@ def prevalence(labels: LabelMatrix) -> npt.NDArray[np.float64]:
 
 
 def log_odds(probabilities: npt.NDArray[np.float64]) -> FloatArray:
-    """Return log(p / (1 - p)) as float32."""
+    """Return log(p / (1 - p)).
+
+    Parameters
+    ----------
+    probabilities : float64, any shape, within (0, 1).
+
+    Returns
+    -------
+    FloatArray : float32, same shape.
+
+    Examples
+    --------
+    >>> log_odds(np.array([0.5, 0.9])).round(3).tolist()
+    [0.0, 2.197000026702881]
+    """
     return (np.log(probabilities) - np.log1p(-probabilities)).astype(np.float32)
 
 
@@ -50,10 +78,10 @@ def _full(odds_against: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return np.minimum(odds_against, LARGEST_POSITIVE_WEIGHT)
 
 
-#: The study's loss: plain cross-entropy, a whole track weighted by its first label's weight.
+#: Loss of the study: plain cross-entropy; a whole track has the weight of its first label.
 KERAS_CLASS_WEIGHT = "keras-class-weight"
 
-#: Loss name -> the weight of a positive, from the odds against the label, (n_labels,).
+#: Weight of a positive (n_labels,) by the odds against the label, for each name of a loss.
 LOSSES: dict[str, Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]]] = {
     "bce": _plain,
     "sqrt-weighted-bce": _sqrt,
@@ -62,21 +90,35 @@ LOSSES: dict[str, Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]]] 
 
 
 def loss_names() -> tuple[str, ...]:
-    """Return the names of all losses."""
+    """Return the names of all losses.
+
+    Returns
+    -------
+    tuple of str : the values that `TrainingConfig.loss` may have.
+    """
     return (*LOSSES, KERAS_CLASS_WEIGHT)
 
 
 def element_weights(loss: str, labels: LabelMatrix, rows: npt.NDArray[Any]) -> FloatArray:
-    """Weight of every element of `labels` in the loss, float32 (n_tracks, n_labels).
+    """Return the weight of every element in the loss.
 
-    Positives weigh sqrt((1 - p) / p), at most sqrt(20), under the default loss; negatives 1;
-    what was not judged 0. The prevalence p is that among `rows`, the tracks learnt from.
-    Under "keras-class-weight" every element of a track among `rows` weighs the same (see
-    `class_weight_of_tracks`) and the others 1: Keras validates without class weights.
+    With the default loss a positive weighs sqrt((1 - p) / p), at most sqrt(20), a negative 1,
+    and an element that was not judged 0; p is the prevalence among `rows`. With
+    "keras-class-weight" all elements of a track among `rows` have one weight (see
+    `class_weight_of_tracks`). Other elements weigh 1: Keras validates without class weights.
+
+    Parameters
+    ----------
+    loss : one of `loss_names()`. labels : (n_tracks, n_labels).
+    rows : int (m,), the tracks to learn from.
+
+    Returns
+    -------
+    FloatArray : float32 (n_tracks, n_labels).
 
     Raises
     ------
-    ParameterError : for an unknown loss.
+    ParameterError : the loss is unknown.
     """
     require_choice("loss", loss, loss_names())
     if loss == KERAS_CLASS_WEIGHT:
@@ -90,15 +132,28 @@ def element_weights(loss: str, labels: LabelMatrix, rows: npt.NDArray[Any]) -> F
 
 
 def balanced_class_weights(labels: LabelMatrix) -> npt.NDArray[np.float64]:
-    """Weight of each label as scikit-learn balances classes, (n_labels,) [1]_.
+    """Return the weight of each label, as scikit-learn balances classes [1]_.
 
-    Of the flattened labels, one entry for every label of every track: entries / (labels that
-    occur x entries of this one). A label that does not occur weighs 1, as Keras has it for a
-    class without a weight.
+    With one entry for every label of every track, it is entries / (labels that occur x entries
+    of this label). A label that does not occur weighs 1, as in Keras.
+
+    Parameters
+    ----------
+    labels : (n_tracks, n_labels).
+
+    Returns
+    -------
+    ndarray : float64 (n_labels,).
 
     References
     ----------
     .. [1] King & Zeng, "Logistic regression in rare events data", Political Analysis 9, 2001.
+
+    Examples
+    --------
+    >>> given = np.array([[True, False], [True, True], [True, False]])
+    >>> balanced_class_weights(LabelMatrix(given, np.ones_like(given))).round(2).tolist()
+    [0.67, 2.0]
     """
     counts = (labels.labels & labels.label_mask).sum(axis=0).astype(np.float64)
     mean = counts.sum() / max(1, np.count_nonzero(counts))
@@ -108,10 +163,25 @@ def balanced_class_weights(labels: LabelMatrix) -> npt.NDArray[np.float64]:
 def class_weight_of_tracks(
     labels: LabelMatrix, class_weights: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.float64]:
-    """Weight that Keras gives each track for `class_weight` on multi-hot targets, (n_tracks,).
+    """Return the weight that Keras gives each track for `class_weight` on multi-hot targets.
 
     Keras takes the argmax of a row as its class: the *first* column with a 1, whatever else is
-    in the row, and column 0 where there is none. That one weight counts for all labels of the
-    track, its negatives included, and depends on the order of the columns.
+    in the row, and column 0 if there is none. This weight counts for all labels of the track,
+    negatives included, and depends on the order of the columns.
+
+    Parameters
+    ----------
+    labels : (n_tracks, n_labels). class_weights : float64 (n_labels,).
+
+    Returns
+    -------
+    ndarray : float64 (n_tracks,).
+
+    Examples
+    --------
+    >>> given = np.array([[False, True], [True, True]])
+    >>> matrix = LabelMatrix(given, np.ones_like(given))
+    >>> class_weight_of_tracks(matrix, np.array([0.5, 2.0])).tolist()
+    [2.0, 0.5]
     """
     return class_weights[np.argmax(labels.labels & labels.label_mask, axis=1)]

@@ -1,8 +1,9 @@
-"""Predictions of a pool on disk: one float16 array, read by memory map. Numpy only.
+"""Store of a pool's predictions: one float16 array, read by memory map. Numpy only.
 
-The array is label-major, (n_labels, n_tracks): a queue, a threshold or a dashboard reads one
-label of all tracks, which is then one run of bytes. The file is an ordinary .npy. Which label
-a row and which track a column is, the caller keeps, with the sha256 of the file.
+Stage: predict. The array is label-major, (n_labels, n_tracks): a queue, a threshold or a
+dashboard reads one label of all tracks, which is one contiguous run of bytes. The file is an
+ordinary .npy. The caller stores which label a row is, which track a column is, and the sha256
+of the file.
 """
 
 from __future__ import annotations
@@ -27,7 +28,13 @@ class PredictionFileError(MlError):
 
 @dataclass(frozen=True)
 class StoredPredictions:
-    """What was written."""
+    """Facts about a predictions file that was written.
+
+    Attributes
+    ----------
+    path : of the file. n_tracks, n_labels : its columns and rows.
+    sha256 : of the file, 64 hexadecimal characters. size_bytes : of the file.
+    """
 
     path: Path
     n_tracks: int
@@ -37,14 +44,21 @@ class StoredPredictions:
 
 
 def write_predictions(path: Path, probabilities: npt.NDArray[Any]) -> StoredPredictions:
-    """Write probabilities (n_tracks, n_labels), in [0, 1], as the file `path`.
+    """Write probabilities as a file, whole or not at all; it replaces an earlier file.
 
-    The file appears whole or not at all and replaces an earlier one; what a killed process
-    leaves beside it begins with a dot.
+    A killed process may leave a temporary file in the same folder; its name begins with a dot.
+
+    Parameters
+    ----------
+    path : of the file. probabilities : float (n_tracks, n_labels) in [0, 1].
+
+    Returns
+    -------
+    StoredPredictions : with the checksum to register.
 
     Raises
     ------
-    ParameterError : not two-dimensional, or a value is outside [0, 1] or not a number.
+    ParameterError : the array is not two-dimensional, or a value is outside [0, 1] or NaN.
     """
     if probabilities.ndim != 2:
         raise ParameterError(f"probabilities are {probabilities.shape}, not (tracks, labels)")
@@ -68,7 +82,7 @@ def _checked(block: npt.NDArray[Any]) -> npt.NDArray[np.float16]:
 
 @dataclass(frozen=True)
 class PredictionArray:
-    """A predictions file, open for reading; nothing is in memory until it is asked for.
+    """A predictions file, open for reading; values are read when they are asked for.
 
     Attributes
     ----------
@@ -79,23 +93,37 @@ class PredictionArray:
 
     @classmethod
     def open(cls, path: Path, expected_sha256: str | None = None) -> Self:
-        """Map the file; with `expected_sha256` its whole content is compared first.
+        """Map a file into memory.
+
+        Parameters
+        ----------
+        path : of the file. expected_sha256 : compared with the whole content first; None skips
+            the comparison.
+
+        Returns
+        -------
+        PredictionArray : read-only.
 
         Raises
         ------
-        PredictionFileError : missing, damaged, not a float16 array, or another checksum.
+        PredictionFileError : the file is missing or damaged, does not hold float16, or has
+            another checksum.
         """
         try:
             if expected_sha256 is not None and file_sha256(path) != expected_sha256:
-                raise PredictionFileError(f"{path.name} is not the file that was registered")
+                raise PredictionFileError(
+                    f"{path.name} is not the file that was registered; predict again"
+                )
             if path.stat().st_size == _empty_size(path):
                 values = np.load(path, allow_pickle=False)
             else:
                 values = np.load(path, mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError, EOFError) as error:
-            raise PredictionFileError(f"{path.name} cannot be read: {error}") from error
+            raise PredictionFileError(
+                f"{path.name} cannot be read: {error}; predict again"
+            ) from error
         if values.dtype != np.dtype("<f2") or values.ndim != 2:
-            raise PredictionFileError(f"{path.name} does not hold predictions")
+            raise PredictionFileError(f"{path.name} does not hold predictions; predict again")
         return cls(values)
 
     @property
@@ -109,16 +137,34 @@ class PredictionArray:
         return int(self.values.shape[1])
 
     def label(self, label: int) -> npt.NDArray[np.float32]:
-        """Return one label of all tracks, float32 (n_tracks,)."""
+        """Read one label of all tracks.
+
+        Parameters
+        ----------
+        label : row of the array.
+
+        Returns
+        -------
+        ndarray : float32 (n_tracks,).
+        """
         return self.values[label].astype(np.float32)
 
     def tracks(self, index: npt.NDArray[np.intp]) -> npt.NDArray[np.float32]:
-        """Return all labels of some tracks, float32 (len(index), n_labels)."""
+        """Read all labels of some tracks.
+
+        Parameters
+        ----------
+        index : int (m,), columns of the array.
+
+        Returns
+        -------
+        ndarray : float32 (m, n_labels).
+        """
         return np.ascontiguousarray(self.values[:, index].T, dtype=np.float32)
 
 
 def _empty_size(path: Path) -> int:
-    """Size of the file's header alone: an array without elements cannot be mapped."""
+    """Return the size of the header in bytes; a file without elements cannot be mapped."""
     with path.open("rb") as file:
         np.lib.format.read_magic(file)
         np.lib.format.read_array_header_1_0(file)

@@ -1,7 +1,7 @@
-"""The named experiments: what is learnt from, and how, as data.
+"""Recipes: named ways to select labels and to train, as data.
 
-`docs/recipes.md` tells every parameter of them and why it has its value. A recipe is frozen
-and hashed, so that two runs of the same recipe digest did the same.
+`docs/recipes.md` lists every parameter and the reason for its value. Recipes are immutable and
+hashed: two runs with the same recipe digest had the same parameters.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ class Recipe(Hashed):
 
     Attributes
     ----------
-    name : as commands and pages call it. title : one line. summary : plain language.
-    training : how it is learnt. selection : what it is learnt from.
+    name : in commands and addresses. title : one line. summary : in plain language.
+    training : how the model learns. selection : the labels it learns from.
     """
 
     name: str
@@ -33,13 +33,31 @@ class Recipe(Hashed):
     selection: SelectionRules
 
     def canonical(self) -> dict[str, Any]:
-        """Return name, title, summary, and what training and selection say of themselves."""
+        """Return the recipe as JSON values, by which it is hashed.
+
+        Returns
+        -------
+        dict : name, title, summary, training and selection.
+        """
         own = {"training": self.training.canonical(), "selection": self.selection.canonical()}
         return {**super().canonical(), **own}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
-        """Rebuild from `canonical()`, also after a trip through JSON."""
+        """Rebuild a recipe.
+
+        Parameters
+        ----------
+        values : as `canonical()` returned them, even after a trip through JSON.
+
+        Returns
+        -------
+        Recipe : with the same digest.
+
+        Raises
+        ------
+        ParameterError : a name is unknown, or a value is not a known choice.
+        """
         return super().from_dict(
             {
                 **values,
@@ -117,16 +135,25 @@ AUDIOTAG = Recipe(
     selection=SelectionRules(),
 )
 
-#: Networks that learn by gradient from one summary a track.
+#: Networks that are trained by gradient descent on one summary a track.
 POOLED = frozenset({"pooled", "pooled-numpy"})
 
 
 def for_network(training: TrainingConfig, network: str, features: str) -> TrainingConfig:
     """Return the same training with another network.
 
-    Criteria are told apart, and several are asked together, by the pooled networks only:
-    networks of windows cannot do the first and would take too long over the second; those that
-    read every track once (`gmm`, `knn`) have no weights to learn a contrast by, nor a start.
+    Only the pooled networks allow criteria-conditioned training and ensembles. Networks of
+    windows cannot be conditioned, and an ensemble of them would take too long. Networks that
+    read every track once (`gmm`, `knn`) have no weights for the contrast, and no random start.
+
+    Parameters
+    ----------
+    training : of a recipe. network : name of the other network.
+    features : name of its feature configuration.
+
+    Returns
+    -------
+    TrainingConfig : for other networks without members and conditioning.
     """
     changed = replace(training, network=network, features=features)
     if network in POOLED:
@@ -134,18 +161,26 @@ def for_network(training: TrainingConfig, network: str, features: str) -> Traini
     return replace(changed, members=1, criteria="same")
 
 
-#: Recipes whose models are there to be compared with, not to be used.
+#: Recipes whose models serve as comparisons and are never promoted.
 FOR_COMPARISON = frozenset({SEED_2019.name, SEED_NEXT.name})
 
 RECIPES: dict[str, Recipe] = {found.name: found for found in (SEED_2019, SEED_NEXT, AUDIOTAG)}
 
 
 def recipe(name: str) -> Recipe:
-    """Return the recipe called `name`.
+    """Return a recipe by its name.
+
+    Parameters
+    ----------
+    name : a key of `RECIPES`.
+
+    Returns
+    -------
+    Recipe : of that name.
 
     Raises
     ------
-    ParameterError : if there is none; the message lists those there are.
+    ParameterError : there is none of that name; the message lists the known names.
     """
     if name not in RECIPES:
         raise ParameterError(f"there is no recipe {name!r}; known: {', '.join(RECIPES)}")

@@ -1,8 +1,8 @@
-"""What of a library's judgements is learnt from: the rules as data, and their arithmetic.
+"""Selection rules: the labels and tracks that a recipe learns from, as data and arithmetic.
 
-Stage: between a snapshot and a training. Whose answers count and what a blank means is decided
-where the answers are (`annotators`, `negatives`, `facet`, `min_support`); the rest are pure
-functions on a `LabelMatrix`. Numpy only.
+Stage: between a snapshot and a training. The snapshot applies `annotators`, `negatives`,
+`facet` and `min_support`, because it reads the answers. The other rules are pure functions on a
+`LabelMatrix`. Numpy only.
 """
 
 from __future__ import annotations
@@ -25,26 +25,26 @@ Annotators = Literal["all", "legacy", "current"]
 Negatives = Literal["first-use", "closed", "open"]
 OthersRule = Literal["keep", "fold", "drop"]
 
-#: 0.29 x 100 is 28.999...: a share of tracks is a whole number where it should be one.
+#: Added before rounding down: 0.29 x 100 is 28.999... and means 29 tracks.
 _ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
 class SelectionRules(Hashed):
-    """Which judgements and labels a recipe learns from.
+    """Choice of the judgements and labels that a recipe learns from.
 
     Attributes
     ----------
     facet : name of the facet; "" means every facet, or the caller's choice.
-    annotators : "all", "legacy" (answers that were imported) or "current" (those given by
-        the curator of today).
-    negatives : what a blank of an imported answer means: "closed" a no, "open" not judged,
-        "first-use" not judged before that annotator first used the label.
-    top_labels : the most frequent labels that stand for themselves; 0 means every label with
-        support.
-    others : what becomes of the labels beyond them: "keep" as they are, "fold" into one label
-        Others, or "drop" the labels, and the tracks that had only those.
-    min_support : tracks that a label must have to be learnt, >= 1.
+    annotators : "all", "legacy" (imported answers) or "current" (answers of the current
+        curator).
+    negatives : meaning of a label that an imported answer does not give: "closed" negative,
+        "open" not judged, "first-use" not judged before that annotator first used the label.
+    top_labels : number of the most frequent labels that are kept as they are; 0 means every
+        label with support.
+    others : treatment of the labels beyond them: "keep" as they are, "fold" into one label
+        Others, or "drop" them together with the tracks that had no other label.
+    min_support : fewest tracks with a label for it to be learnt, >= 1.
     combination_cap : share of all tracks, in [0, 1], above which a label combination is
         thinned; 0 thins nothing.
     rare_share : a track with a label of a smaller share than this, in [0, 1], is never thinned.
@@ -83,17 +83,32 @@ def _require_share(name: str, value: float) -> None:
 def fold_others(
     labels: LabelMatrix, names: Sequence[str], top: int
 ) -> tuple[LabelMatrix, tuple[str, ...]]:
-    """Put the labels beyond the `top` most frequent into one last label, Others.
+    """Fold the labels beyond the `top` most frequent into one last label, Others.
 
-    Frequency is the number of judged tracks that have a label; of equals the first column
-    wins. The kept columns stay in their order. A label already called Others is put into it
-    too, however frequent.
+    Frequency is the number of judged tracks with a label; between equals the first column wins.
+    The kept columns stay in their order. A label that is already called Others is folded too,
+    however frequent it is.
+
+    Parameters
+    ----------
+    labels : (n_tracks, n_labels). names : (n_labels,). top : labels to keep; 0 keeps all.
 
     Returns
     -------
-    The matrix and the names of its columns. A track has Others, once, if it has any of the
-    folded labels; it has it not if all of them were judged and none is given; in every other
-    case Others is not judged. With `top` 0, or no label beyond it, everything stays as it is.
+    tuple of LabelMatrix and names : a track has Others if it has any folded label. It does not
+        have Others if all folded labels were judged and none is given. Otherwise Others is not
+        judged. Without a label beyond `top` nothing changes.
+
+    Raises
+    ------
+    ParameterError : there is not one name a label, or `top` is below 0.
+
+    Examples
+    --------
+    >>> given = np.array([[True, False, True], [True, True, False]])
+    >>> folded, names = fold_others(LabelMatrix(given, np.ones_like(given)), "abc", 1)
+    >>> names, folded.labels.tolist()
+    (('a', 'Others'), [[True, True], [True, True]])
     """
     kept, beyond = _ranked(labels, names, top)
     if len(beyond) == 0:
@@ -107,10 +122,22 @@ def fold_others(
 
 
 def any_of(labels: LabelMatrix, columns: IndexArray) -> tuple[BoolArray, BoolArray]:
-    """Return (has, is_judged), both (n_tracks,), of a label that stands for several columns.
+    """Merge several labels into one that applies if any of them does.
 
-    A track has it if it has any of them. That is judged where it has one, or where all of them
-    were judged.
+    Parameters
+    ----------
+    labels : (n_tracks, n_labels). columns : int (m,), the labels to merge.
+
+    Returns
+    -------
+    tuple of has, is_judged : bool (n_tracks,). The merged label is judged if one of the labels
+        is given, or if all of them were judged.
+
+    Examples
+    --------
+    >>> labels = LabelMatrix(np.array([[True, False]]), np.array([[True, False]]))
+    >>> [found.tolist() for found in any_of(labels, np.array([0, 1]))]
+    [[True], [True]]
     """
     has = np.asarray(_positives(labels)[:, columns].any(axis=1))
     return has, np.asarray(has | labels.label_mask[:, columns].all(axis=1))
@@ -119,10 +146,22 @@ def any_of(labels: LabelMatrix, columns: IndexArray) -> tuple[BoolArray, BoolArr
 def drop_others(
     labels: LabelMatrix, names: Sequence[str], top: int
 ) -> tuple[LabelMatrix, tuple[str, ...]]:
-    """Leave out the labels that `fold_others` would put into Others; all tracks stay.
+    """Drop the labels that `fold_others` would fold; all tracks stay.
 
-    A track all of whose labels are left out is a no to what remains, where that was judged;
-    whether it is learnt from is the caller's choice (`select` leaves it out).
+    A track whose labels are all dropped becomes a negative for the remaining labels that were
+    judged. The caller decides whether to learn from it (`select` does not).
+
+    Parameters
+    ----------
+    labels : (n_tracks, n_labels). names : (n_labels,). top : labels to keep; 0 keeps all.
+
+    Returns
+    -------
+    tuple of LabelMatrix and names : of the remaining labels, in their order.
+
+    Raises
+    ------
+    ParameterError : there is not one name a label, or `top` is below 0.
     """
     kept, beyond = _ranked(labels, names, top)
     if len(beyond) == 0:
@@ -132,16 +171,32 @@ def drop_others(
 
 
 def has_beyond(names: Sequence[str], top: int) -> bool:
-    """Say whether labels are left beyond the `top` most frequent; Others is none of them."""
+    """Say whether there are labels beyond the `top` most frequent; Others does not count.
+
+    Parameters
+    ----------
+    names : of all labels. top : labels to keep; 0 keeps all.
+
+    Returns
+    -------
+    bool
+
+    Examples
+    --------
+    >>> has_beyond(["Jazz", "Rock"], 1), has_beyond(["Jazz", "Others"], 1)
+    (True, False)
+    """
     return 0 < top < sum(name != OTHERS for name in names)
 
 
 def _ranked(
     labels: LabelMatrix, names: Sequence[str], top: int
 ) -> tuple[IndexArray, IndexArray]:
-    """Return the columns that stand for themselves and those beyond, each in their order."""
+    """Return the columns to keep and the columns beyond, each in their order."""
     if len(names) != labels.n_labels:
-        raise ParameterError(f"{len(names)} names for {labels.n_labels} labels")
+        raise ParameterError(
+            f"{len(names)} names for {labels.n_labels} labels; give one name a label"
+        )
     if top < 0:
         raise ParameterError(f"top is {top}; it must be at least 0")
     is_others = np.array([name == OTHERS for name in names], dtype=bool)
@@ -163,8 +218,8 @@ def thin_combinations(
 
     Parameters
     ----------
-    labels : what was judged. A track's combination is the set of the labels it has; a track
-        without a label has none and stays.
+    labels : (n_tracks, n_labels). The combination of a track is the set of its labels; a track
+        without labels has none and stays.
     cap : share of all tracks, in [0, 1], that a combination may have; it keeps that many
         tracks, rounded down, and at least one. 0 thins nothing.
     rare_share : a combination with a label that fewer than this share of all tracks have is
@@ -173,11 +228,17 @@ def thin_combinations(
 
     Returns
     -------
-    Rows, ascending.
+    IndexArray : int (m,), rows that stay, ascending.
 
     Raises
     ------
     ParameterError : a share is not in [0, 1].
+
+    Examples
+    --------
+    >>> given = np.ones((10, 1), bool)
+    >>> len(thin_combinations(LabelMatrix(given, given), cap=0.3, rare_share=0.0, seed=0))
+    3
     """
     _require_share("cap", cap)
     _require_share("rare_share", rare_share)
@@ -189,7 +250,7 @@ def thin_combinations(
     is_rare = positives.sum(axis=0) < rare_share * n_tracks
     is_safe = positives[:, is_rare].any(axis=1) | ~positives.any(axis=1)
     combination = np.unique(positives, axis=0, return_inverse=True)[1].reshape(-1)
-    # By combination, within it by chance: a track's place is its rank within the combination.
+    # Sorted by combination, in random order within: a track has a rank in its combination.
     order = np.lexsort((np.random.default_rng(seed).random(n_tracks), combination))
     sizes = np.bincount(combination)
     rank = np.empty(n_tracks, dtype=np.intp)
@@ -199,7 +260,13 @@ def thin_combinations(
 
 @dataclass(frozen=True)
 class Selected:
-    """What the rules leave: `labels` and their `names`, of the tracks `rows` (ascending)."""
+    """Result of the selection rules.
+
+    Attributes
+    ----------
+    rows : int (m,), selected tracks, ascending.
+    labels : (m, k), of these tracks. names : (k,), of the selected labels.
+    """
 
     rows: IndexArray
     labels: LabelMatrix
@@ -209,17 +276,26 @@ class Selected:
 def select(
     labels: LabelMatrix, names: Sequence[str], rules: SelectionRules, seed: int = 0
 ) -> Selected:
-    """Apply the rules that concern labels and tracks, not answers.
+    """Apply the rules about labels and tracks (not those about answers).
 
-    1. Combinations are thinned by the labels as they were given, so that a track with a rare
-       label stays though that label is Others later.
-    2. Others are folded or dropped; the most frequent labels are those of all tracks, before
-       the thinning. Where they are dropped, a track that had only those is left out.
+    1. Combinations are thinned by the labels as given, so that a track with a rare label stays
+       even if that label is folded into Others later.
+    2. Labels beyond the most frequent are folded or dropped; frequency is over all tracks,
+       before the thinning. If labels are dropped, tracks that had no other label are left out.
     3. Labels that fewer than `min_support` of the remaining tracks have are left out.
+
+    Parameters
+    ----------
+    labels : (n_tracks, n_labels). names : (n_labels,). rules : to apply.
+    seed : of the thinning.
 
     Returns
     -------
-    Selected; it may be empty.
+    Selected : may be empty.
+
+    Raises
+    ------
+    ParameterError : there is not one name a label.
     """
     rows = thin_combinations(labels, rules.combination_cap, rules.rare_share, seed)
     changed, left = labels, tuple(names)

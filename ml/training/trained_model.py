@@ -1,4 +1,4 @@
-"""A trained model: a network with weights, and all that turns its outputs into decisions."""
+"""Trained model: a network with its weights, calibration, thresholds and prior."""
 
 from __future__ import annotations
 
@@ -26,18 +26,21 @@ from ml.types import LabelMatrix, TrainingConfig
 FloatArray = npt.NDArray[np.float32]
 OnItems = Callable[[int, int], None]
 
-#: Version of the arithmetic from features to probabilities; a change of it makes new models.
+#: Version of the arithmetic from features to probabilities; files of another are refused.
 SEMANTICS = "training-1"
 _WEIGHT_PREFIX = "network."
 
 
 @dataclass(frozen=True)
-class HeldBack:
-    """What a training held back of its own tracks or windows, and said of it.
+class ValidationScores:
+    """Labels and scores of the rows that the training did not learn from.
 
-    `labels` (n, n_labels), `logits` float32 of the same shape, raw; a row is a track, or with
-    a split of windows one held-back window. `groups` (n,) is what no honest split would cut,
-    so what a row is resampled with.
+    A row is a track, or one window if the config splits windows.
+
+    Attributes
+    ----------
+    labels : (n, n_labels). logits : float32 (n, n_labels), log odds before calibration.
+    groups : (n,), split groups, by which rows are resampled.
     """
 
     labels: LabelMatrix
@@ -47,22 +50,23 @@ class HeldBack:
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """What a training gives and a prediction needs.
+    """Result of a training, with all that a prediction needs.
 
     Attributes
     ----------
-    config : what was asked for. label_uids : names of the columns, in order.
+    config : as it was followed. label_uids : (n_labels,), of the columns.
     item_shape : shape of one input item.
-    predictor : the network with its weights. scaler : statistics of the training inputs.
-    platt, thresholds : fitted out of fold on the training side.
-    prior : float64 (n_labels,), share of the judged training tracks that have each label; of
-        those by the present criteria, where these were told apart.
-    is_learnt : bool (n_labels,); False where training had no positive, or no negative: that
-        column of every output is the constant `prior`.
-    counts : how many labels of a facet tracks carry, where the config asks for that.
-    history : one report an epoch. facts : anything JSON-able the caller wants kept.
-    validation : what the training itself held back, None where it held nothing back or the
-        model was loaded; not saved.
+    predictor : the network with its weights. scaler : of the inputs.
+    platt : calibration. thresholds : float64 (n_labels,). Both are fitted on tracks from which
+        the scores were not learnt.
+    prior : float64 (n_labels,), share of the judged training tracks that have each label; by
+        the current criteria if the training was conditioned on them.
+    is_learnt : bool (n_labels,), False if training had no positive or no negative: the
+        probability of such a label is always `prior`.
+    counts : cardinality potentials, if the config asks for them.
+    history : one report for each epoch. facts : any JSON values of the caller.
+    validation : scores of the validation set; None if there was none, or if the model was
+        loaded, because they are not saved.
     """
 
     config: TrainingConfig
@@ -77,7 +81,7 @@ class TrainedModel:
     counts: LabelCounts = field(default_factory=LabelCounts)
     history: tuple[EpochReport, ...] = ()
     facts: dict[str, Any] = field(default_factory=dict)
-    validation: HeldBack | None = None
+    validation: ValidationScores | None = None
 
     @property
     def n_labels(self) -> int:
@@ -100,15 +104,24 @@ class TrainedModel:
         on_items: OnItems | None = None,
         should_stop: ShouldStop | None = None,
     ) -> FloatArray:
-        """Raw log odds, before calibration: float32 (n_tracks, n_labels).
+        """Score tracks before calibration.
 
-        Items are scored 256 at a time; a track's logits are the mean over its windows. Labels
-        that were not learnt, and tracks without a window, get the log odds of the prior.
+        Labels that were not learnt, and tracks without a window, get the log odds of the prior.
+
+        Parameters
+        ----------
+        features : of n_tracks, of the configuration the model was trained on.
+        on_items : called with (items scored, items) after every batch of 256.
+        should_stop : polled before every batch.
+
+        Returns
+        -------
+        FloatArray : float32 (n_tracks, n_labels), log odds.
 
         Raises
         ------
         ParameterError : the features are not of the shape trained on, or not finite.
-        CancelledError : `should_stop` said so; it is polled before every batch.
+        CancelledError : `should_stop` returned True.
         """
         raw = self._raw(features, on_items, should_stop)
         is_known = self.is_learnt & ~np.isnan(raw)
@@ -120,11 +133,33 @@ class TrainedModel:
         on_items: OnItems | None = None,
         should_stop: ShouldStop | None = None,
     ) -> FloatArray:
-        """Calibrated probabilities, float32 (n_tracks, n_labels); errors as `logits`."""
+        """Score tracks.
+
+        Parameters
+        ----------
+        features, on_items, should_stop : as in `logits`.
+
+        Returns
+        -------
+        FloatArray : float32 (n_tracks, n_labels), calibrated probabilities.
+
+        Raises
+        ------
+        ParameterError, CancelledError : as in `logits`.
+        """
         return self.calibrated(self._raw(features, on_items, should_stop))
 
     def calibrated(self, raw: FloatArray) -> FloatArray:
-        """Turn raw logits (NaN where nothing was scored) into probabilities."""
+        """Turn log odds into calibrated probabilities.
+
+        Parameters
+        ----------
+        raw : float32 (n_tracks, n_labels), before calibration; NaN if not scored.
+
+        Returns
+        -------
+        FloatArray : float32, same shape; the prior if not scored or not learnt.
+        """
         is_known = self.is_learnt & ~np.isnan(raw)
         alone = self.platt.apply(np.where(is_known, raw, 0.0))
         probabilities = self.counts.apply(np.where(is_known, alone, self.prior))
@@ -136,16 +171,16 @@ class TrainedModel:
         on_items: OnItems | None,
         should_stop: ShouldStop | None,
     ) -> FloatArray:
-        if not features.n_tracks:  # no tracks have no shape either
+        if not features.n_tracks:  # features of no tracks have no shape
             return np.empty((0, self.n_labels), dtype=np.float32)
-        # What a model says is what the present curators would say.
-        is_apart = self.config.criteria == "apart"
-        present = np.ones(features.n_tracks, dtype=bool) if is_apart else None
-        inputs = scaled_inputs(features, self.network.needs, self.scaler, self.plan, present)
+        # A conditioned model predicts as the current curators would.
+        is_conditioned = self.config.criteria == "apart"
+        current = np.ones(features.n_tracks, dtype=bool) if is_conditioned else None
+        inputs = scaled_inputs(features, self.network.needs, self.scaler, self.plan, current)
         if inputs.item_shape != self.item_shape:
             raise ParameterError(
                 f"the features are {inputs.item_shape}, the model was trained on "
-                f"{self.item_shape}"
+                f"{self.item_shape}; use the feature configuration of the training"
             )
         return score_tracks(
             self.predictor,
@@ -158,7 +193,16 @@ class TrainedModel:
         )
 
     def save(self, folder: Path) -> SavedModel:
-        """Write the model as the folder `folder`, whole or not at all; keep the sha256."""
+        """Write the model as a folder, whole or not at all.
+
+        Parameters
+        ----------
+        folder : replaced if it exists.
+
+        Returns
+        -------
+        SavedModel : with the checksum to register.
+        """
         arrays: dict[str, npt.NDArray[Any]] = {
             _WEIGHT_PREFIX + name: value for name, value in self.predictor.weights().items()
         }
@@ -187,11 +231,19 @@ class TrainedModel:
 
     @classmethod
     def load(cls, folder: Path, expected_sha256: str) -> Self:
-        """Rebuild a model from `save`, after its checksum was compared.
+        """Rebuild a saved model; its checksum is compared first.
+
+        Parameters
+        ----------
+        folder : as given to `save`. expected_sha256 : as `save` returned it.
+
+        Returns
+        -------
+        TrainedModel : without `validation`.
 
         Raises
         ------
-        ModelFileError : files missing, changed since, or not of these semantics.
+        ModelFileError : files are missing, were changed, or have other semantics.
         """
         arrays, facts = read_model(folder, expected_sha256)
         try:
@@ -203,7 +255,9 @@ class TrainedModel:
     def _from_files(cls, arrays: dict[str, npt.NDArray[Any]], facts: dict[str, Any]) -> Self:
         found = facts["versions"]["semantics"]
         if found != SEMANTICS:
-            raise ParameterError(f"it was trained by {found}, this program knows {SEMANTICS}")
+            raise ParameterError(
+                f"it was trained by {found}, this program knows {SEMANTICS}; train it again"
+            )
         config = TrainingConfig.from_dict(facts["config"])
         network = network_of(config)
         item_shape = tuple(int(size) for size in facts["item_shape"])
@@ -231,7 +285,12 @@ class TrainedModel:
 
 
 def versions() -> dict[str, str]:
-    """Return what computed a model: semantics, numpy, and TensorFlow and Keras if there."""
+    """Return the versions of the software that computes a model.
+
+    Returns
+    -------
+    dict : semantics, numpy, and tensorflow and keras if they are installed.
+    """
     found = {"semantics": SEMANTICS, "numpy": np.__version__}
     for key, packages in {
         "tensorflow": ("tensorflow", "tensorflow-cpu"),
@@ -247,7 +306,7 @@ def versions() -> dict[str, str]:
 
 
 def _without_nan(values: dict[str, Any]) -> dict[str, Any]:
-    """JSON has no NaN: what could not be computed is null."""
+    """Replace NaN, which JSON does not have, by None."""
     return {name: None if value != value else value for name, value in values.items()}
 
 

@@ -1,8 +1,8 @@
-"""A trained model on disk: weights as npz, the rest as JSON, one sha256 over both.
+"""Store of trained models: weights as npz, the rest as JSON, one sha256 over both.
 
-No pickle is written or read (`allow_pickle=False`); the network itself is rebuilt in code by
-its registry name. The checksum, kept by the caller, is compared before anything is parsed. A
-model folder appears whole or not at all: it is written beside its place and renamed.
+No pickle is written or read (`allow_pickle=False`); the code rebuilds the network by its name
+in the registry. The caller keeps the checksum, which is compared before anything is parsed. A
+model folder appears whole or not at all: it is written under another name and then renamed.
 """
 
 from __future__ import annotations
@@ -36,7 +36,13 @@ class ModelFileError(MlError):
 
 @dataclass(frozen=True)
 class SavedModel:
-    """What was written: file names, the sha256 over both, and their bytes together."""
+    """Facts about a model that was written.
+
+    Attributes
+    ----------
+    folder : of the model. files : names in it.
+    sha256 : over all files, 64 hexadecimal characters. size_bytes : of all files together.
+    """
 
     folder: Path
     files: tuple[str, ...]
@@ -45,10 +51,18 @@ class SavedModel:
 
 
 def write_model(folder: Path, arrays: Arrays, facts: dict[str, Any]) -> SavedModel:
-    """Write `arrays` and `facts` as the folder `folder`, replacing an earlier one.
+    """Write a model as a folder; it replaces an earlier one.
 
-    A process killed at any moment leaves the old folder, the new one, or none; never a part,
-    and what it leaves beside it begins with a dot.
+    A process killed at any moment leaves the old folder, the new one, or none, never a part of
+    one. The names of the temporary folders that it may leave begin with a dot.
+
+    Parameters
+    ----------
+    folder : of the model. arrays : by name. facts : JSON values without NaN.
+
+    Returns
+    -------
+    SavedModel : with the checksum to register.
     """
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, **arrays)
@@ -74,12 +88,19 @@ def write_model(folder: Path, arrays: Arrays, facts: dict[str, Any]) -> SavedMod
 
 
 def read_model(folder: Path, expected_sha256: str) -> tuple[Arrays, dict[str, Any]]:
-    """Read back what `write_model` wrote.
+    """Read a model that `write_model` wrote.
+
+    Parameters
+    ----------
+    folder : of the model. expected_sha256 : compared before anything is parsed.
+
+    Returns
+    -------
+    tuple of arrays and facts : as they were written.
 
     Raises
     ------
-    ModelFileError : if a file is missing, the checksum differs (checked first), or the content
-        is not a model.
+    ModelFileError : a file is missing, the checksum differs, or the content is not a model.
     """
     try:
         contents = {name: (folder / name).read_bytes() for name in (WEIGHTS_FILE, MODEL_FILE)}
@@ -89,14 +110,18 @@ def read_model(folder: Path, expected_sha256: str) -> tuple[Arrays, dict[str, An
     if found != expected_sha256:
         raise ModelFileError(
             f"the files of model {folder.name} are not those that were registered "
-            f"(sha256 {found[:12]}…, expected {expected_sha256[:12]}…)"
+            f"(sha256 {found[:12]}…, expected {expected_sha256[:12]}…); restore the folder "
+            "from a backup or train again"
         )
     try:
         with np.load(io.BytesIO(contents[WEIGHTS_FILE]), allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
         facts: dict[str, Any] = json.loads(contents[MODEL_FILE])
     except (ValueError, OSError, KeyError, zipfile.BadZipFile) as error:
-        raise ModelFileError(f"{folder.name} does not hold a model: {error}") from error
+        raise ModelFileError(
+            f"{folder.name} does not hold a model: {error}; restore it from a backup or train "
+            "again"
+        ) from error
     return arrays, facts
 
 
@@ -110,7 +135,7 @@ def _put_in_place(fresh: Path, folder: Path, aside: Path) -> None:
 
 
 def _digest(contents: dict[str, bytes]) -> str:
-    """sha256 over the sha256 of each file in order, so no byte can move between them."""
+    """Return the sha256 over the sha256 of each file, so that no byte moves between files."""
     whole = hashlib.sha256()
     for content in contents.values():
         whole.update(hashlib.sha256(content).digest())

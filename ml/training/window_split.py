@@ -1,8 +1,8 @@
-"""Windows of one track on both sides of a validation split, as the study had them.
+"""Split by windows, with windows of one track on both sides, as in the study. Numpy only.
 
-Stage: training, only where a TrainingConfig asks for split "windows". It is here to show what
-such a split does: windows of one track are nearly alike, so what is measured on them is partly
-memory. Networks know nothing of it: they see *rows*. Numpy only.
+Stage: train, only if the TrainingConfig has the split "windows". It exists to show the effect
+of such a split: windows of one track are nearly alike, so a network is partly measured on what
+it has memorised. Networks do not notice the split: they read *rows*.
 """
 
 from __future__ import annotations
@@ -23,14 +23,15 @@ IndexArray = npt.NDArray[np.intp]
 class WindowRows:
     """Features whose rows are parts of tracks.
 
-    Row t < n_tracks of the features holds the training windows of track t, every further row
-    one validation window: Keras validates window by window, so that is how a row counts.
+    Row t < n_tracks holds the training windows of track t, every further row one validation
+    window, because Keras validates window by window.
 
     Attributes
     ----------
-    track_of : (rows,) the track that a row is a part of.
-    held : (windows,) numbers of the windows within their tracks, row after row.
-    counts : (rows,) windows of each row.
+    features : of n_tracks.
+    track_of : int (rows,), the track that a row is a part of.
+    held : int (windows,), numbers of the windows within their tracks, row after row.
+    counts : int (rows,), windows of each row.
     """
 
     features: TrackFeatures
@@ -59,15 +60,34 @@ class WindowRows:
         return np.arange(self.features.n_tracks, self.n_tracks)
 
     def summaries(self) -> FloatArray:
-        """Return float32 (rows, d): those of the whole tracks."""
+        """Return the summaries of the whole tracks.
+
+        Returns
+        -------
+        FloatArray : float32 (rows, d).
+        """
         return self.features.summaries()[self.track_of]
 
     def window_counts(self) -> IndexArray:
-        """Return the number of windows of each row, (rows,)."""
+        """Return the number of windows of each row.
+
+        Returns
+        -------
+        IndexArray : int (rows,).
+        """
         return self.counts
 
     def windows(self, tracks: IndexArray, windows: IndexArray) -> FloatArray:
-        """Return float32 (m, frames, coefficients): window `windows[i]` of row `tracks[i]`."""
+        """Read windows: `windows[i]` of row `tracks[i]`.
+
+        Parameters
+        ----------
+        tracks : int (m,), rows. windows : int (m,), numbers within these rows.
+
+        Returns
+        -------
+        FloatArray : float32 (m, frames, coefficients).
+        """
         first = np.cumsum(self.counts) - self.counts
         return self.features.windows(self.track_of[tracks], self.held[first[tracks] + windows])
 
@@ -75,17 +95,17 @@ class WindowRows:
 def split_windows(
     features: TrackFeatures, tracks: IndexArray, share: float, seed: int
 ) -> WindowRows:
-    """Hold out `share` of all windows of `tracks`, whichever track they are of.
+    """Hold out a share of all windows, whichever track they are of.
 
     Parameters
     ----------
-    features : of all tracks. tracks : those that are learnt from, ascending.
+    features : of all tracks. tracks : int (n,), rows to learn from, ascending.
     share : of the windows, in (0, 1). seed : of the choice.
 
     Returns
     -------
-    WindowRows. At least one window is held out and one is not; of a single window, or none,
-    nothing is held out.
+    WindowRows : at least one window is held out and one is not; with fewer than two windows
+        none is held out.
     """
     items = evenly_spaced(tracks, features.window_counts()[tracks], 0)
     n_held_out = max(1, round(share * len(items))) if len(items) > 1 else 0

@@ -7,7 +7,7 @@ from django.conf import settings
 from django.test import Client
 
 from labeling.models import Job, Label, Track
-from tests.e2e.test_annotate_browser import WATCH
+from tests.e2e.annotate.world import WATCH
 from tests.factories import make_user
 from tests.labeling.hostile import SCRIPT, hostile_library, own_history
 

@@ -7,7 +7,7 @@ from playwright.sync_api import expect
 
 from labeling.models import Evaluation, PromotionEvent
 from tests.factories import make_user
-from tests.labeling.test_report_page import train
+from tests.labeling.pages.learning.report.world import train
 from tests.planted_library import plant
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -93,7 +93,9 @@ def test_report_and_comparison_are_legible_and_the_choice_is_one_click(page, liv
     expect(page.get_by_text("labelled tracks that all 2 runs held out")).to_be_visible()
     is_clean(page)
     page.get_by_role("button", name="Promote").click()
-    expect(page.get_by_text("is the champion now. Suggestions and the queue follow")).to_be_visible()
+    expect(
+        page.get_by_text("is the champion now. Suggestions and the queue follow")
+    ).to_be_visible()
     event = PromotionEvent.objects.first()
     assert (event.kind, event.by.username) == ("rolled_back", "carla")
     assert event.figures["n"] == 12

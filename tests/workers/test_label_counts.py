@@ -14,7 +14,7 @@ from ml.training.trained_model import TrainedModel
 from ml.training.weights import read_model
 from tests.factories import make_labels
 from tests.planted_library import plant
-from tests.workers.test_round import run
+from tests.workers.rounds.world import run
 from workers.stages import network_folds, preparing
 
 pytestmark = pytest.mark.django_db

@@ -12,7 +12,7 @@ from labeling.models import Label, ModelVersion, PromotionEvent, Track, Training
 from tests.answers import say
 from tests.factories import make_annotator, make_labels
 from tests.planted_library import catalogue, plant
-from tests.workers.test_round import round_of, run
+from tests.workers.rounds.world import round_of, run
 
 pytestmark = pytest.mark.django_db
 
@@ -42,7 +42,7 @@ def train_genres(planted):
 
 def test_model_of_one_facet_does_not_replace_one_of_two(planted):
     assert train_genres(planted) == 1
-    assert refusal() == ("refused", "it knows 3 of the 5 labels of the model in use")
+    assert refusal() == ("refused", "it knows 3 of the 5 labels of the champion")
     event = PromotionEvent.objects.first()
     assert event.figures["lost"] == sorted(label.uid.hex for label in planted.moods)
 
@@ -53,7 +53,7 @@ def test_model_without_a_common_label_is_refused(planted):
     uids = [label.uid.hex for label in planted.moods]
     ModelVersion.objects.filter(pk=champion.pk).update(label_uids=uids)
     assert train_genres(planted) == 1
-    assert refusal()[1] == "it knows none of the 2 labels of the model in use"
+    assert refusal()[1] == "it knows none of the 2 labels of the champion"
 
 
 @pytest.mark.parametrize("how", ["inactive", "merged"])

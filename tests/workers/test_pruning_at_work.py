@@ -14,7 +14,7 @@ from labeling.loop.upkeep import prune
 from labeling.models import PredictionSet, Snapshot
 from tests.factories import make_annotator
 from tests.planted_library import catalogue, plant
-from tests.workers.test_round import round_of, run
+from tests.workers.rounds.world import round_of, run
 from workers.jobs import upkeep
 from workers.stages import training
 

@@ -14,7 +14,7 @@ from labeling.models import Label, Round, Snapshot, Track
 from tests.answers import say
 from tests.factories import make_annotator, make_labels
 from tests.planted_library import plant
-from tests.workers.test_round import round_of
+from tests.workers.rounds.world import round_of
 
 pytestmark = pytest.mark.django_db
 

@@ -25,7 +25,7 @@ from ml.types import TrainingConfig
 from tests.answers import day
 from tests.factories import make_annotator
 from tests.planted_library import catalogue, plant
-from tests.workers.test_round import round_of, run
+from tests.workers.rounds.world import round_of, run
 
 pytestmark = pytest.mark.django_db
 

@@ -12,7 +12,7 @@ from django.core.management import CommandError, call_command
 from ml.study import trials
 from ml.study.store import write_run
 from ml.types import TrainingConfig
-from tests.ml.test_study_report import stored
+from tests.ml.study.test_study_report import stored
 
 
 @pytest.mark.parametrize(

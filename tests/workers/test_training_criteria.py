@@ -14,7 +14,7 @@ from ml.types import TrainingConfig
 from tests.answers import say
 from tests.factories import make_annotator, make_labels
 from tests.planted_library import catalogue, plant
-from tests.workers.test_round import run
+from tests.workers.rounds.world import run
 from workers.stages import network_folds, preparing
 
 pytestmark = pytest.mark.django_db

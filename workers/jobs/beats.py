@@ -1,9 +1,9 @@
-"""Signs of life of whole processes: workers and the scheduler, and what hangs on them.
+"""Heartbeats of whole processes: workers and the scheduler.
 
 Each worker writes its row every few seconds and sweeps while it is at it, so that a missing
 scheduler loses nothing. A worker that is told to stop empties its `queues`: from then on it
-counts as gone, and the work in its children is asked, after a pause in which short work ends
-by itself, to hand itself back. The children of a worker leave when the worker is gone.
+counts as gone. After a pause in which short work ends on its own, the work in its children is
+asked to hand itself back. The children of a worker exit when the worker is gone.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from labeling.models import WorkerBeat
 logger = logging.getLogger(__name__)
 
 BEAT_S = 3.0
-#: Time that short work gets to end by itself once its worker shuts down.
+#: Time that short work gets to end on its own once its worker shuts down.
 GRACE_S = 5.0
 _PARENT_SEEN_S = 0.5
 
@@ -43,16 +43,16 @@ class ProcessBeat:
         self._thread = threading.Thread(target=self._run, name="beat", daemon=True)
 
     def start(self) -> None:
-        """Begin to beat, at once."""
+        """Start beating immediately."""
         self._thread.start()
 
     def shut_down(self) -> None:
-        """Say that this worker takes no more work, while it ends what it has."""
+        """Take no more work, while this worker finishes what it has."""
         self.queues = ""
         _quietly(self.write)
 
     def end(self) -> None:
-        """Stop beating and leave no row behind."""
+        """Stop beating and delete the row."""
         self._ended.set()
         self._thread.join(timeout=5)
         _quietly(lambda: WorkerBeat.objects.filter(name=self.name).delete())
@@ -69,14 +69,14 @@ class ProcessBeat:
             _quietly(self.write)
             if self._also is not None and self.queues:
                 _quietly(self._also)
-            # Closed each time: a pool child forked meanwhile must not share a connection.
+            # Closed each time: a pool child forked in the meantime must not share a connection.
             connections.close_all()
             if self._ended.wait(BEAT_S):
                 return
 
 
 def is_shutting_down(worker: str) -> bool:
-    """Say whether this worker was told to stop longer than the grace ago."""
+    """Say whether this worker was told to stop and its grace time is over."""
     if not worker:
         return False
     row = WorkerBeat.objects.filter(name=worker, queues="").first()
@@ -96,7 +96,7 @@ def _quietly(act: Callable[[], object]) -> None:
         act()
     except Exception as error:  # whatever it is: a worker without a beat counts as gone
         is_known = isinstance(error, DatabaseError)
-        logger.warning("no sign of life, or no sweep: %s", error, exc_info=not is_known)
+        logger.warning("no heartbeat, or no sweep: %s", error, exc_info=not is_known)
 
 
 def start_beating(name: str, queues: str, also: Callable[[], object] | None = None) -> None:
@@ -137,10 +137,10 @@ def _child_begins(**_: Any) -> None:
 
 
 def watch_parent(*, always: bool = False) -> None:
-    """Leave at once when the parent is gone: no orphan works on after a kill.
+    """Exit when the parent is gone: no orphan works on after a kill.
 
     A pool child always watches its worker; a worker watches only the supervisor that set
-    `AUDIOTAG_SUPERVISED`, for under a service manager its parent may change.
+    `AUDIOTAG_SUPERVISED`, because under a service manager its parent may change.
     """
     if not always and not settings.IS_SUPERVISED:
         return

@@ -4,7 +4,7 @@ The process that claimed the job (its owner) cuts the work into rows, once, and 
 then owner and helpers do the same: take a lease on an open chunk, work, commit it fenced by
 the chunk's token. A lease is kept alive by the heartbeat of its holder; when that stops, the
 lease runs out and anyone takes the chunk again. Helpers hold nothing else: they come and go,
-also from other machines, and when the owner dies its successor finds the finished chunks done.
+even from other machines. When the owner dies, its successor finds the finished chunks done.
 The owner waits for the last lease, then commits the job. A chunk that failed as often as a
 job may be tried fails the job, after all the others are done.
 
@@ -53,7 +53,7 @@ class ChunkFailed(LoopError):
 
 
 class ChunkOwner(Protocol):
-    """What chunks need of the attempt that owns their job."""
+    """The attempt that owns a job, as far as its chunks need it."""
 
     job: Job
     worker: str
@@ -62,13 +62,13 @@ class ChunkOwner(Protocol):
         """Write in one transaction that holds only while this attempt owns the job."""
 
     def progress(self, done: int, total: int) -> None:
-        """Tell how far the work is."""
+        """Report progress."""
 
     def should_stop(self) -> bool:
         """Say whether to end now."""
 
     def check(self) -> None:
-        """Raise why to end now, if there is a reason."""
+        """Raise the reason to end now, if there is one."""
 
     def beat(self) -> None:
         """Renew the claim on the job; find out whether it was cancelled."""
@@ -97,16 +97,16 @@ class Lease:
 
     @property
     def job(self) -> Job:
-        """The job this is a part of."""
+        """The job that this chunk is part of."""
         return self.chunk.job
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """What this part is about."""
+        """The arguments of this chunk."""
         return dict(self.chunk.arguments)
 
     def progress(self, done: int) -> None:
-        """Tell how many of the chunk's ids are done."""
+        """Report how many of the chunk's ids are done."""
         self.done = done
 
     def should_stop(self) -> bool:
@@ -114,13 +114,13 @@ class Lease:
         return self.is_lost or self._job_should_stop()
 
     def renew(self) -> None:
-        """Keep the lease; also learns that it was lost."""
+        """Renew the lease; find out whether it was lost."""
         if not self._mine().update(until=_lease_end()):
             self.is_lost = True
 
     @contextmanager
     def finishing(self, result: dict[str, Any] | None = None) -> Iterator[dict[str, Any]]:
-        """Write and be done with the chunk, in one transaction; else nothing is written."""
+        """Write and finish the chunk in one transaction; on an error, write nothing."""
         outcome = dict(result or {})
         if self.worker:
             outcome["worker"] = self.worker
@@ -136,7 +136,7 @@ class Lease:
         self.is_committed = True
 
     def give_back(self, reason: str = "") -> None:
-        """Leave the chunk to others; with a reason, the attempt counts."""
+        """Give the chunk back; with a reason, the attempt counts."""
         if not reason:
             self._mine().update(
                 state=JobChunk.State.OPEN, token=None, until=None, attempts=F("attempts") - 1
@@ -153,7 +153,7 @@ class Lease:
 
 
 def chunk_task(kind: str) -> Callable[[ChunkWork], ChunkWork]:
-    """Register a function of a `Lease` as what is done with each chunk of such a job."""
+    """Register a function of a `Lease` as the work of each chunk of such a job."""
 
     def register(work: ChunkWork) -> ChunkWork:
         CHUNK_WORK[kind] = work
@@ -163,7 +163,7 @@ def chunk_task(kind: str) -> Callable[[ChunkWork], ChunkWork]:
 
 
 def make_chunks(job: Job, arguments: Sequence[dict[str, Any]]) -> None:
-    """Write the chunks of a job; what an earlier attempt wrote stays, done or not."""
+    """Write the chunks of a job; those of an earlier attempt stay, done or not."""
     if JobChunk.objects.filter(job=job).exists():
         return
     rows = [JobChunk(job=job, n=n, arguments=one) for n, one in enumerate(arguments)]
@@ -172,7 +172,7 @@ def make_chunks(job: Job, arguments: Sequence[dict[str, Any]]) -> None:
 
 
 def lease(job: Job, should_stop: Callable[[], bool], worker: str = "") -> Lease | None:
-    """Take the first chunk that is open or whose lease has run out; None: there is none."""
+    """Lease the first chunk that is open or whose lease has run out, or return None."""
     now = timezone.now()
     free = Q(state=JobChunk.State.OPEN) | Q(state=JobChunk.State.LEASED, until__lt=now)
     while True:
@@ -202,7 +202,7 @@ def _lease_end() -> Any:
 
 
 def do(held: Lease) -> None:
-    """Do one chunk; an error counts as an attempt, being asked to stop does not."""
+    """Do one chunk; an error counts as an attempt, a request to stop does not."""
     try:
         result = CHUNK_WORK[held.job.kind](held)
         if not held.is_committed:
@@ -223,7 +223,7 @@ def share(run: ChunkOwner, arguments: Sequence[dict[str, Any]]) -> list[dict[str
 
     1. Write the chunks, and wake helpers: as many as there is work for.
     2. Do chunks until none is free, then wait for those that others hold.
-    3. Return the results in order; raise ChunkFailed when one failed for good.
+    3. Return the results in order; raise ChunkFailed if one failed for good.
     """
     with run.fenced():
         make_chunks(run.job, arguments)
@@ -250,7 +250,7 @@ def share(run: ChunkOwner, arguments: Sequence[dict[str, Any]]) -> list[dict[str
 
 
 class _Parts:
-    """What the owner knows of all the chunks of its job."""
+    """All chunks of a job, as its owner sees them."""
 
     def __init__(self, run: ChunkOwner) -> None:
         self.run = run
@@ -282,7 +282,7 @@ class _Parts:
 
 
 class _Helper:
-    """Somebody else's job, while this process helps with it."""
+    """A job of another process, while this process helps with it."""
 
     def __init__(self, job: Job, worker: str) -> None:
         self.job = job
@@ -303,7 +303,7 @@ class _Helper:
 
 
 def help_with(job_id: int, worker: str = "") -> int:
-    """Do chunks of somebody's running job until none is free; return how many were done."""
+    """Do chunks of another process's job until none is free; return how many were done."""
     job = Job.objects.filter(pk=job_id, state=Job.State.RUNNING, cancel_requested=False).first()
     if job is None:
         return 0

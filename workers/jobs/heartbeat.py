@@ -1,4 +1,4 @@
-"""A thread that says, every few seconds, that this process still works on something."""
+"""A thread that renews the heartbeat of a job while this process works on it."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ logger = logging.getLogger(__name__)
 class Heartbeat:
     """Calls `beat` every `interval_s` on a connection of its own, until the block ends.
 
-    In somebody's open transaction (a test, a command) there is nothing to beat for: no other
-    process sees the claim, so none can take it, and on SQLite the thread could only wait.
+    Inside an open transaction (a test, a command) no heartbeat is needed: no other process sees
+    the claim, so none can take it, and on SQLite the thread could only wait.
     """
 
     def __init__(self, beat: Callable[[], None], interval_s: float) -> None:

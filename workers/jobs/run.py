@@ -1,12 +1,12 @@
-"""How a job is done: claimed once, alive while it runs, committed once. Read this first.
+"""Attempts at jobs: claimed once, alive while they run, committed once. Read this first.
 
-A task of the loop is a function of a `Attempt`, registered with `@job_task(kind)`:
+A task of the loop is a function of an `Attempt`, registered with `@job_task(kind)`:
 
     @job_task(JobKind.TRAIN)
     def train_model(run: Attempt) -> None:
         trained = ml.training.fit.train(..., on_epoch=run.progress, should_stop=run.should_stop)
         with run.committing({"model_version": ...}):
-            registering.register(trained)
+            models.register_model(trained)
 
 1. *Claim.* A conditional update turns the row from queued to running under a new token. Who
    updates no row leaves: a doubled or late message does nothing.
@@ -72,18 +72,18 @@ class Attempt:
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """What was asked for."""
+        """The arguments of the job."""
         return dict(self.job.arguments)
 
     @property
     def library(self) -> Library:
-        """The library the job is about."""
+        """The library of the job."""
         if self.job.library is None:
             raise BadInput(f"a job of kind {self.job.kind} needs a library")
         return self.job.library
 
     def progress(self, done: int, total: int, message: str = "") -> None:
-        """Tell how far the work is; the next heartbeat writes it."""
+        """Report progress; the next heartbeat writes it."""
         self._told = (max(0, done), max(0, total), message[:300])
 
     def should_stop(self) -> bool:
@@ -91,13 +91,13 @@ class Attempt:
         return self._stopped is not None
 
     def check(self) -> None:
-        """Raise what `should_stop` says."""
+        """Raise the reason to stop, if there is one."""
         if self._stopped is not None:
             raise self._stopped(f"job {self.job.pk}")
 
     @contextmanager
     def fenced(self) -> Iterator[None]:
-        """Write in one transaction that holds only while this attempt is the one that may."""
+        """Write in one transaction that commits only while this attempt owns the job."""
         with transaction.atomic():
             yield
             if not self._mine().update(heartbeat_at=timezone.now()):
@@ -107,9 +107,9 @@ class Attempt:
     def committing(
         self, result: dict[str, Any] | None = None, *, then: Callable[[], None] | None = None
     ) -> Iterator[dict[str, Any]]:
-        """Write and be done, in one transaction; the block may still add to the result.
+        """Write and finish in one transaction; the block may still add to the result.
 
-        `then` acts in the same transaction once the job counts as done.
+        `then` runs in the same transaction once the job is done.
         """
         self.check()
         outcome = dict(result or {})
@@ -141,7 +141,7 @@ class Attempt:
         self._lease = lease
 
     def beat(self) -> None:
-        """Sign of life; also learns whether to stop."""
+        """Renew the heartbeat; find out whether to stop."""
         done, total, message = self._told
         now = timezone.now()
         if not self._mine().update(heartbeat_at=now, done=done, total=total, message=message):
@@ -154,7 +154,7 @@ class Attempt:
             self._lease.renew()
 
     def end(self, state: str, reason: str = "", **fields: Any) -> bool:
-        """End or give back this attempt, where it still holds the job."""
+        """End or give back this attempt if it still owns the job."""
         return bool(self._mine().update(state=state, reason=reason[:_REASON_LENGTH], **fields))
 
     def _mine(self, **where: Any) -> Any:
@@ -168,7 +168,7 @@ class Attempt:
 
 
 def job_task(kind: str) -> Callable[[Work], Work]:
-    """Register a function of a `Attempt` as the work of this kind of job, and as its task."""
+    """Register a function of an `Attempt` as the work of this kind of job, and as its task."""
     name, _ = jobs.TASKS[kind]
 
     def register(work: Work) -> Work:
@@ -190,7 +190,7 @@ def job_task(kind: str) -> Callable[[Work], Work]:
 
 
 def claim(job_id: int, worker: str = "") -> Attempt | None:
-    """Take a queued job; None where it is not queued (any more)."""
+    """Claim a queued job; None if it is not queued (any more)."""
     token, now = uuid.uuid4(), timezone.now()
     taken = Job.objects.filter(pk=job_id, state=Job.State.QUEUED).update(
         state=Job.State.RUNNING,
@@ -207,7 +207,7 @@ def claim(job_id: int, worker: str = "") -> Attempt | None:
 
 
 def execute(job_id: int, *, worker: str = "", may_retry: bool = True) -> None:
-    """Do a job from claim to commit; whatever happens, its row says so afterwards."""
+    """Do a job from claim to commit, and record in its row how it ended."""
     run = claim(job_id, worker)
     if run is None:
         return
@@ -233,7 +233,7 @@ def work_of(kind: str) -> Work:
 
 
 def settle(run: Attempt, error: Exception, *, may_retry: bool) -> None:
-    """Write down why an attempt ended without a commit."""
+    """Record why an attempt ended without a commit."""
     if not connection.in_atomic_block:
         connection.close_if_unusable_or_obsolete()
     if run.is_committed:
@@ -286,8 +286,8 @@ def _fail(run: Attempt, reason: str, result: dict[str, Any] | None = None) -> No
 def run_inline(job: Job) -> Job:
     """Do a job in this process, by the same path as a worker; return the row as it ended.
 
-    A crash is not tried again: who runs a command wants to see it. A job that a worker has
-    taken meanwhile is left to it.
+    A crash is not tried again, because the person who runs a command wants to see it. A job
+    that a worker has claimed in the meantime is left to it.
     """
     execute(job.pk, may_retry=False)
     job.refresh_from_db()

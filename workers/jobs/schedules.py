@@ -1,4 +1,4 @@
-"""The schedule as it comes with the program. What an admin changed stays changed."""
+"""The default schedule. Changes by an administrator are kept."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ ENTRIES = (
 
 
 def ensure_schedules() -> list[str]:
-    """Add the entries that are not there; return their names. To stop one, disable it."""
+    """Add the missing entries; return their names. To stop an entry, disable it."""
     added = []
     for entry in ENTRIES:
         with transaction.atomic():

@@ -1,10 +1,10 @@
-"""Why work ends before it is done. Raised by the work itself, at a place of its choice."""
+"""Reasons why work ends early, raised by the work itself at a point of its choice."""
 
 from __future__ import annotations
 
 
 class Stopped(Exception):
-    """The work was asked to end; nothing of it is kept."""
+    """The work was asked to end; its result is discarded."""
 
 
 class Cancelled(Stopped):
@@ -12,7 +12,7 @@ class Cancelled(Stopped):
 
 
 class LeaseLost(Stopped):
-    """Another worker has the work now; whatever this one made is discarded."""
+    """Another worker has the work now; the result of this one is discarded."""
 
 
 class HandedBack(Stopped):

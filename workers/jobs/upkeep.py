@@ -1,7 +1,7 @@
-"""What keeps background work going by itself: the sweep, and what the schedule asks for.
+"""Upkeep of background work: the sweep, and the tasks of the schedule.
 
 Everything here may run in several processes at once, and twice for one slot of the schedule:
-each step is a conditional update that only one of them makes, and a job asked for by the
+each step is a conditional update that only one of them makes, and a job requested by the
 schedule carries its slot in its key, which is unique.
 """
 
@@ -50,13 +50,13 @@ def sweep_task() -> None:
 
 @shared_task(name=REFRESH_CONSISTENCY, ignore_result=True)
 def refresh_consistency_task() -> None:
-    """Ask for consistency where answers came in since it was measured."""
+    """Request consistency for libraries with new answers."""
     refresh_consistency()
 
 
 @shared_task(name=PRUNE, ignore_result=True)
 def prune_task() -> None:
-    """Remove what is no longer kept."""
+    """Prune old files and rows."""
     logger.info("pruned: %s", prune.prune().as_json())
 
 
@@ -67,7 +67,7 @@ def help_task(self: Any, job_id: int) -> None:
 
 
 def sweep() -> dict[str, int]:
-    """Put right what a kill, a lost message or an absent worker left behind.
+    """Repair what a kill, a lost message or an absent worker left behind.
 
     1. Running jobs whose heartbeat stopped go back to the queue, or end.
     2. Queued jobs that nobody took are announced again.
@@ -145,7 +145,7 @@ def _announce(job: Job, now: datetime) -> bool:
 
 
 def refresh_consistency() -> list[Job]:
-    """Ask for consistency, once a slot, in every library that has uncounted answers."""
+    """Request consistency, once per slot, for every library with uncounted answers."""
     slot = int(timezone.now().timestamp() // CONSISTENCY_SLOT_S)
     waiting = Library.objects.filter(pk__in=DirtyKey.objects.values("library"))
     return [

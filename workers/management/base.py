@@ -1,4 +1,4 @@
-"""What commands with background work share: `--inline`, `--no-wait`, `pending_jobs`."""
+"""Base of commands with background work: `--inline`, `--no-wait`, `pending_jobs`."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ class BackgroundCommand(AudiotagCommand):
             job = self.do(JobKind.FEATURES, library, options, arguments={...})
             return self.reply(job, ("tracks_done", "tracks_failed"))
 
-    A job that a worker could not take yet leaves its id in `pending_jobs` and its figures null.
-    A job that failed makes the command fail (exit 1), with 2 where the input was bad.
+    A job that no worker could take yet leaves its id in `pending_jobs` and its figures null.
+    If the job failed, the command fails with exit 1, or 2 if the input was bad.
     """
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         super().add_arguments(parser)
         how = parser.add_mutually_exclusive_group()
         how.add_argument(
-            "--inline", action="store_true", help="do all in this process: no broker, no worker"
+            "--inline", action="store_true", help="work in this process: no broker, no worker"
         )
         how.add_argument(
-            "--no-wait", action="store_true", help="ask for the work and leave it to a worker"
+            "--no-wait", action="store_true", help="request the work and leave it to a worker"
         )
 
     def do(
@@ -46,7 +46,7 @@ class BackgroundCommand(AudiotagCommand):
         arguments: dict[str, Any] | None = None,
         key: str = "",
     ) -> Job:
-        """Ask for a job and see to it as the options say; raise where it failed."""
+        """Request a job and follow it as the options say; raise if it failed."""
         is_inline = options["inline"]
         job = jobs.enqueue(
             kind, library=library, key=key, arguments=arguments, is_announced=not is_inline
@@ -58,7 +58,7 @@ class BackgroundCommand(AudiotagCommand):
         return self._judged(job)
 
     def reply(self, job: Job, keys: tuple[str, ...], **more: Any) -> dict[str, Any]:
-        """Return these keys of the job's result, null where it is still to be done."""
+        """Return these keys of the job's result; null while it is not done."""
         answer = {key: job.result.get(key) for key in keys} | more
         if job.state in Job.OPEN:
             answer["pending_jobs"] = [*answer.get("pending_jobs", []), job.pk]

@@ -1,4 +1,4 @@
-"""Commands whose work is a chain of jobs: each one asks for the next when it commits."""
+"""Commands whose work is a job chain: each job requests the next when it commits."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class ChainCommand(BackgroundCommand):
         steps: Sequence[str],
         arguments: dict[str, Any] | None = None,
     ) -> list[Job]:
-        """Ask for the steps and follow them; return the jobs in order, the last maybe open."""
+        """Request the steps and follow them; return the jobs in order, the last maybe open."""
         is_inline = bool(options["inline"])
         told = {name: value for name, value in (arguments or {}).items() if value is not None}
         if is_inline:
@@ -40,7 +40,7 @@ class ChainCommand(BackgroundCommand):
             return chain
         job = retraining.ask(library, steps, arguments=told, is_announced=not is_inline)
         while True:
-            if job.kind == JobKind.TRAIN:  # another may have been asked for meanwhile
+            if job.kind == JobKind.TRAIN:  # another may have been requested since
                 _refuse_other(job, told)
             chain.append(self._seen_through(job, options))
             next_id = chain[-1].result.get("next_job")
@@ -51,7 +51,10 @@ class ChainCommand(BackgroundCommand):
     def _adopted(
         self, library: Library, steps: Sequence[str], options: dict[str, Any]
     ) -> list[Job]:
-        """Do the waiting jobs whose work these steps would do, lest they stay for good."""
+        """Run queued jobs that these steps would make redundant.
+
+        Otherwise they would stay queued forever.
+        """
         waiting = retraining.waiting_for(library, steps)
         return [
             self._seen_through(job, options) for job in waiting if retraining.end_redundant(job)
@@ -69,20 +72,20 @@ class ChainCommand(BackgroundCommand):
         return {job.kind: job.result for job in chain if job.state == Job.State.DONE}
 
     def pending(self, chain: Sequence[Job]) -> dict[str, list[int]]:
-        """Return `pending_jobs` where the chain did not come to its end."""
+        """Return `pending_jobs` if the chain has not ended."""
         waiting = [job.pk for job in chain if job.state in Job.OPEN]
         return {"pending_jobs": waiting} if waiting else {}
 
 
 def _refuse_other(job: Job | None, told: dict[str, Any]) -> None:
-    """Refuse options that an open training would not heed."""
+    """Refuse options that an open training would ignore."""
     wanted = {name: told[name] for name in OPTIONS if told.get(name)}
     if job is None or not wanted or wanted.items() <= job.arguments.items():
         return
     raise BadInput(
-        f"job {job.pk} ({job.get_kind_display()}, {job.state}) is under way and was asked for "
-        f"without {', '.join(wanted)}: wait for its end or cancel it on the Jobs page, then "
-        "ask again"
+        f"job {job.pk} ({job.get_kind_display()}, {job.state}) is running and was requested "
+        f"without {', '.join(wanted)}: wait until it ends or cancel it on the Jobs page, "
+        "then try again"
     )
 
 

@@ -25,7 +25,7 @@ _TRACKS_A_CHILD = 200
 
 @dataclass(frozen=True)
 class Process:
-    """What to start, and when it is stopped among the others (lowest first)."""
+    """A process to start, and its place in the order of stopping (lowest first)."""
 
     name: str
     command: tuple[str, ...]

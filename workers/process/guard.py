@@ -1,8 +1,8 @@
-"""The last of the processes: kills the groups it was told of when its supervisor is gone.
+"""The guard: kills the listed process groups when its supervisor is gone.
 
 It reads `+GROUP` and `-GROUP` lines from a pipe that only the supervisor holds open. The end
-of the file means that the supervisor is gone, however it went; then every group still listed
-is killed, children of children included. On a normal stop the list is empty. Started as
+of the file means that the supervisor is gone, for whatever reason; then every group still
+listed is killed, children of children included. On a normal stop the list is empty. Started as
 `python -m workers.process.guard`; standard library only, so that it is small.
 """
 

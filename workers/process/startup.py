@@ -1,4 +1,4 @@
-"""What `run_audiotag` does before anything is served: tables, schedule, a trained demo."""
+"""Start-up of `run_audiotag`: tables, schedule and a trained demo."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Say = Callable[[str], None]
 
 
 def check_ground() -> None:
-    """Refuse to start, with what to do about it, where starting could not end well."""
+    """Refuse to start, and say what to do, if starting could not succeed."""
     looks = (health.python_version, health.packages, health.database)
     for check in health.checks(looks):
         if not check.ok:
@@ -36,7 +36,7 @@ def check_ground() -> None:
 
 
 def check_port(host: str, port: int) -> None:
-    """Refuse a port on which somebody listens already."""
+    """Refuse a port that another process listens on."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -61,11 +61,11 @@ def prepare_tables() -> None:
 
 
 def prepare_demo(run_once: RunOnce, say: Say) -> None:
-    """See to it that there is a library, and that a synthetic one is ranked by a model.
+    """Make sure that there is a library, and that a synthetic one is ranked by a model.
 
-    1. Without any library: make the demo, and keep what it says of its users. A demo whose
-       making was cut off is gone on with: what is there of it already stays.
-    2. A synthetic library without a model gets its first round; one that was interrupted too.
+    1. Without any library: create the demo, and store its users. An interrupted creation is
+       continued.
+    2. A synthetic library without a model gets its first round, even after an interruption.
     """
     if _wants_demo() and _is_command("demo_library"):
         say("making the demo library (once, about a minute) ...")
@@ -79,9 +79,9 @@ def prepare_demo(run_once: RunOnce, say: Say) -> None:
 
 
 def _wants_demo() -> bool:
-    """Say whether there is no library, or the demo was begun and nobody was told its users.
+    """Say whether there is no library, or an unfinished demo whose users were not shown.
 
-    The note of the users is written when all of the demo is there.
+    The note of the users is written when the demo is complete.
     """
     if not Library.objects.exists():
         return True
@@ -116,7 +116,7 @@ def _private(path: str, flags: int) -> int:
 
 
 def demo_logins(folder: Path | None = None) -> list[tuple[str, str]]:
-    """Return the demo's users and passwords, as it told them when it was made."""
+    """Return the demo's users and passwords, as stored at its creation."""
     note = (folder or settings.DATA) / DEMO_NOTE
     try:
         users = json.loads(note.read_text())["users"]

@@ -46,11 +46,11 @@ class Guard:
         )
 
     def watch(self, group: int) -> None:
-        """Have this group killed when we are gone."""
+        """Ask the guard to kill this group when we are gone."""
         self._tell(f"+{group}")
 
     def forget(self, group: int) -> None:
-        """Leave this group alone from now on."""
+        """Tell the guard to leave this group alone."""
         self._tell(f"-{group}")
 
     def close(self) -> None:
@@ -122,7 +122,7 @@ class Child:
         return max(0.0, self._start_at - time.monotonic())
 
     def make_room(self) -> None:
-        """Keep the log from growing without end."""
+        """Limit the size of the log."""
         if self._log is not None:
             cut_log(self._log)
 
@@ -133,7 +133,7 @@ class Child:
                 os.kill(self._running.pid, signal.SIGTERM)
 
     def has_ended(self) -> bool:
-        """Say whether it is gone; what it left of its group is killed then."""
+        """Say whether it is gone; if so, kill the rest of its group."""
         if self._running is not None and self._running.poll() is not None:
             self._bury()
         return self._running is None
@@ -165,7 +165,7 @@ def cut_log(file: Path) -> None:
     """Move what a large log holds to `.1`, while its process goes on writing to it.
 
     The process appends to an open file, which is therefore copied and emptied, not renamed; a
-    line that comes between the two is lost. Emptied it is also where the copy does not fit.
+    line written between the two is lost. The log is emptied even if the copy does not fit.
     """
     with contextlib.suppress(OSError):
         if file.stat().st_size <= _LOG_BYTES:
@@ -221,7 +221,7 @@ class Supervisor:
 
     @property
     def is_asked_to_stop(self) -> bool:
-        """Whether a signal came."""
+        """True if a signal came."""
         return self._asked.is_set()
 
     def run_once(self, process: Process) -> int:
@@ -245,7 +245,7 @@ class Supervisor:
             child.start()
 
     def watch(self) -> None:
-        """Keep every process running until a signal comes, or the parent to heed is gone."""
+        """Keep every process running until a signal comes or the watched parent is gone."""
         rooms_at = time.monotonic()
         while not self._asked.wait(_LOOK_EVERY_S) and not self._is_left_behind():
             if time.monotonic() >= rooms_at:
@@ -261,7 +261,7 @@ class Supervisor:
                     )
 
     def stop(self) -> None:
-        """Stop all: in order and gently; what is left after the time is killed.
+        """Stop all in order and gently; kill what is left after the time.
 
         A second signal kills at once.
         """

@@ -1,1 +1,1 @@
-"""What a task does between the database half and the arithmetic half, one module a stage."""
+"""Work of the tasks between the database half and the arithmetic half, one module a stage."""

@@ -1,4 +1,4 @@
-"""The same configuration on everybody's answers, the legacy ones and the current curator's."""
+"""The same training on everybody's, the legacy and the current curator's answers."""
 
 from __future__ import annotations
 
@@ -29,22 +29,22 @@ class Arm:
 
     @property
     def measured(self) -> Measured:
-        """What it said of the audit tracks."""
+        """Its evaluation record on the audit tracks."""
         if self.trained.measured is None:
-            raise BadInput(f"nothing was kept of what the run on {self.name} said")
+            raise BadInput(f"nothing was kept of the run on {self.name} said")
         return self.trained.measured
 
 
 def train_each_criteria(run: Attempt) -> None:
-    """Train the three arms and register them together, with what sets them apart.
+    """Train the three arms and register them together, with their differences.
 
-    1. Freeze all three first: a selection without answers ends it before any training.
-    2. Train one after the other; all are measured on the same audit tracks, by the current
+    1. Take all three snapshots first: a selection without answers ends it before any training.
+    2. Train one after the other; evaluate all on the same audit tracks, by the current
        curator's answers.
-    3. Register them in one transaction. None is ever put in use by itself.
+    3. Register them in one transaction. None is ever promoted automatically.
     """
     started = time.monotonic()
-    models.end_runs_of(run.job, "its worker stopped before the end; it was tried again")
+    models.end_runs_of(run.job, "its worker stopped early; it was tried again")
     prepared = {name: _prepared(run, name) for name in ARMS}
     group = run_groups.open_group(run.library, run.job, _in_common(prepared))
     with ExitStack() as open_rows:
@@ -63,10 +63,10 @@ def train_each_criteria(run: Attempt) -> None:
 
 
 def _prepared(run: Attempt, name: str) -> Prepared:
-    """Freeze one arm; what measures is the same for all.
+    """Take the snapshot of one arm; the reference labels are the same for all.
 
-    None tells criteria apart, nor learns how many labels tracks carry: what is asked is what
-    the answers do, taken as they are.
+    No arm uses criteria-conditioned training or a cardinality potential: the question is what
+    the answers contribute, taken as they are.
     """
     asked = run.arguments
     base = Selection.of(asked.get("selection") or {})

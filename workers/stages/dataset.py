@@ -1,4 +1,4 @@
-"""The features of tracks as networks read them, from the rows that say where they lie."""
+"""Features of tracks as networks read them, found by their database rows."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SPARE_FILES = 256
 
 
 def track_features_for(network: str, feature_set: FeatureSet, found: Located) -> TrackFeatures:
-    """Return what the network reads of these tracks: summaries, or windows by memory map."""
+    """Return the features that the network reads: summaries, or windows by memory map."""
     if load_network(network).needs == "summary":
         return ArrayFeatures(summary=features.summaries_of(feature_set, found.rows))
     store = features.store_of(feature_set)

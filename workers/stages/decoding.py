@@ -1,4 +1,4 @@
-"""Decoding the files of a chunk, in as many children at once as this process should have."""
+"""Decoding of the files of a chunk, in several children at once."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ def children_here() -> int:
 def decode_each(
     lease: Lease, audio_ids: Sequence[int], work: Work[Result]
 ) -> tuple[list[Result], list[Failure]]:
-    """Apply `work` to each file in order; what a file does to its child is a Failure.
+    """Apply `work` to each file in order; a file that breaks its child is a Failure.
 
-    Raises CancelledError when the lease is asked to stop; nothing is kept then.
+    Raises CancelledError if the lease is asked to stop; nothing is kept then.
     """
     paths = features.paths_of(audio_ids)
     results: list[Result] = []
@@ -60,7 +60,7 @@ def _outcomes(
             raise CancelledError(f"job {lease.job.pk} was asked to stop")
         path = paths.get(audio_id)
         if path is None:
-            return Failure(audio_id, "the file is no longer where it was", is_missing=True)
+            return Failure(audio_id, "the file has been moved or removed", is_missing=True)
         reader = readers.get()
         try:
             return work(reader, audio_id, path)

@@ -1,4 +1,4 @@
-"""What a run is worth: its record on audit tracks, or on all tracks by folds."""
+"""Evaluation of a run: its record on audit tracks, or on all tracks by folds."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Rows = npt.NDArray[np.intp]
 def evaluated(
     record: EvaluationRecord, prepared: Prepared
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return (metrics, baseline) on the audit tracks, by the answers that measure."""
+    """Return (metrics, baseline) on the audit tracks, by the reference labels."""
     thresholds, prior = record.thresholds[0], record.prior[0]
     metrics: dict[str, Any] = {
         **evaluate(
@@ -54,7 +54,7 @@ def evaluated(
 def recorded_on_audit(
     model: TrainedModel, row: TrainingRun, prepared: Prepared
 ) -> EvaluationRecord:
-    """Score the audit tracks and keep all that was said of them."""
+    """Predict the audit tracks and keep the predictions as a record."""
     rows = prepared.audit
     seconds = (timezone.now() - row.started_at).total_seconds()
     about = {
@@ -74,7 +74,7 @@ def recorded_on_audit(
 def held_out_of(
     prepared: Prepared, rows: Rows, reference: LabelMatrix, about: dict[str, Any]
 ) -> HeldOut:
-    """Name the tracks that a record is of, and what is to be kept of how it came about."""
+    """Name the tracks of a record, and the facts about its origin."""
     return HeldOut(
         track_uids=prepared.frozen.track_uids[rows],
         groups=prepared.frozen.groups[rows],
@@ -102,7 +102,7 @@ def _message(metrics: dict[str, Any]) -> str:
 def cross_validated(
     run: Attempt, prepared: Prepared, folds: int
 ) -> tuple[Measured, dict[str, Any]]:
-    """Measure a configuration by folds over all tracks, audit ones too; register nothing."""
+    """Evaluate a configuration by folds over all tracks, audit included; register nothing."""
     n_groups = len(np.unique(prepared.frozen.groups))
     if not 2 <= folds <= n_groups:
         raise BadInput(f"--folds is {folds}; these tracks allow 2 to {n_groups}")
@@ -139,7 +139,7 @@ def cross_validated(
 def _kept_folds(
     run: Attempt, prepared: Prepared, outcome: CrossValidation, about: dict[str, Any]
 ) -> Measured:
-    """Write down what the folds said; under the job's attempt, so that two never meet."""
+    """Write the predictions of the folds, named by the attempt, so that two never meet."""
     rows = np.arange(len(prepared.frozen.track_ids))
     learnt_from = prepared.answers_of(np.arange(len(prepared.frozen.track_ids)))
     # As it was followed: folds tell no criteria apart.

@@ -1,4 +1,4 @@
-"""The recipes on a library of one's own, as trials of an experiment; nothing is registered."""
+"""Recipes on your own library, as trials of an experiment; nothing is registered."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ PART = "recipes"
 
 @dataclass(frozen=True)
 class LibraryTrial:
-    """One recipe on what a library says now, judged on its audit tracks.
+    """One recipe on the current answers of a library, evaluated on its audit tracks.
 
-    All recipes are judged by the answers of the current curators, where there are any
-    (`labeling.loop.datasets.criteria`), else by all that were selected.
+    All recipes are evaluated by the answers of the current curators, if there are any
+    (`labeling.loop.datasets.criteria`), else by all selected answers.
     """
 
     library: Library
@@ -57,7 +57,7 @@ class LibraryTrial:
         return f"{prepared.digest()}|{prepared.snapshot.hash}|{seed}"
 
     def run(self, seed: int, watcher: Watcher) -> Run:
-        """Train on the training side and score the audit side."""
+        """Train on the training side and predict the audit side."""
         prepared = self._prepared
         rows = prepared.training
         started = time.monotonic()
@@ -104,7 +104,7 @@ class LibraryTrial:
 
 
 def judges_of(library: Library) -> str:
-    """Return whose answers measure: the current curators' where it is known who they are."""
+    """Return whose answers are the reference: the current curators', if they are known."""
     try:
         criteria.check_criteria(library, Selection(judged_by="current"))
     except BadInput:

@@ -21,7 +21,7 @@ Windows = npt.NDArray[np.float32]
 
 
 def probe_files(lease: Lease, audio_ids: list[int]) -> tuple[list[Probed], list[Failure]]:
-    """Decode each file once in full; its waveform is on the disk when this returns."""
+    """Decode each file once in full and write its waveform to disk."""
 
     def probe(reader: AudioReader, audio_id: int, path: Path) -> Probed:
         found = reader.probe(path)

@@ -14,7 +14,7 @@ from labeling.errors import BadInput
 from ml.evaluation.cross_validation import FoldProgress
 from ml.evaluation.network_comparison import Contender, compare_networks
 from ml.features.track_features import SelectedTracks
-from ml.networks import features_for
+from ml.networks import feature_config_for
 from workers.jobs.run import Attempt
 from workers.stages import preparing
 from workers.stages.preparing import Prepared
@@ -64,7 +64,7 @@ def _prepared(run: Attempt) -> dict[str, Prepared]:
     found: dict[str, Prepared] = {}
     snapshot = run.arguments.get("snapshot")
     for name in run.arguments["networks"]:
-        features = features_for(name, run.library.features)
+        features = feature_config_for(name, run.library.features)
         asked = run.arguments | {"network": name, "features": features, "snapshot": snapshot}
         found[name] = preparing.prepare(run.library, asked)
         snapshot = found[name].snapshot.number
@@ -72,7 +72,7 @@ def _prepared(run: Attempt) -> dict[str, Prepared]:
 
 
 def _contender(prepared: Prepared, track_ids: np.ndarray) -> Contender:
-    """Return a network by itself: one of it, which knows of no criteria and no counts."""
+    """Return a single network, without criteria conditioning and cardinality potential."""
     rows = np.searchsorted(prepared.frozen.track_ids, track_ids)
     config = replace(prepared.config, members=1, criteria="same", label_counts="free")
     return Contender(config, SelectedTracks(prepared.features, rows))

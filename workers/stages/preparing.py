@@ -28,12 +28,12 @@ BY_LABEL = ("labels", "label_mask", "reference_labels", "reference_mask", "is_pr
 
 @dataclass(frozen=True)
 class Prepared:
-    """Everything a training reads.
+    """Everything that a training reads.
 
-    `frozen` holds the tracks that have features, `features` the same ones in the same order;
-    `left_out` counts those of the snapshot that have none. `became_audit` names the tracks
-    that were moved to the audit side after the snapshot was taken: audit wins, in `frozen` too.
-    `origin` is the name and digest of the recipe, if it came of one.
+    `frozen` holds the tracks that have features, `features` the same ones in that order;
+    `left_out` counts the tracks of the snapshot without features. `became_audit` names the
+    tracks that were moved to the audit side after the snapshot was taken: audit wins, in
+    `frozen` too. `origin` is the name and digest of the recipe, if there is one.
     """
 
     library: Library
@@ -60,10 +60,10 @@ class Prepared:
 
     @property
     def is_present(self) -> npt.NDArray[np.bool_] | None:
-        """Say of the tracks to learn from by whose criteria they were judged.
+        """Return which training tracks were judged by the current criteria.
 
-        None where what measures on audit tracks is mostly by other criteria than today's: a
-        model that answers as the curator of today would be measured by another's answers.
+        None if the reference labels on audit tracks are mostly by other criteria: a model that
+        predicts as the current curators would then be evaluated by other curators' answers.
         """
         frozen = self.frozen
         is_present = _is_mostly(frozen.is_present, frozen.matrix.label_mask)
@@ -81,7 +81,7 @@ class Prepared:
         return [label.facet or made.get(label.uid, label.uid) for label in found]
 
     def digest(self) -> str:
-        """Return a hash of all that decides the outcome beside the snapshot's content."""
+        """Return a hash of all that decides the outcome, apart from the snapshot's content."""
         parts = (
             self.config.digest(),
             self.feature_set.digest,
@@ -112,7 +112,7 @@ class Prepared:
         )
 
     def about(self) -> dict[str, Any]:
-        """Return what a report says of what was learnt from, and with what."""
+        """Return the facts of a report about the training set and the configuration."""
         return {
             "library": self.library.slug,
             "network": self.config.network,
@@ -133,7 +133,7 @@ class Prepared:
 def _is_mostly(
     is_present: npt.NDArray[np.bool_], mask: npt.NDArray[np.bool_]
 ) -> npt.NDArray[np.bool_]:
-    """Say of every track whether half of what was judged, or more, is by the present ones."""
+    """Return which tracks have at least half of their judgements by the current criteria."""
     n_present = (is_present & mask).sum(axis=1)
     return np.asarray((n_present > 0) & (2 * n_present >= mask.sum(axis=1)))
 

@@ -32,7 +32,7 @@ from ml.evaluation.comparison import paired_differences, side_of
 from ml.features.track_features import SelectedTracks
 from ml.networks.base import EpochReport
 from ml.training.fit import train
-from ml.training.prediction import predict_pool
+from ml.training.prediction import pool_probabilities
 from ml.training.trained_model import TrainedModel, versions
 from ml.types import LabelMatrix
 from workers.jobs.run import Attempt
@@ -76,7 +76,7 @@ def fit(run: Attempt, prepared: Prepared, log: EpochLog) -> TrainedModel:
 
     def on_epoch(report: EpochReport) -> None:
         run.progress(report.epoch, report.epochs, f"epoch {report.epoch}, {report.stage}")
-        if report.start == 1:  # one course to look at while they train; then it is the mean
+        if report.start == 1:  # one learning curve to show while they train; then their mean
             log.add(_epoch(report))
 
     rows = prepared.training
@@ -123,7 +123,7 @@ def saved(model: TrainedModel, row: TrainingRun, prepared: Prepared) -> Trained:
 
 
 def decide(model: TrainedModel, trained: Trained, prepared: Prepared) -> Decision:
-    """Decide by what is known of the model, then by comparison with the one in use."""
+    """Decide by the metrics of the model, then by comparison with the champion."""
     champion = models.champion_of(prepared.library)
     decision = (
         promotion.for_comparison(
@@ -154,7 +154,7 @@ def _decide_among_usable(
         in_use = TrainedModel.load(models.model_folder_of(champion), champion.sha256)
         its_snapshot = snapshots.load(champion.run.snapshot)
     except (MlError, BadInput) as error:
-        reason = f"model {champion.number}, in use so far, cannot be compared: {error}"
+        reason = f"model {champion.number}, the former champion, cannot be compared: {error}"
         return Decision(True, reason)
     learnt_from = its_snapshot.track_ids[~its_snapshot.is_audit]
     rows = prepared.audit
@@ -182,9 +182,9 @@ def _decide_among_usable(
 
 
 def _decide_by_labels(champion: ModelVersion, prepared: Prepared) -> Decision | None:
-    """Refuse a model that has lost labels of the one in use; None where it has lost none.
+    """Reject a model that has lost labels of the champion; None if it has lost none.
 
-    Figures compare common labels only, and would not show what it can no longer say.
+    Metrics compare common labels only, so they would not show what it can no longer predict.
     """
     its, mine = list(champion.label_uids), set(prepared.uids)
     figures = {"against": champion.number, "lost": []}
@@ -197,14 +197,14 @@ def _decide_by_labels(champion: ModelVersion, prepared: Prepared) -> Decision | 
         return Decision(True, reason, figures)
     common = mine.intersection(its)
     if not common:
-        reason = f"it knows none of the {len(its)} labels of the model in use"
+        reason = f"it knows none of the {len(its)} labels of the champion"
         return Decision(False, reason, figures)
     lost = sorted(alive - mine)
     if lost:
         lost = sorted(snapshots.supported_labels(prepared.library).intersection(lost))
     if not lost:
         return None
-    reason = f"it knows {len(common)} of the {len(its)} labels of the model in use"
+    reason = f"it knows {len(common)} of the {len(its)} labels of the champion"
     return Decision(False, reason, {**figures, "lost": lost})
 
 
@@ -219,5 +219,5 @@ def score_all(
     model = TrainedModel.load(models.model_folder_of(version), version.sha256)
     found = loop_features.located(library, version.run.feature_set)
     features = track_features_for(model.config.network, version.run.feature_set, found)
-    probabilities = predict_pool(model, features, run.progress, run.should_stop)
+    probabilities = pool_probabilities(model, features, run.progress, run.should_stop)
     return version, found, probabilities

@@ -1,7 +1,8 @@
-"""How consistent the annotators are: with each other, with themselves, and over time.
+"""Agreement: how far annotators agree with each other and with themselves.
 
-The figures are those of `ml.consistency.agreement` and `ml.consistency.drift`; what they count
-is in docs/decisions/0009-what-consistency-counts.md. A figure that cannot be computed is None.
+The figures are those of `ml.consistency.agreement` and `ml.consistency.drift`; the counting
+rules are in docs/decisions/0009-what-consistency-counts.md. A figure that cannot be computed is
+None.
 """
 
 from __future__ import annotations
@@ -33,20 +34,20 @@ from ml.types import LabelMatrix
 #: The figures of a pair, in the order in which they are shown.
 PAIR_FIGURES = ("n", "agreement", "kappa", "alpha", "ac1", "positive_agreement")
 SELF_FIGURES = ("n", "agreement", "alpha")
-#: With two voices alone nobody can know who is right.
+#: With only two answers nobody can know who is right.
 VOICES = 3
 EVERYTHING = Filters()
 
 
 class RowKey(NamedTuple):
-    """What a row is about, by ids; label None is the set of a facet."""
+    """The key of a row, by ids; label None is the set of labels of a facet."""
 
     annotator_ids: tuple[int, ...]
     facet_id: int
     label_id: int | None
 
     def is_in(self, filters: Filters) -> bool:
-        """Say whether these filters leave the row standing."""
+        """Say whether the row passes these filters."""
         return (
             all(filters.has_annotator(one) for one in self.annotator_ids)
             and filters.facet_id in (None, self.facet_id)
@@ -58,7 +59,7 @@ def report(library: Library, filters: Filters = EVERYTHING) -> dict[str, Any]:
     """Return all figures of a library as one JSON-able object.
 
     1. Count what events have made dirty.
-    2. Annotators, pairs, each with themselves, and change over time.
+    2. Compute annotators, pairs, self-agreement and drift.
     """
     rollups.measure(library)
     shared = shared_answers(library, filters)
@@ -73,7 +74,7 @@ def report(library: Library, filters: Filters = EVERYTHING) -> dict[str, Any]:
 def annotator_figures(
     library: Library, filters: Filters, shared: list[FacetAnswers]
 ) -> list[dict[str, Any]]:
-    """Return who answered how much, from when to when, and how far others bear them out."""
+    """Return the answers of each annotator: number, period and reliability."""
     return [row for _, row in annotator_rows(library, filters, shared)]
 
 
@@ -113,7 +114,7 @@ def annotator_rows(
 
 
 def _dead_looks(library: Library) -> list[int]:
-    """Return the independent events that are taken back; their whole chains are read."""
+    """Return the independent events that were retracted; their whole chains are read."""
     chains = Annotation.objects.filter(library=library, revises__isnull=False)
     rows = list(chains.values_list("id", "track_id", "kind", "revises_id", "revises__kind"))
     events = {row[0]: Event(*row[:4]) for row in rows}
@@ -127,10 +128,10 @@ def _dead_looks(library: Library) -> list[int]:
 
 
 def annotator_reliability(shared: list[FacetAnswers]) -> dict[int, float]:
-    """Return how well each annotator's yes meets what all who judged a track say together.
+    """Return how well each annotator's labels agree with the consensus of a track.
 
-    Positive agreement with the one-coin consensus, over the tracks that several judged; only
-    for those who share tracks with at least two others.
+    This is the positive agreement with the one-coin consensus, over the tracks that several
+    judged, for annotators who share tracks with at least two others.
     """
     met: dict[int, set[int]] = defaultdict(set)
     hits: dict[int, float] = defaultdict(float)
@@ -169,7 +170,7 @@ def _meeting(facet: FacetAnswers) -> Iterator[tuple[int, int]]:
 def pair_figures(
     library: Library, filters: Filters, shared: list[FacetAnswers]
 ) -> list[dict[str, Any]]:
-    """Return how far each two annotators agree: on the set of a facet, then label by label."""
+    """Return the agreement of each pair: on the set of a facet, then label by label."""
     return [row for _, row, _ in pair_rows(library, filters, shared)]
 
 
@@ -197,7 +198,7 @@ def pair_rows(
 def label_tables(
     library: Library, filters: Filters, shared: list[FacetAnswers]
 ) -> dict[tuple[int, int, int], PairTable]:
-    """Return the 2 x 2 of each pair and label: from the roll-up, merged labels from events."""
+    """Return the 2 x 2 table of each pair and label (merged labels: from events)."""
     labels, resolve = labels_in(library, filters), resolutions(library)
     merged = set(resolve.values())
     tables: dict[tuple[int, int, int], PairTable] = {}
@@ -225,12 +226,12 @@ def _side_by_side(facet: FacetAnswers, a: int, b: int) -> tuple[LabelMatrix, Lab
 
 
 def self_agreement_rows(library: Library, filters: Filters) -> list[dict[str, Any]]:
-    """Return how far each annotator agrees with their own earlier answer to the same track."""
+    """Return the agreement of each annotator with their own earlier answers."""
     return [row for _, row in self_rows(library, filters)]
 
 
 def self_rows(library: Library, filters: Filters) -> Iterator[tuple[RowKey, dict[str, Any]]]:
-    """Yield the rows of `self_agreement_rows` with their place."""
+    """Yield the rows of `self_agreement_rows` with their key."""
     names, labels = _names(library), labels_in(library, filters)
     facets = {facet.pk: facet.name for facet in Facet.objects.filter(library=library)}
     for facet in repeated_answers(library, filters):

@@ -1,4 +1,4 @@
-"""Answers as matrices, to compare annotators with each other and with themselves."""
+"""Answer matrices, to compare annotators with each other and with themselves."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Bools = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class FacetAnswers:
-    """The answers to one facet, one a row; rows of a track stand in the order of the looks."""
+    """The answers to one facet, one per row; rows of a track are in order of answering."""
 
     facet_id: int
     label_ids: list[int]
@@ -68,7 +68,7 @@ def _newest(answers: Iterable[CountedAnswer]) -> Iterator[CountedAnswer]:
 
 
 class _Columns:
-    """The columns of a facet, and what an answer says in them, merged labels resolved."""
+    """The columns of a facet and the values of an answer in them, merged labels resolved."""
 
     def __init__(self, label_ids: list[int], resolve: dict[int, int], offers: Offers) -> None:
         self.label_ids = label_ids

@@ -1,8 +1,9 @@
-"""The figures of agreement, kept with what they were computed from.
+"""Stored agreement figures, with a hash of their inputs.
 
 Comparing label sets reads every answer that two people gave, which takes seconds in a large
-library: a worker does it after it has counted, and pages show what is kept and of when it is.
-Kept figures hold while nothing was counted since and while names, merges and cuts are the same.
+library: a worker does it after counting, and pages show the stored figures with their time.
+Stored figures are current while nothing was counted since, and while names, merges and criteria
+changes are the same.
 """
 
 from __future__ import annotations
@@ -29,27 +30,27 @@ from labeling.writing import short_write
 
 @dataclass(frozen=True)
 class Kept:
-    """What is kept of a library, and whether it is of what stands now."""
+    """The stored figures of a library, and whether they are current."""
 
     computed_at: datetime.datetime | None
     is_current: bool
     figures: dict[str, Any]
 
     def people(self, filters: Filters) -> list[dict[str, Any]]:
-        """Return who answered how much."""
+        """Return the rows of annotators."""
         rows = self.figures.get("people", [])
         return [row for annotator_id, row in rows if filters.has_annotator(annotator_id)]
 
     def pairs(self, filters: Filters) -> list[dict[str, Any]]:
-        """Return how far each two agree; rows of a label have `both`, their joint yeses."""
+        """Return the rows of pairs; those of a label have `both`, the joint yeses."""
         return list(_in(self.figures.get("pairs", []), filters))
 
     def with_self(self, filters: Filters) -> list[dict[str, Any]]:
-        """Return how far each agrees with their own earlier answers."""
+        """Return the rows of self-agreement."""
         return list(_in(self.figures.get("self", []), filters))
 
     def drift(self, library: Library, filters: Filters) -> list[dict[str, Any]]:
-        """Return changes over time; how they are corrected depends on what is asked for."""
+        """Return the rows of drift; their correction depends on the filters."""
         if filters == EVERYTHING and "drift" in self.figures:
             return list(self.figures["drift"])
         return drift(library, filters)
@@ -62,7 +63,7 @@ def _in(rows: list[Any], filters: Filters) -> Iterator[dict[str, Any]]:
 
 
 def kept_figures(library: Library) -> Kept:
-    """Return what is kept; nothing, and that is current, where nobody has answered."""
+    """Return the stored figures; without answers, none, and they are current."""
     row = AgreementFigures.objects.filter(library=library).first()
     is_waiting = DirtyKey.objects.filter(library=library).exists()
     if row is None:
@@ -72,7 +73,7 @@ def kept_figures(library: Library) -> Kept:
 
 
 def inputs_hash(library: Library) -> str:
-    """Return a hash of what figures depend on besides the answers: names, merges, cuts."""
+    """Return a hash of the inputs besides the answers: names, merges, criteria changes."""
     parts = (
         sorted(resolutions(library).items()),
         [(one.pk, one.name, one.facet_id) for one in labels_in(library, EVERYTHING).values()],
@@ -84,11 +85,11 @@ def inputs_hash(library: Library) -> str:
 
 
 def refresh(library: Library) -> dict[str, int]:
-    """Count what is new, then compute what follows from it and keep that.
+    """Count new answers, then compute and store the figures.
 
     1. Count what events have made dirty.
-    2. Note of which count the figures will be; whoever counts meanwhile outdates them.
-    3. Compute without a transaction; keep, unless figures of a later count are there already.
+    2. Record the count that the figures belong to; a later count makes them outdated.
+    3. Compute without a transaction; store, unless figures of a later count exist.
     """
     counted = rollups.measure(library)
     row, _ = AgreementFigures.objects.get_or_create(library=library)

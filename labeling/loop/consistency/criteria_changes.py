@@ -1,4 +1,4 @@
-"""Cuts in an annotator's work: days from which criteria count as different ones."""
+"""Criteria changes: days from which an annotator applies different criteria."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def declare(
     label: Label | None = None,
     by: User | None = None,
 ) -> EraCut:
-    """Say that an annotator's criteria changed on a day, for all labels, a facet or a label."""
+    """Declare that an annotator's criteria changed, for all labels, a facet or a label."""
     reason = " ".join(reason.split())
     if not reason:
-        raise BadInput("say why: what changed on that day?")
+        raise BadInput("enter a reason: what changed on that day?")
     if len(reason) > LONGEST_REASON:
         raise BadInput(f"the reason is longer than {LONGEST_REASON} characters")
     if day > timezone.now().date():
-        raise BadInput(f"{day} is in the future: a cut is a day of work that is done")
+        raise BadInput(f"{day} is in the future: choose a day up to today")
     if label is not None:
         facet = label.facet
     rows = (annotator.library_id, facet.library_id if facet else library.pk)
@@ -45,22 +45,24 @@ def declare(
         defaults={"reason": reason, "by": by},
     )
     if not is_new:
-        raise BadInput(f"there is a cut of {annotator} on {day} already: {cut.reason}")
+        raise BadInput(
+            f"there is already a criteria change of {annotator} on {day} already: {cut.reason}"
+        )
     return cut
 
 
 def withdraw(library: Library, cut_id: int) -> EraCut:
-    """Take a declared cut back; one that was detected is evidence and stays."""
+    """Withdraw a declared criteria change; a detected one is evidence and stays."""
     cut = EraCut.objects.filter(pk=cut_id, annotator__library=library).first()
     if cut is None:
-        raise BadInput("there is no such cut (any more)")
+        raise BadInput("this criteria change does not exist (any more)")
     if cut.kind != EraCut.Kind.DECLARED:
-        raise BadInput("this cut was detected, not declared: it stays")
+        raise BadInput("this criteria change was detected, not declared: it stays")
     cut.delete()
     return cut
 
 
 def eras_of(library: Library) -> list[EraCut]:
-    """Return all cuts of a library, newest first."""
+    """Return all criteria changes of a library, newest first."""
     rows = EraCut.objects.filter(annotator__library=library)
     return list(rows.select_related("annotator", "facet", "label", "by").order_by("-at", "-id"))

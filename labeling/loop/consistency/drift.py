@@ -1,8 +1,7 @@
-"""Whether an annotator's use of a label changed between two periods of their work.
+"""Drift: whether an annotator's use of a label changed between two periods.
 
-Only tracks that nobody chose for their content say that: the audit walk (audit and overlap
-items), else, where nothing was served, the dated imported answers. What acquisition picks
-changes while people do not.
+Only tracks that nobody chose for their content can show that: audit and overlap tracks, or, if
+nothing was served, the dated imported answers. Acquired tracks change while people do not.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from ml.consistency.drift import (
     tracks_needed,
 )
 
-#: Served in the order of one random walk, suggestions hidden: these measure people.
+#: Served in random order without suggestions, so they measure people.
 DRIFT_STRATA = (Stratum.AUDIT, Stratum.OVERLAP)
 IMPORTED = ""
 IMPORTED_NAME = "imported"
@@ -58,7 +57,7 @@ class CriteriaChange:
     label_id: int | None = None
 
     def concerns(self, annotator_id: int, label: Label | None = None) -> bool:
-        """Say whether it is a cut in this annotator's work, as far as it is of this label."""
+        """Say whether this change concerns the annotator and the label."""
         if self.annotator_id not in (None, annotator_id):
             return False
         if label is None:
@@ -83,7 +82,7 @@ class _Test:
 
 
 def criteria_changes_of(library: Library) -> list[CriteriaChange]:
-    """Return the days on which criteria changed as far as anybody said, oldest first."""
+    """Return the known criteria changes, oldest first."""
     published = library.guidelines.filter(number__gt=0, published_at__isnull=False)
     cuts = [
         CriteriaChange(one.published_at.date(), f"guideline {one.number}")
@@ -101,8 +100,8 @@ def criteria_changes_of(library: Library) -> list[CriteriaChange]:
 def drift(library: Library, filters: Filters) -> list[dict[str, Any]]:
     """Compare consecutive periods of each annotator, label by label, FDR-controlled.
 
-    1. Choose the stratum that can be believed, for each annotator.
-    2. Cut their work at guideline changes and era cuts; without any, by year or in halves.
+    1. Choose the unbiased stratum of each annotator.
+    2. Divide their work at guideline and criteria changes; without any, by year or in halves.
     3. Test each label between neighbouring periods; correct over all tests of the report.
     """
     days = _answer_days(library, filters)
@@ -158,7 +157,7 @@ def _sum_days(
 
 
 def periods(per_day: Counter[datetime.date], cuts: Sequence[datetime.date]) -> list[Period]:
-    """Cut the days of work: at the cuts, else by calendar year, else in halves of answers."""
+    """Divide the days of work: at the changes, else by year, else in halves of answers."""
     first, last = min(per_day), max(per_day)
     starts = sorted({cut for cut in cuts if first < cut <= last})
     if not starts:
@@ -181,7 +180,7 @@ def _halfway(per_day: Counter[datetime.date]) -> list[datetime.date]:
 def _by_cuts(
     library: Library, filters: Filters, annotator_id: int, cuts: Sequence[CriteriaChange]
 ) -> Iterator[tuple[list[datetime.date], list[Label]]]:
-    """Yield the days on which labels of an annotator are cut, and all that are cut so."""
+    """Yield the days of criteria changes of an annotator, and the labels that they concern."""
     found: dict[tuple[datetime.date, ...], list[Label]] = defaultdict(list)
     for label in labels_in(library, filters).values():
         own = {cut.day for cut in cuts if cut.concerns(annotator_id, label)}
@@ -260,7 +259,7 @@ def _factor(test: _Test) -> str:
 
 
 def _not_seen(test: _Test, n_tests: int) -> str:
-    """Say what would have been seen, and how many tracks more would show a doubling."""
+    """Return the smallest visible change, and how many more tracks would show a doubling."""
     rate = sum(test.yes) / sum(test.n) if sum(test.n) else 0.0
     if not 0 < rate < 1:
         return "every answer says the same"

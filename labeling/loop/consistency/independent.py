@@ -1,8 +1,8 @@
-"""The independent answers behind every figure of consistency, read from the events.
+"""Independent annotations, which all consistency figures count, read from the events.
 
-An independent look at a track is an event of kind judgement or imported. It counts while it is
-live, with the content of its newest live revision, facet by facet, on the day of the look.
-Why: docs/decisions/0009-what-consistency-counts.md.
+An independent annotation is an event of kind judgement or imported. It counts while it is live,
+with the content of its newest live revision, facet by facet, on its own day. The reasons are in
+docs/decisions/0009-what-consistency-counts.md.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from labeling.loop.events.replay import Event, live_ids, roots
 from labeling.models import Annotation, Answer, Judgement, LabelSetMember, Library
 from labeling.models.rollups import UNKNOWN_DAY
 
-#: Rows asked for with one query: bounds memory and the length of a statement.
+#: Rows per query: bounds memory and the length of a statement.
 ROWS_A_READ = 1_000
-#: Ranges of one condition; with more of them a list is the shorter one.
+#: Ranges per condition; with more of them, a list is shorter.
 _MOST_RANGES = 8
 _NONE: frozenset[int] = frozenset()
 _Stored = tuple[int, int, bool]
@@ -33,13 +33,13 @@ _COUNTED = (
     Annotation.Kind.REVISION,
     Annotation.Kind.RETRACTION,
 )
-#: Before every dated answer: the source does not say when it was given.
+#: Before every dated answer: the source gives no date.
 _OLDEST = datetime.datetime(1, 1, 1, tzinfo=datetime.UTC)
 
 
 @dataclass(frozen=True, slots=True)
 class IndependentAnnotation:
-    """An independent look at a track: the event that counts, without its content."""
+    """An independent annotation: the event that counts, without its content."""
 
     id: int
     annotator_id: int
@@ -58,7 +58,7 @@ class IndependentAnnotation:
 
 @dataclass(frozen=True, slots=True)
 class CountedAnswer:
-    """One independent look at one facet of a track, with the content that holds."""
+    """The current content of an independent annotation for one facet."""
 
     look: IndependentAnnotation
     facet_id: int
@@ -70,9 +70,9 @@ class CountedAnswer:
 
 
 def among(field: str, ids: Sequence[int]) -> Q:
-    """Select ids: as ranges where they follow each other, as what an import wrote does.
+    """Select ids, as ranges if they are consecutive, like those of an import.
 
-    A list of a thousand takes longer to ask for than its rows take to read.
+    A list of a thousand ids takes longer to parse than its rows take to read.
     """
     runs: list[list[int]] = []
     for id_ in sorted(ids):
@@ -87,14 +87,14 @@ def among(field: str, ids: Sequence[int]) -> Q:
 
 
 def day_of(moment: datetime.datetime | None) -> datetime.date:
-    """Return the UTC date of an answer, or the day that stands for "not known"."""
+    """Return the UTC date of an answer, or the day that means "unknown"."""
     return UNKNOWN_DAY if moment is None else moment.astimezone(datetime.UTC).date()
 
 
 def independent_answers(
     library: Library, track_ids: Iterable[int], annotator_ids: Sequence[int] | None = None
 ) -> Iterator[CountedAnswer]:
-    """Yield the independent answers to these tracks, oldest look of a track first."""
+    """Yield the independent answers to these tracks, oldest annotation of a track first."""
     for chunk in batches(sorted(set(track_ids)), ROWS_A_READ):
         looks, contents = _live_looks(library, chunk, annotator_ids)
         yield from _answers_of(looks, contents)
@@ -103,7 +103,7 @@ def independent_answers(
 def _live_looks(
     library: Library, track_ids: Sequence[int], annotator_ids: Sequence[int] | None
 ) -> tuple[list[IndependentAnnotation], dict[int, list[int]]]:
-    """Return the live looks, and by look the live events of its chain, oldest first."""
+    """Return the live annotations, and for each the live events of its chain, oldest first."""
     rows = Annotation.objects.filter(
         among("track_id", track_ids), library=library, kind__in=_COUNTED
     ).order_by()
@@ -141,7 +141,7 @@ def _chains(
 def _answers_of(
     looks: list[IndependentAnnotation], contents: dict[int, list[int]]
 ) -> Iterator[CountedAnswer]:
-    """Give each look, facet by facet, the answer of its newest live event that has one."""
+    """Give each annotation, facet by facet, the answer of its newest live event with one."""
     answers = _answers([id_ for chain in contents.values() for id_ in chain])
     holding: list[tuple[IndependentAnnotation, dict[int, _Stored]]] = []
     for look in looks:
@@ -186,7 +186,7 @@ def _with_value(values: dict[int, int], wanted: int) -> frozenset[int]:
 
 
 class Offers:
-    """What was on offer in each label set, read once and kept."""
+    """The labels on offer in each label set, read once."""
 
     def __init__(self, library: Library) -> None:
         self.labels_of: dict[int, frozenset[int]] = {}
@@ -197,7 +197,7 @@ class Offers:
         self.labels_of = {key: frozenset(value) for key, value in members.items()}
 
     def judged(self, answer: CountedAnswer) -> frozenset[int]:
-        """Return the labels that the answer says yes or no to ("not asked" is neither)."""
+        """Return the labels that the answer gives or denies ("not asked" is neither)."""
         said = answer.yes | answer.no
         if not answer.is_complete:
             return said

@@ -1,4 +1,4 @@
-"""Answers and label rates read from the roll-ups, with merged labels resolved."""
+"""Label rates, read from the roll-ups with merged labels resolved."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from labeling.loop.consistency.independent import Offers, independent_answers
 from labeling.loop.library.taxonomy import resolutions
 from labeling.models import AnswerDay, Judgement, Label, LabelDay, LabelSet, Library
 
-#: What a count stands under: annotator, label or facet, period, stratum.
+#: The key of a count: annotator, label or facet, period, stratum.
 Key = tuple[int, int, Any, str]
 Bucket = Callable[[int, datetime.date], Any]
 
 
 @dataclass(frozen=True)
 class Filters:
-    """What to look at; an empty field is everything. Days are inclusive."""
+    """Filters of the figures; an empty field means all. Days are inclusive."""
 
     annotator_ids: frozenset[int] = frozenset()
     facet_id: int | None = None
@@ -43,7 +43,7 @@ class Filters:
         return rows
 
     def takes(self, annotator_id: int, day: datetime.date, stratum: str) -> bool:
-        """Say of one answer what `of_days` says of rows."""
+        """Apply to one answer the filter that `of_days` applies to rows."""
         return (
             (not self.annotator_ids or annotator_id in self.annotator_ids)
             and (self.strata is None or stratum in self.strata)
@@ -83,8 +83,8 @@ def read_counts(library: Library, filters: Filters, bucket: Bucket) -> Counted:
     """Sum the roll-ups by annotator, label, bucket of days and stratum.
 
     1. Sum the complete answers by label set, and the yes and unsure by label.
-    2. Take back what a track counted twice because both of two merged labels were given.
-    3. Judged: the answers whose label set had the label, less the unsure ones.
+    2. Subtract tracks counted twice because both of two merged labels were given.
+    3. Judged: the answers whose label set had the label, without the unsure ones.
 
     `bucket` gives the period of an annotator's day; None leaves the day out.
     """
@@ -131,7 +131,7 @@ def _label_days(
 def _counted_twice(
     library: Library, filters: Filters
 ) -> Iterator[tuple[int, int, datetime.date, str, int, int]]:
-    """Yield, below zero, what merged labels counted too often on answers that have several."""
+    """Yield negative corrections for answers that have several merged labels."""
     resolve = resolutions(library)
     groups: dict[int, set[int]] = defaultdict(set)
     for label_id, target in resolve.items():

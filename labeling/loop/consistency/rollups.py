@@ -1,9 +1,9 @@
-"""Counts by day and by pair of annotators, kept up from what events have made dirty.
+"""Roll-ups: counts by day and by pair of annotators, updated from dirty keys.
 
-Every event leaves a DirtyKey. `measure` reads all of them, counts again the days and pairs they
-touch from the events, and commits counts and keys in one short transaction. Two that measure at
-once read overlapping keys; who commits second finds its keys gone and starts again, so that
-counts read before an event can never replace counts read after it.
+Every event leaves a DirtyKey. `measure` reads all of them, counts the days and pairs that they
+concern again from the events, and commits counts and keys in one short transaction. Two
+concurrent measurements read overlapping keys; the second to commit finds its keys gone and
+starts again, so that counts read before an event never replace counts read after it.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from labeling.writing import short_write
 
 #: Rows of one insert, so that a statement stays short on SQLite.
 WRITE_ROWS = 500
-#: Someone else measuring at the same time makes us start again; more often than this is a bug.
+#: A concurrent measurement makes us start again; more often than this is a bug.
 _ATTEMPTS = 20
 
 Day = tuple[int, datetime.date]
@@ -51,12 +51,12 @@ Pair = tuple[int, int]
 
 
 class Overtaken(Exception):
-    """Somebody else has counted what we were counting."""
+    """Another process has counted the same keys."""
 
 
 @dataclass
 class Touched:
-    """What the dirty keys say must be counted again."""
+    """The days and pairs that the dirty keys concern."""
 
     key_ids: list[int]
     days: dict[int, set[datetime.date]] = field(default_factory=lambda: defaultdict(set))
@@ -65,7 +65,7 @@ class Touched:
 
 @dataclass
 class Counts:
-    """What was counted, by the key of the row it belongs in."""
+    """The new counts, by the key of their row."""
 
     answers: Counter[tuple[int, int, datetime.date, str]] = field(default_factory=Counter)
     yes: Counter[tuple[int, int, datetime.date, str]] = field(default_factory=Counter)
@@ -76,7 +76,7 @@ class Counts:
 
 @dataclass
 class PairCounts:
-    """Two annotators, by label: tracks both judged, both said yes to, only one said yes to."""
+    """Counts of a pair by label: tracks that both judged, both gave, only one gave."""
 
     judged: Counter[int] = field(default_factory=Counter)
     both: Counter[int] = field(default_factory=Counter)
@@ -96,7 +96,7 @@ def measure(library: Library) -> dict[str, int]:
 
     1. Read every dirty key of the library, and from the events what they touch.
     2. Count, without a transaction.
-    3. Commit counts and keys together, or start again when somebody was faster.
+    3. Commit counts and keys together, or start again if another process was faster.
     """
     for _ in range(_ATTEMPTS):
         touched = _touched(library)
@@ -112,11 +112,11 @@ def measure(library: Library) -> dict[str, int]:
             "days": sum(len(days) for days in touched.days.values()),
             "pairs": len(counts.pairs),
         }
-    raise Overtaken(f"{library.slug}: others have measured all the time; try again")
+    raise Overtaken(f"{library.slug}: other processes were measuring all the time: try again")
 
 
 def rebuild_rollups(library: Library) -> dict[str, int]:
-    """Count everything anew: what stands in the roll-ups counts for nothing."""
+    """Count everything again, ignoring the present roll-ups."""
     _mark_all(library)
     return measure(library)
 
@@ -177,7 +177,7 @@ def _count_answer(counts: Counts, answer: CountedAnswer) -> None:
 
 
 def _tracks_of_days(annotator_id: int, days: set[datetime.date]) -> set[int]:
-    """Return the tracks the annotator looked at on these days."""
+    """Return the tracks that the annotator labelled on these days."""
     looks = Annotation.objects.filter(
         annotator_id=annotator_id, kind__in=Annotation.INDEPENDENT
     ).order_by()
@@ -259,9 +259,9 @@ def _tracks_of(annotator_id: int) -> set[int]:
 
 
 def _commit(library: Library, touched: Touched, counts: Counts) -> None:
-    """Replace the rows of what was touched, if its keys are still there.
+    """Replace the touched rows, if their keys are still there.
 
-    What was computed from the counts before is no longer of these counts, from this commit on.
+    From this commit on, figures computed from the former counts are outdated.
     """
     with short_write():
         taken = 0
@@ -320,7 +320,7 @@ def _pair_rows(counts: Counts) -> list[tuple[int, ...]]:
 
 
 def _mark_all(library: Library) -> None:
-    """Make every look dirty, and every day that has a row, also where no event is left."""
+    """Mark every annotation dirty, and every day with a row, even if it has no event left."""
     looks = Annotation.objects.filter(
         library=library, kind__in=Annotation.INDEPENDENT
     ).order_by()

@@ -1,4 +1,4 @@
-"""Answers and label rates of each annotator, month by month, for people to look at."""
+"""Timeline: answers and label rates of each annotator, month by month."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _UNDATED: Month = (UNKNOWN_DAY.year, UNKNOWN_DAY.month)
 
 @dataclass
 class MonthlyWork:
-    """How much an annotator answered: by month, by stratum, and without a date."""
+    """The number of answers of an annotator: by month, by stratum, and without a date."""
 
     annotator: Annotator
     by_month: list[int]
@@ -33,7 +33,7 @@ class MonthlyWork:
 
 @dataclass(frozen=True)
 class Rate:
-    """How often an annotator gave a label."""
+    """The rate at which an annotator gave a label."""
 
     yes: int
     judged: int
@@ -60,14 +60,14 @@ class LabelRates:
 
 @dataclass(frozen=True)
 class Timeline:
-    """All that the page shows over time."""
+    """All that the Consistency page shows over time."""
 
     months: list[Month]
     strata: list[str]
     work: list[MonthlyWork]
     cuts: list[CriteriaChange]
     labels: list[LabelRates]
-    #: Of the label that was asked for: rows as `work`, columns as `strata`.
+    #: For the chosen label: rows as `work`, columns as `strata`.
     by_stratum: list[list[Rate]]
 
 
@@ -117,7 +117,7 @@ def _marks(
     cuts: Sequence[CriteriaChange],
     label: Label | None = None,
 ) -> list[int]:
-    """Return the months of the cuts that concern this annotator, as far as of this label."""
+    """Return the months of the criteria changes that concern this annotator and label."""
     days = [cut.day for cut in cuts if cut.concerns(annotator.pk, label)]
     found = {(day.year, day.month) for day in days}
     return [place for place, month in enumerate(months) if month in found]

@@ -1,6 +1,6 @@
-"""Dataset snapshots: which answers are learnt from, as a hashed file.
+"""Dataset snapshots: the answers to train on, as a hashed file.
 
-`selection` says what a snapshot may hold, `criteria` whose criteria are current, `read` and
+`selection` defines what a snapshot may hold, `criteria` whose criteria are current, `read` and
 `selected` read the answers, `aggregate` makes one label of several answers, `arrays` builds the
 arrays, `snapshots` writes them, and `preview` counts without writing.
 """

@@ -1,4 +1,4 @@
-"""From the answers of several annotators to what a snapshot says of each track and label."""
+"""Label aggregation: one value per track and label from several annotators."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from labeling.names import name_key
 from ml.consistency.aggregation import majority, one_coin
 from ml.types import LabelMatrix
 
-#: With fewer audit tracks judged by persons, the answers of all who were selected are the
-#: reference there (legacy ones too), and the figures say so.
+#: With fewer audit tracks judged by persons, all selected answers are the reference there
+#: (legacy ones too), and the metrics say so.
 ENOUGH_PERSON_TRACKS = 30
 #: Kinds of annotator; a later one's judgement of a label replaces an earlier one's.
 STANDING = ("model", "legacy", "partner", "person", "reference")
@@ -33,11 +33,11 @@ def aggregated(
     selection: Selection,
     rows: npt.NDArray[np.bool_] | None = None,
 ) -> LabelMatrix:
-    """Return what the answers say together of each track and label.
+    """Return the aggregated answers of each track and label.
 
-    1. Where a person judged a label of a track, what a catalogue said of it gives way: two
-       equal voices would cancel out and the person's work would be lost.
-    2. Several voices of one standing are united; a single one stays as it is.
+    1. If a person judged a label of a track, a catalogue's answer for it is not used: two equal
+       votes would cancel out and the person's work would be lost.
+    2. Several answers of one standing are aggregated; a single one stays as it is.
     """
     kept = np.flatnonzero(np.ones(len(table.tracks), dtype=bool) if rows is None else rows)
     places = np.searchsorted(track_ids, table.tracks[kept])
@@ -86,9 +86,9 @@ def kept_labels(
     selection: Selection,
     is_training: npt.NDArray[np.bool_],
 ) -> tuple[list[Column], LabelMatrix, list[Columns]]:
-    """Return the labels with enough positives: each as the columns that it is made of.
+    """Return the labels with enough positives, each as the columns that it is made of.
 
-    Only what may be learnt from counts, for their support and for which are most frequent.
+    Only training tracks count, for the support and for the most frequent labels.
     """
     support = support_of(matrix, is_training)
     is_catch_all = np.array([name_key(column.name) in CATCH_ALL for column in columns], bool)
@@ -111,7 +111,7 @@ def kept_labels(
 def _is_top(
     columns: tuple[Column, ...], support: npt.NDArray[np.int64], top: int
 ) -> npt.NDArray[np.bool_]:
-    """Say which labels are among the `top` most frequent of their facet; 0: all are."""
+    """Return which labels are among the `top` most frequent of their facet; 0 means all."""
     is_top = np.full(len(columns), top == 0)
     for facet in {column.facet_id for column in columns} if top else ():
         own = np.flatnonzero([column.facet_id == facet for column in columns])
@@ -125,10 +125,10 @@ def _folded(
     stands: npt.NDArray[np.bool_],
     is_catch_all: npt.NDArray[np.bool_],
 ) -> list[tuple[Column, Columns]]:
-    """Return, per facet, one label Others made of the rare ones and an existing one.
+    """Return, per facet, one label Others made of the rare labels and an existing Others.
 
-    What other labels were put into is no label of the library any more and has a uid of its
-    own, so that nobody is shown it in the place of one.
+    It is not a label of the library and has its own uid, so that it is never shown in the
+    place of one.
     """
     folded = []
     for facet in Facet.objects.filter(library=library):
@@ -145,7 +145,7 @@ def _folded(
 
 
 def recast(matrix: LabelMatrix, parts: list[Columns]) -> LabelMatrix:
-    """Make one column of several: yes where one is yes, no only where all are."""
+    """Make one column of several: yes if any is yes, no only if all are no."""
     shape = (matrix.n_tracks, len(parts))
     labels, mask = np.zeros(shape, dtype=bool), np.zeros(shape, dtype=bool)
     for number, part in enumerate(parts):
@@ -162,9 +162,10 @@ def reference(
     is_audit: npt.NDArray[np.bool_],
     selection: Selection,
 ) -> tuple[str, LabelMatrix]:
-    """Return whose answers measure on the audit tracks, and what they say there."""
+    """Return whose answers are the reference on the audit tracks, and these answers."""
     people = {one.pk: one for one in Annotator.objects.filter(library=library)}
-    # In the order of STANDING, as on the training side: who is the reference tops persons.
+    # In the order of STANDING, as on the training side: a reference annotator overrides
+    # persons.
     measuring = (Annotator.Kind.PERSON, Annotator.Kind.REFERENCE)
     persons = [pk for pk, one in people.items() if one.kind in measuring]
     at_audit = is_audit[np.searchsorted(track_ids, table.tracks)]

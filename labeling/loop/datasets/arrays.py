@@ -1,7 +1,7 @@
-"""The arrays of a snapshot: from the answers of a selection to what is learnt and measured.
+"""Arrays of a snapshot, built from the answers of a selection.
 
-What is learnt is decided on the training side alone: which labels have support, which are the
-most frequent, which combinations are thinned. Audit tracks come along as they are.
+Only the training side decides which labels have support, which are the most frequent, and
+which combinations are thinned. Audit tracks are added as they are.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ TEXT = "S36"
 
 @dataclass(frozen=True)
 class SnapshotArrays:
-    """The arrays of a snapshot; rows are tracks in the order of their ids.
+    """Arrays of a snapshot; rows are tracks in the order of their ids.
 
     Attributes
     ----------
     track_ids : int64 (n,). track_uids : bytes (n,). groups : int64 (n,), codes of split groups.
     is_audit : bool (n,). is_present : bool (n, n_labels), True where any selected answer judged
-    the label by the criteria of today (`labeling.loop.datasets.criteria`).
-    matrix : what the selected answers say together, (n, n_labels).
-    reference : the same on audit tracks by the answers that measure; nothing on the others.
+    the label by the current criteria (`labeling.loop.datasets.criteria`).
+    matrix : the aggregated selected answers, (n, n_labels).
+    reference : the reference labels on audit tracks; nothing on the others.
     label_uids : bytes (n_labels,). annotation_uids : bytes, sorted.
-    judged_by : whose answers the reference is, in words.
-    facts : for people: who said how much; not kept in the file.
+    judged_by : whose answers the reference labels are, in words.
+    facts : for people: answers by annotator; not stored in the file.
     """
 
     track_ids: npt.NDArray[np.int64]
@@ -74,7 +74,7 @@ class SnapshotArrays:
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, npt.NDArray[Any]]) -> Self:
-        """Rebuild from `arrays()`; of older snapshots nobody noted whose criteria they are."""
+        """Rebuild from `arrays()`; older snapshots did not record whose criteria count."""
         unknown = np.zeros_like(arrays["labels"])
         return cls(
             track_ids=arrays["track_ids"],
@@ -90,7 +90,7 @@ class SnapshotArrays:
         )
 
     def digest(self, selection: Selection) -> str:
-        """Return the sha256 of the selection, of what its words mean, and of every array."""
+        """Return the sha256 of the selection, the criteria then current, and every array."""
         asked = selection.canonical() | {"present": self.facts.get("present")}
         text = json.dumps(asked, sort_keys=True)
         whole = hashlib.sha256(text.encode())
@@ -101,11 +101,11 @@ class SnapshotArrays:
 
 
 def build_arrays(library: Library, selection: Selection) -> SnapshotArrays:
-    """Return the arrays of the selection, or refuse when there is nothing to learn from.
+    """Return the arrays of the selection, or refuse if there is nothing to learn from.
 
-    1. Unite the answers of each side by itself: what is said of audit tracks moves nothing.
+    1. Aggregate the answers of each side separately: audit answers change nothing else.
     2. Choose the labels and leave tracks out, by the training side.
-    3. Keep the tracks on which a chosen label was judged, or which measure.
+    3. Keep the tracks on which a chosen label was judged, and the audit tracks.
     """
     table = read.read_answer_table(library, selection)
     judges = _judges(library, table, selection)
@@ -143,7 +143,7 @@ def build_arrays(library: Library, selection: Selection) -> SnapshotArrays:
 def _by_present(
     table: AnswerTable, track_ids: npt.NDArray[np.int64], parts: list[npt.NDArray[np.intp]]
 ) -> npt.NDArray[np.bool_]:
-    """Say of every track and chosen label whether the present criteria judged any of it."""
+    """Return which chosen labels of which tracks were judged by the current criteria."""
     judged = np.zeros((len(track_ids), table.by_present.shape[1]), dtype=bool)
     np.logical_or.at(judged, np.searchsorted(track_ids, table.tracks), table.by_present)
     found = [judged[:, part].any(axis=1) for part in parts]
@@ -151,7 +151,7 @@ def _by_present(
 
 
 def _judges(library: Library, table: AnswerTable, selection: Selection) -> AnswerTable:
-    """Return the answers that measure: the selected ones, or the current curators' on audit."""
+    """Return the reference answers: the selected ones, or the current curators' on audit."""
     if selection.judged_by == "selected":
         return table
     asked = Selection(
@@ -169,7 +169,7 @@ def aggregated_by_side(
     is_audit: npt.NDArray[np.bool_],
     selection: Selection,
 ) -> LabelMatrix:
-    """Return what the answers say together, those of each side united by themselves."""
+    """Return the aggregated answers, aggregated separately on each side."""
     at_audit = is_audit[np.searchsorted(track_ids, table.tracks)]
     audit = aggregated(table, track_ids, selection, at_audit)
     training = aggregated(table, track_ids, selection, ~at_audit)
@@ -183,7 +183,7 @@ def aggregated_by_side(
 def _measures(
     matrix: LabelMatrix, reference: LabelMatrix, selection: Selection
 ) -> npt.NDArray[np.bool_]:
-    """Say of every track whether it may measure: it is judged, by those who are asked."""
+    """Return which tracks have reference labels."""
     judged = reference if selection.judged_by == "current" else matrix
     return np.asarray(judged.label_mask.any(axis=1))
 
@@ -194,10 +194,10 @@ def _is_learnt_from(
     is_training: npt.NDArray[np.bool_],
     selection: Selection,
 ) -> npt.NDArray[np.bool_]:
-    """Say of every track whether it is learnt from.
+    """Return which tracks are trained on.
 
-    Frequent combinations are thinned by the labels as they were given. Where labels are
-    dropped, a track that had only those says nothing about the others.
+    Frequent combinations are thinned by the labels as they were given. If labels are dropped,
+    a track that had only those labels tells nothing about the others.
     """
     is_kept = matrix.label_mask.any(axis=1) & is_training
     if selection.others == "drop":
@@ -226,7 +226,7 @@ def _facts(
     columns: list[Column],
     learnt: LabelMatrix,
 ) -> dict[str, Any]:
-    """Return who said how much, the labels with their positives, and whose criteria count."""
+    """Return the answers by annotator, the labels with their positives, and the criteria."""
     positives = (learnt.labels & learnt.label_mask).sum(axis=0).tolist()
     present = table.present or judges.present
     return {

@@ -1,20 +1,20 @@
-"""Whose criteria are the present ones: what the words `current` and `legacy` mean.
+"""Current and legacy criteria: what the two words mean.
 
-Current is what a **current curator** said **under the guideline in force**, **from the day
-of their last declared change of criteria** on. Legacy is everything else: all other annotators,
-and what the current curators said before. Every judgement of a label is one or the other, and
-`all` is both.
+Current are the answers of a **current curator** **under the guideline in force**, **from the
+day of their last declared criteria change** on. All others are legacy: those of all other
+annotators, and earlier ones of the current curators. Every judgement of a label is one or the
+other, and `all` is both.
 
-Who is a current curator:
+A current curator is:
 
-1. A person whose login is open and who is a member here (or who has no login at all), with an
-   answer that holds under the guideline in force.
-2. Where no person has ever answered, as after an import: the annotator of the newest dated
-   answer; under any guideline, for imported answers have none.
-3. Where no answer has a date either: the only annotator, if there is but one.
+1. A person with an active login who is a member here (or who has no login at all), with a
+   current answer under the guideline in force.
+2. If no person has ever answered, as after an import: the annotator of the newest dated
+   answer, under any guideline, because imported answers have none.
+3. If no answer has a date either: the only annotator, if there is just one.
 
-A detected change is evidence, not a decision, and moves nothing until somebody declares it on
-the Consistency page. A change that was declared for a facet or a label moves only that one.
+A detected change is evidence, not a decision: it has no effect until somebody declares it on
+the Consistency page. A change declared for a facet or a label affects only that one.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _OWN_WORK = ("judgement", "revision", "adjudication")
 
 @dataclass(frozen=True)
 class Start:
-    """From when on answers are by the present criteria: all of them, a facet's or a label's."""
+    """The start of the current criteria: for all answers, a facet or a label."""
 
     annotator_id: int
     at: datetime
@@ -52,7 +52,7 @@ class Start:
 
 @dataclass(frozen=True)
 class CurrentCriteria:
-    """The current curators, the guideline in force (None: any) and where their work was cut."""
+    """The current curators, the guideline in force (None: any) and their criteria changes."""
 
     curators: tuple[Annotator, ...]
     guideline: int | None
@@ -60,7 +60,7 @@ class CurrentCriteria:
     why: str
 
     def facts(self) -> dict[str, Any]:
-        """Return what the words mean today, for people and for the snapshot's hash."""
+        """Return whose criteria are current, for people and for the snapshot's hash."""
         names = {one.pk: one.name for one in self.curators}
         return {
             "curators": [one.name for one in self.curators],
@@ -79,10 +79,10 @@ class CurrentCriteria:
     def since(
         self, annotator_id: int, facets: Sequence[int], columns_of_label: dict[int, int]
     ) -> Floats:
-        """Return, per column, the second from which this annotator's criteria are the present.
+        """Return, per column, the second from which this annotator's criteria are current.
 
-        `facets` (n_columns,) are the facets of the columns. -inf: always; inf: they are no
-        current curator.
+        `facets` (n_columns,) are the facets of the columns. -inf: always; inf: not a current
+        curator.
         """
         if annotator_id not in {one.pk for one in self.curators}:
             return np.full(len(facets), math.inf)
@@ -98,14 +98,14 @@ class CurrentCriteria:
 
 
 def check_criteria(library: Library, selection: Selection) -> None:
-    """Refuse what names something that is not there, a current curator included."""
+    """Refuse unknown names in a selection, and an unknown current curator."""
     selecting_check(library, selection)
     if selection.criteria != "all" or selection.judged_by == "current":
         current_criteria(library)
 
 
 def current_criteria(library: Library) -> CurrentCriteria:
-    """Return whose criteria are the present ones, or refuse where nobody's are."""
+    """Return whose criteria are current, or refuse if nobody's are."""
     guideline = libraries.guideline_in_force(library)
     held = CurrentAnswer.objects.filter(track__library=library, answer__isnull=False)
     persons = held.filter(annotator__kind=Annotator.Kind.PERSON)
@@ -156,7 +156,7 @@ def _newest_source(
         return everybody, "nobody else has answered"
     names = ", ".join(one.name for one in everybody) or "nobody"
     raise BadInput(
-        f"nobody can be told to be the current curator of {library.slug}: no person has "
+        f"cannot determine the current curator of {library.slug}: no person has "
         f"answered, and no answer has a date; name annotators instead ({names})"
     )
 

@@ -1,4 +1,4 @@
-"""What a snapshot would hold, before it is taken."""
+"""Preview of a snapshot before it is taken."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from labeling.models import Library
 
 @dataclass(frozen=True)
 class SelectionPreview:
-    """The counts of a selection; `problem` says why nothing could be learnt from it."""
+    """The counts of a selection; `problem` says why a model could not learn from it."""
 
     tracks: int = 0
     answers: int = 0
@@ -28,7 +28,7 @@ class SelectionPreview:
 
     @property
     def to_train(self) -> int:
-        """Tracks that would be learnt from."""
+        """Number of training tracks."""
         return self.split.get("train", 0) + self.split.get("validation", 0)
 
 

@@ -1,7 +1,7 @@
-"""Which answers a snapshot reads, and the matrix they make.
+"""The answers of a selection, as a matrix.
 
-Every answer says yes, no or nothing about each label that was on offer. "Nothing" is never a
-no: what a legacy catalogue left blank counts by the rule that the selection names.
+Every answer gives yes, no or nothing for each label that was on offer. "Nothing" is never a
+no: empty cells of a legacy catalogue count by the rule of the selection.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ from ml.types import LabelMatrix
 
 @dataclass(frozen=True)
 class AnswerTable:
-    """One row an annotator and track, one column an active label.
+    """One row per annotator and track, one column per active label.
 
     `annotators` and `tracks` are ids (n_rows,), `annotations` the ids of the events read,
     `authors` and `events_of` those of their annotators and tracks (n_events,). `present` says
-    whose criteria are the present ones, where the selection asks for that. `by_present`, of the
-    shape of the matrix, says what was judged by these; nothing, where nobody's are.
+    whose criteria are current, if the selection asks for that. `by_present`, of the shape of
+    the matrix, says what was judged by them; it is empty if nobody's are current.
     """
 
     columns: tuple[Column, ...]
@@ -56,7 +56,7 @@ class AnswerTable:
     present: CurrentCriteria | None = None
 
     def of_tracks(self, track_ids: npt.NDArray[np.int64]) -> AnswerTable:
-        """Return what was said of these tracks."""
+        """Return the rows of these tracks."""
         rows = np.flatnonzero(np.isin(self.tracks, track_ids))
         events = np.flatnonzero(np.isin(self.events_of, track_ids))
         return replace(
@@ -74,10 +74,10 @@ class AnswerTable:
 def read_answer_table(library: Library, selection: Selection) -> AnswerTable:
     """Return the answers of the selection as of now.
 
-    1. The answers that hold: the current ones, or the newest within a period or guideline.
-    2. The labels: active ones of the facets; what was merged counts as what it became.
-    3. Blanks become negatives where the rule allows, then what was said is written over.
-    4. Where criteria are asked for, what was judged by others is taken out label by label.
+    1. The answers: the current ones, or the newest within a period or guideline.
+    2. The labels: active ones of the facets; merged labels count as their target.
+    3. Blanks become negatives if the rule allows it; then the judgements are written over.
+    4. If criteria are selected, judgements by others are removed label by label.
     """
     columns, column_of = _columns(library, selection)
     side = None
@@ -136,9 +136,9 @@ def _facets(library: Library, selection: Selection) -> QuerySet[Facet]:
 
 
 def _of_catalogue(prefix: str) -> ExpressionWrapper:
-    """Say whether an event is a catalogue's word: imported, or a row that came in changed.
+    """Say whether an event comes from a catalogue: imported, or a changed row of an import.
 
-    Of both it is unknown what a blank meant; who edits on the page saw all labels.
+    For both it is unknown what a blank meant; a person who edits on the page saw all labels.
     """
     kind = f"{prefix}kind"
     changed = Q(
@@ -209,7 +209,7 @@ def _within(
 
 
 def _asked(library: Library, selection: Selection) -> QuerySet[Answer, tuple[Any, ...]]:
-    """Return the values of the answers that the database can tell to be asked for."""
+    """Return the values of the answers that the database can filter."""
     start, end = period(selection)
     rows = Answer.objects.filter(
         _who(selection, "annotation__"),
@@ -244,7 +244,7 @@ Order = tuple[bool, float, int]
 
 
 class Live(NamedTuple):
-    """An event that holds: its place in the order of `replay`, and how its root came about."""
+    """A live event: its place in the order of `replay`, and the source of its root."""
 
     order: Order
     source: str
@@ -305,8 +305,8 @@ FirstUses = dict[int, npt.NDArray[np.float64]] | None
 def _first_uses(library: Library, selection: Selection, column_of: dict[int, int]) -> FirstUses:
     """Return, per annotator, when each column was first ticked (inf: never), or None: closed.
 
-    A tick without a date counts as the oldest, as it does in the order of answers; one that
-    was retracted or revised away, or is on an audit track, sets off nothing.
+    A tick without a date counts as the oldest, as in the order of answers; one that was
+    retracted or revised, or is on an audit track, does not count.
     """
     if selection.negatives == "closed":
         return None
@@ -331,7 +331,7 @@ def _first_uses(library: Library, selection: Selection, column_of: dict[int, int
 
 
 def _answers_gone(library: Library) -> set[int]:
-    """Return the answers that hold no more: retracted, or replaced by a live revision."""
+    """Return the answers that are no longer current: retracted, or revised since."""
     undoing = (Annotation.Kind.RETRACTION, Annotation.Kind.REVISION)
     if not library.annotations.filter(kind__in=undoing).exists():
         return set()
@@ -385,7 +385,7 @@ def _write_judgements(
     rows: dict[int, int],
     column_of: dict[int, int],
 ) -> None:
-    """Write no, then unsure, then yes: of merged labels one tick is enough."""
+    """Write no, then unsure, then yes: for merged labels, one tick is enough."""
     said: dict[int, list[tuple[int, int]]] = defaultdict(list)
     judgements = Judgement.objects.filter(answer__annotation__library=library)
     values = judgements.values_list("answer_id", "label_id", "value")

@@ -1,4 +1,4 @@
-"""The answers that a selection takes, and the part of them that is by the present criteria."""
+"""Selected answers, and the part of them that follows the current criteria."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Column(NamedTuple):
 
 
 class CriteriaSide:
-    """One side of the present criteria: what was judged by them, or all that was not."""
+    """One side: the judgements by the current criteria, or all others."""
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class CriteriaSide:
         }
 
     def takes(self, row: SelectedAnswer) -> bool:
-        """Say whether an answer holds anything of this side."""
+        """Say whether an answer has a judgement of this side."""
         return bool(self._is_kept(row).any())
 
     def take_out(
@@ -66,7 +66,7 @@ class CriteriaSide:
         held: list[SelectedAnswer],
         rows: dict[int, int],
     ) -> None:
-        """Forget, in place, the labels of an answer that belong to the other side."""
+        """Remove, in place, the labels of an answer that belong to the other side."""
         for one in held:
             kept = self._is_kept(one)
             if not kept.all():
@@ -76,13 +76,13 @@ class CriteriaSide:
     def of_mask(
         self, mask: npt.NDArray[np.bool_], held: list[SelectedAnswer], rows: dict[int, int]
     ) -> npt.NDArray[np.bool_]:
-        """Return the cells of `mask` that are of this side."""
+        """Return the cells of `mask` that belong to this side."""
         left = mask.copy()
         self.take_out(np.zeros_like(mask), left, held, rows)
         return left
 
     def _is_kept(self, row: SelectedAnswer) -> npt.NDArray[np.bool_]:
-        """Return, per column of the answer's facet, whether it is of this side."""
+        """Return, per column of the answer's facet, whether it belongs to this side."""
         places = self._places.get(row.facet_id, np.empty(0, dtype=np.intp))
         if row.annotator_id not in self._since:
             self._since[row.annotator_id] = self.present.since(
@@ -97,7 +97,7 @@ class CriteriaSide:
 def current_side(
     library: Library, columns: tuple[Column, ...], column_of: dict[int, int]
 ) -> CriteriaSide | None:
-    """Return the side of the present criteria; None where nobody is a current curator."""
+    """Return the side of the current criteria; None if nobody is a current curator."""
     try:
         return CriteriaSide(current_criteria(library), True, columns, column_of)
     except BadInput:

@@ -1,4 +1,4 @@
-"""What a snapshot can be asked to hold: whose answers, from when, under which guideline."""
+"""Selections of answers: whose, from when, under which guideline."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from labeling.names import name_key
 
 NEGATIVES = ("closed", "first-use", "open")
 OTHERS = ("keep", "fold", "drop")
-#: Whose criteria: `labeling.loop.datasets.criteria` says what the last two mean.
+#: Whose criteria: `labeling.loop.datasets.criteria` defines the last two.
 CRITERIA = ("all", "legacy", "current")
-#: Kinds of annotator that are learnt from unless the selection says otherwise: no models.
+#: Kinds of annotator that are selected by default: all but models.
 LEARNT_FROM = ("legacy", "partner", "person", "reference")
-#: How an answer came about. A correction counts as what it corrects.
+#: Sources of an answer. A correction has the source of what it corrects.
 SOURCES = tuple(
     str(kind)
     for kind in (
@@ -27,24 +27,24 @@ SOURCES = tuple(
         Annotation.Kind.PROPAGATED,
     )
 )
-#: Whose answers measure on audit tracks: those that were selected, or the current curators'.
+#: Whose answers are the reference on audit tracks: the selected ones, or the current curators'.
 JUDGES = ("selected", "current")
-#: A label of one of these names gathers what has no name of its own.
+#: A label of one of these names collects tracks without a label of their own.
 CATCH_ALL = ("others", "other")
 
 
 @dataclass(frozen=True)
 class Selection:
-    """What a snapshot is asked to hold. Empty means all.
+    """The selection of a snapshot. Empty means all.
 
     `since` and `until` are days, both included, compared with the time of the answer itself:
     an answer without a date is left out by `since` and counts as the oldest for `until`.
     `batches` are uploads of the Imports page. `criteria` narrows all this to the current
-    curators' present criteria or to everything else.
+    criteria or to all others.
     `negatives` says how the blanks of imported answers count: `closed` every blank is a no,
     `first-use` from the first time on that this annotator used the label, `open` never.
-    `others`: `keep` leaves labels with fewer than `min_support` positives out; `fold` unites
-    those, and all beyond the `top_labels` most frequent of a facet, in a label Others; `drop`
+    `others`: `keep` leaves labels with fewer than `min_support` positives out; `fold` merges
+    them, and all beyond the `top_labels` most frequent of a facet, in a label Others; `drop`
     leaves them out, and an existing label of that name too.
     Training tracks of a label combination above `combination_cap` of all are thinned (0: none),
     but none with a label of a smaller share than `rare_share`.
@@ -70,7 +70,7 @@ class Selection:
 
     @classmethod
     def of(cls, values: dict[str, Any]) -> Self:
-        """Rebuild from `canonical()`, also after a trip through JSON."""
+        """Rebuild from `canonical()`, even after a trip through JSON."""
         known = {field.name for field in fields(cls)}
         unknown = sorted(set(values) - known)
         if unknown:
@@ -89,15 +89,15 @@ class Selection:
 
     @property
     def looks_back(self) -> bool:
-        """Say whether an answer other than the current one may be the one that is meant."""
+        """Say whether an answer other than the current one may be selected."""
         parts = (self.since, self.until, self.guidelines, self.sources, self.batches)
         return any(parts) or self.criteria != "all"
 
     @property
     def judges_itself(self) -> bool:
-        """Say whether answers were chosen, and the chosen ones alone measure.
+        """Say whether answers were chosen, and only the chosen ones are the reference.
 
-        The current curators' criteria are what a model is for: those measure any model.
+        A model is for the current criteria, so these can evaluate any model.
         """
         is_chosen = (
             any((self.annotators, self.since, self.until, self.guidelines))
@@ -109,7 +109,7 @@ class Selection:
 
 
 def check_selection(library: Library, selection: Selection) -> None:
-    """Refuse what names something that is not there."""
+    """Refuse unknown names in a selection."""
     _check_words(selection)
     _check_numbers(selection)
     facets = set(library.facets.values_list("name_key", flat=True))
@@ -181,7 +181,7 @@ def _day(text: str) -> datetime | None:
 
 
 def describe_selection(selection: Selection) -> str:
-    """Say for people what a selection asks for."""
+    """Describe a selection in words."""
     numbers = ", ".join(str(number) for number in selection.guidelines)
     batches = ", ".join(str(number) for number in selection.batches)
     kinds = selection.annotator_kinds

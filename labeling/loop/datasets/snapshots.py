@@ -1,7 +1,7 @@
-"""Freezing what is learnt from: which answers, of whom, from when, under which guideline.
+"""Snapshots: training sets as files of arrays, each with a row that says where it comes from.
 
-A snapshot is a file of arrays and a row that says how it came about. The same selection of the
-same answers is the same snapshot. Audit tracks are in it to measure with, never to train on.
+The same selection of the same answers is the same snapshot. Audit tracks are included for
+evaluation, never for training.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ from ml.types import TrainingConfig
 def take_snapshot(
     library: Library, selection: Selection | None = None, *, by_id: int | None = None
 ) -> Snapshot:
-    """Freeze the answers of the selection as they are now.
+    """Take a snapshot of the selected answers as they are now.
 
-    1. Read the answers and unite those of several annotators, label by label.
+    1. Read the answers and aggregate those of several annotators, label by label.
     2. Keep the labels with enough positives on the training side, so that audit answers do
        not decide what is learnt, and the tracks on which one of them was judged.
     3. Write the arrays; the row comes after the file, so that no row lacks one.
@@ -79,13 +79,13 @@ def _written(frozen: SnapshotArrays, file: str) -> tuple[str, str]:
 
 
 def _seen_again(same: Snapshot, frozen: SnapshotArrays, taken_at: datetime) -> Snapshot:
-    """Note when a snapshot was taken anew; write its file again where that is lost.
+    """Record that a snapshot was taken again; rewrite its file if that is lost.
 
-    The time comes first: `pruning` spares what was taken lately, so a file that is there when
-    the row is read after it stays. A new file has a new name: the old one may be leaving.
+    The time is written first: `prune` spares recent snapshots, so a file that exists when the
+    row is read afterwards stays. A new file has a new name, because the old one may be pruned.
     """
     rows = Snapshot.objects.filter(pk=same.pk)
-    # Seen anew at this time: nothing recorded before it is missing from it.
+    # Taken again at this time: nothing recorded before it is missing from it.
     rows.update(taken_at=taken_at)
     same.refresh_from_db()
     if not _is_whole(same):
@@ -104,7 +104,7 @@ def _is_whole(snapshot: Snapshot) -> bool:
 
 
 def _store(library: Library, digest: str, values: dict[str, Any]) -> Snapshot:
-    """Insert under the next number; who loses a race for it takes the one after."""
+    """Insert under the next number; the loser of a race takes the one after."""
     for _ in range(20):
         same = library.snapshots.filter(hash=digest).first()
         if same is not None:
@@ -121,7 +121,7 @@ def _store(library: Library, digest: str, values: dict[str, Any]) -> Snapshot:
 
 
 def split_of(frozen: SnapshotArrays) -> dict[str, int]:
-    """Count the tracks trained on, held out to stop and calibrate by, and audited."""
+    """Count the training, validation and audit tracks."""
     training = np.flatnonzero(~frozen.is_audit)
     validation = 0
     n_groups = len(np.unique(frozen.groups[training]))
@@ -164,8 +164,8 @@ def _content(snapshot: Snapshot) -> bytes:
 def lowest_support(library: Library, selection: Selection, at_least: int = 2) -> Selection:
     """Return the selection with the support that gives two labels: its own, else `at_least`.
 
-    Raises BadInput when no facet has two labels with `at_least` positives: a model that can
-    only say one thing is worth nothing.
+    Raises BadInput if no facet has two labels with `at_least` positives: a model with a single
+    label is useless.
     """
     check_selection(library, selection)
     table = read.read_answer_table(library, selection)

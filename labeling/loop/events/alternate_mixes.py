@@ -1,7 +1,8 @@
-"""Carrying an answer to the alternative mixes of a track.
+"""Propagation of an answer to the alternate mixes of a track.
 
-A copy says what its source said, under the labels that were on offer *then*: a label that came
-later was asked on neither. It gives way to an own answer and dies with its source (`replay`).
+A copy has the labels of its source, under the labels that were on offer *then*: a later label
+was asked on neither. An own answer overrides a copy, and a copy ends with its source
+(`replay`).
 """
 
 from __future__ import annotations
@@ -20,13 +21,13 @@ Kind = Annotation.Kind
 
 
 def propagate(annotation: Annotation, tracks: Sequence[Track]) -> list[Annotation]:
-    """Carry an answer to other tracks of its library; return the copies that are new.
+    """Copy an answer to other tracks of its library; return the new copies.
 
-    1. Audit tracks are left out: nothing is ever carried to what measures.
-    2. Carrying twice is carrying once; a copy that was taken back can be carried again.
+    1. Audit tracks are left out: no answer is ever copied to them.
+    2. Copying twice is copying once; a retracted copy can be made again.
     """
     if any(track.library_id != annotation.library_id for track in tracks):
-        raise BadInput("an answer can be carried within its own library only")
+        raise BadInput("an answer can only be copied within its own library")
     targets = [t for t in tracks if not t.is_audit and t.pk != annotation.track_id]
     with short_write():
         leases.queue_behind(annotation.annotator)

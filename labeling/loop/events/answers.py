@@ -1,4 +1,4 @@
-"""From names to answers and back: what a person ticked, as rows, and rows as names."""
+"""Answers as names and as rows: parsing of submitted names, and current states as names."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from labeling.models import (
 from labeling.moments import EARLIEST
 from labeling.names import name_key
 
-#: Names of what was said, by facet, or one flat list while names are unique.
+#: Names of labels by facet, or one flat list if names are unique.
 Names = Mapping[str, Iterable[str]] | Iterable[str]
 _WORDS = {Judgement.YES: "labels", Judgement.UNSURE: "unsure", Judgement.NO: "negative"}
 
 
-#: Of a current answer, what its state is read from.
+#: Columns of a current answer that its state is read from.
 _STATE = ("facet_id", "answer_id", "answer__is_complete", "answer__label_set__hash")
 
 
 @dataclass(frozen=True)
 class FacetAnswer:
-    """What is said of one facet: label id -> +1, 0 or -1; complete: the rest is a no."""
+    """The answer to one facet: label id -> +1, 0 or -1; if complete, the rest is a no."""
 
     facet_id: int
     values: Mapping[int, int]
@@ -43,7 +43,7 @@ class FacetAnswer:
 
 @dataclass(frozen=True)
 class FacetState:
-    """The answer that holds for a facet, with merged labels resolved."""
+    """The current answer to a facet, with merged labels resolved."""
 
     facet_id: int
     answer_id: int
@@ -52,14 +52,14 @@ class FacetState:
     on_offer: frozenset[int]
 
     def value_of(self, label_id: int) -> int | None:
-        """Return +1, 0, -1, or None where the label was not judged."""
+        """Return +1, 0, -1, or None if the label was not judged."""
         if label_id in self.values:
             return self.values[label_id]
         return -1 if self.is_complete and label_id in self.on_offer else None
 
 
 def check_moment(said: datetime | None) -> None:
-    """Refuse an answer of before there were any."""
+    """Refuse an answer dated before there were any."""
     if said is not None and said < EARLIEST:
         raise BadInput(
             f"answered_at {said.date()} is before {EARLIEST.year}: no answer was given then; "
@@ -148,9 +148,9 @@ def parse_answers(
 ) -> list[FacetAnswer]:
     """Turn names into answers.
 
-    1. Find every label; a label may stand in one of the three lists only.
-    2. A facet is complete when it is named so; when nobody says, if it has a yes or an unsure.
-    3. A complete facet keeps to its fewest and most labels.
+    1. Find every label; a label may be in one of the three lists only.
+    2. A facet is complete if it is named as complete; by default, if it has a yes or an unsure.
+    3. A complete facet respects its minimum and maximum number of labels.
     """
     values: dict[int, dict[int, int]] = {}
     for names, value in ((labels, 1), (unsure, 0), (negative, -1)):
@@ -211,9 +211,9 @@ def current_states(
     track_ids: Iterable[int],
     merged: dict[int, int] | None = None,
 ) -> dict[int, dict[int, FacetState]]:
-    """Return track id -> facet id -> the answer of this annotator that holds.
+    """Return track id -> facet id -> the current answer of this annotator.
 
-    `merged` spares a query where the caller has a `Vocabulary`.
+    `merged` saves a query if the caller has a `Vocabulary`.
     """
     rows = CurrentAnswer.objects.filter(
         annotator_id=annotator_id, track_id__in=list(track_ids), answer__isnull=False
@@ -223,13 +223,13 @@ def current_states(
 
 
 def everybodys_states(library: Library, track_id: int) -> dict[int, dict[int, FacetState]]:
-    """Return annotator id -> facet id -> the answer that holds, for one track."""
+    """Return annotator id -> facet id -> the current answer, for one track."""
     rows = CurrentAnswer.objects.filter(track_id=track_id, answer__isnull=False)
     return _states(rows.values_list("annotator_id", *_STATE), taxonomy.resolutions(library))
 
 
 def states_of(answer_ids: Iterable[int], merged: dict[int, int]) -> dict[int, FacetState]:
-    """Return facet id -> what an answer says, of answers to one track."""
+    """Return facet id -> state, for answers to one track."""
     rows = Answer.objects.filter(pk__in=list(answer_ids)).values_list(
         "annotation__track_id", "facet_id", "pk", "is_complete", "label_set__hash"
     )
@@ -252,7 +252,7 @@ def _states(
 
 
 def _judgements(answer_ids: list[int], resolve: dict[int, int]) -> dict[int, dict[int, int]]:
-    """Read judgements; where two merged labels differ, the stronger yes holds."""
+    """Read judgements; if two merged labels differ, the stronger yes counts."""
     said: dict[int, dict[int, int]] = {}
     rows = Judgement.objects.filter(answer_id__in=answer_ids)
     for answer_id, label_id, value in rows.values_list("answer_id", "label_id", "value"):
@@ -278,7 +278,7 @@ def _members_of(digest: str) -> tuple[int, ...]:
 
 
 def as_names(vocabulary: Vocabulary, states: Mapping[int, FacetState]) -> dict[str, Any]:
-    """Return what holds as the interface says it: names by facet, and what is complete."""
+    """Return the state as the API gives it: names by facet, and the complete facets."""
     said: dict[str, Any] = {"labels": {}, "unsure": {}, "negative": {}, "completed_facets": []}
     for facet_id, state in sorted(states.items()):
         facet_name = vocabulary.facet_names[facet_id]

@@ -1,4 +1,4 @@
-"""Keep CurrentAnswer equal to a replay of the events; rebuild it when in doubt."""
+"""Current answers: kept equal to a replay of the events, and rebuilt on demand."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CHUNK = 400
 
 
 class _Row(NamedTuple):
-    """The columns of an event that decide what holds."""
+    """The columns of an event that decide the current state."""
 
     id: int
     track_id: int
@@ -28,10 +28,10 @@ class _Row(NamedTuple):
 
 
 def project(annotator_id: int, track_ids: Iterable[int]) -> None:
-    """Bring current answers up to their events, inside the caller's transaction.
+    """Update current answers to their events, inside the caller's transaction.
 
     1. Load the annotator's events there, and on tracks that answers were derived from or to:
-       an undo on one track may take an answer away from its alternative mixes.
+       an undo on one track may remove an answer from its alternate mixes.
     2. Replay them.
     3. Write only the rows that differ.
     """
@@ -42,14 +42,14 @@ def project(annotator_id: int, track_ids: Iterable[int]) -> None:
 
 
 def answers_after(event: Annotation) -> list[int]:
-    """Return the answers that held on the track of an event right after it was recorded."""
+    """Return the current answers on the track of an event right after it was recorded."""
     _, events = _load(event.annotator_id, {event.track_id})
     held = holding(one for one in events if one.id <= event.pk)
     return list(held.get(event.track_id, {}).values())
 
 
 def rebuild_current_answers(library: Library) -> int:
-    """Write the current answers of a library anew from its events; return how many changed."""
+    """Rebuild the current answers of a library from its events; return how many changed."""
     changed = 0
     for annotator in Annotator.objects.filter(library=library):
         track_ids = (
@@ -82,13 +82,13 @@ def _load(annotator_id: int, track_ids: set[int]) -> tuple[set[int], list[Event]
 
 
 def _linked(annotator_id: int, rows: list[_Row]) -> set[int]:
-    """Return the tracks of what these events were derived from, and of what was from them."""
+    """Return the tracks of the sources of these events, and of their copies."""
     ids = {row.id for row in rows}
     bases = {row.derived_from_id for row in rows if row.derived_from_id is not None} - ids
     links = (
         Q(derived_from_id__in=ids) | Q(pk__in=bases) if bases else Q(derived_from_id__in=ids)
     )
-    # Whose they are is looked at here: as a filter it would lead SQLite to read all of theirs.
+    # The annotator is checked here: as a filter, SQLite would read all of their events.
     found = Annotation.objects.filter(links).order_by().values_list("track_id", "annotator_id")
     return {track_id for track_id, owner_id in found if owner_id == annotator_id}
 

@@ -1,7 +1,7 @@
-"""Recording what a person answers, and taking it back: always a new event.
+"""Recording an answer and undoing it: always a new event.
 
-An answer that was acknowledged is in the database. The same request sent twice makes one
-event; an answer that comes after its lease ran out is kept all the same.
+An acknowledged answer is in the database. The same request sent twice makes one event; an
+answer that comes after its lease ran out is recorded too.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ class Submission:
     """One answer of one annotator on one track, as it came in.
 
     `expected_version` is the number of events that were on the track when it was read. 0 with a
-    presentation says: nothing was answered since it was presented. So a blind repeat, which has
-    older answers, is sent as any fresh track is.
+    presentation means: no answer since it was served. So a blind repeat, which has older
+    answers, is sent like any new track.
     """
 
     track: Track
@@ -69,7 +69,7 @@ class Submission:
     recorded_by_id: int | None = None
 
     def digest(self) -> str:
-        """Return a hash of what is said, to tell a repeated request from a different one."""
+        """Return a hash of the content, to recognise a repeated request."""
         said = [
             [answer.facet_id, sorted(answer.values.items()), answer.is_complete]
             for answer in sorted(self.answers, key=lambda answer: answer.facet_id)
@@ -80,7 +80,7 @@ class Submission:
 
 @dataclass(frozen=True)
 class Recorded:
-    """What came of a submission; not new: it had been recorded before."""
+    """The result of a submission; not new if it had been recorded before."""
 
     annotation: Annotation
     is_new: bool
@@ -89,11 +89,11 @@ class Recorded:
 def record_annotation(submission: Submission) -> Recorded:
     """Record an answer.
 
-    1. The same idempotency key again: return what it made, or refuse another content. The
-       constraint finds it out; only where a version is checked it has to be asked before.
+    1. The same idempotency key again: return its event, or refuse different content. The
+       constraint finds this; only if a version is checked, it is looked up before.
     2. Queue behind the annotator's other requests, and check the version that was edited.
-    3. Close the presentation; of two windows that answer it one finds it open.
-    4. Write event, answers and judgements; bring the current answers up to date.
+    3. Close the presentation; of two windows that answer it, one finds it open.
+    4. Write event, answers and judgements; update the current answers.
     """
     if not submission.answers:
         raise BadInput("an answer needs at least one label, or a facet marked as complete")
@@ -123,7 +123,7 @@ def record_annotation(submission: Submission) -> Recorded:
 
 
 def _close_open(shown: Presentation | None, now: datetime) -> bool:
-    """Close what is open before the annotator; else read what became of it meanwhile."""
+    """Close an open presentation; otherwise read its present outcome."""
     if shown is None:
         return False
     is_asked = leases.close_open(shown, now)
@@ -149,7 +149,7 @@ def _same_key(submission: Submission) -> Recorded | None:
 
 
 def answers_version_of(annotator: Annotator, track: Track) -> int:
-    """Return how many events of this annotator are on the track: grows with every change."""
+    """Return how many events of this annotator are on the track; it grows with every change."""
     return Annotation.objects.filter(annotator=annotator, track=track).count()
 
 
@@ -180,9 +180,9 @@ def _is_first_since_shown(submission: Submission) -> bool:
 def known_state(
     vocabulary: Vocabulary, annotator: Annotator, track: Track
 ) -> tuple[dict[str, Any], int]:
-    """Return what holds of the annotator on the track, and its version, as they may know it.
+    """Return the annotator's current answers and version, as far as they may see them.
 
-    While an own old track is before them again to be judged blind, that is: nothing.
+    While the track is on their desk as a blind repeat, these are empty.
     """
     if blinding.is_hidden(annotator, track):
         return as_names(vocabulary, {}), 0
@@ -190,10 +190,10 @@ def known_state(
 
 
 def state_after(vocabulary: Vocabulary, event: Annotation) -> tuple[dict[str, Any], int]:
-    """Return what held right after an event, and the version then, as `known_state` does.
+    """Return the answers right after an event, and the version then, as `known_state` does.
 
-    So a request that is sent again is answered as it was the first time, whatever was said
-    since; only names are those of now.
+    So a repeated request gets the first answer again, whatever was recorded since; only names
+    are the current ones.
     """
     if blinding.is_hidden(event.annotator, event.track):
         return as_names(vocabulary, {}), 0
@@ -203,7 +203,7 @@ def state_after(vocabulary: Vocabulary, event: Annotation) -> tuple[dict[str, An
 
 
 def stored_answer(vocabulary: Vocabulary, annotator: Annotator, track: Track) -> dict[str, Any]:
-    """Return what holds of this annotator on the track, as names."""
+    """Return the current answers of this annotator on the track, as names."""
     states = current_states(
         vocabulary.library,
         annotator_id=annotator.pk,
@@ -255,9 +255,9 @@ def _write(submission: Submission, now: datetime, *, is_asked: bool) -> Annotati
 
 
 def _answered_at(submission: Submission, now: datetime) -> datetime:
-    """Believe the client's clock (it may have been offline) within what can be.
+    """Use the client's clock (it may have been offline) within limits.
 
-    Nobody answers in the future, nor before the track was put before them.
+    Nobody answers in the future, or before the track was served to them.
     """
     said = submission.answered_at
     if said is None or said > now:
@@ -277,7 +277,7 @@ def write_answers(
     answers: Sequence[FacetAnswer],
     label_sets: Mapping[int, LabelSet] | None = None,
 ) -> None:
-    """Write what an annotation says, each facet under the labels on offer, now if not given."""
+    """Write the answers of an annotation, each under the labels on offer (default: now)."""
     if label_sets is None:
         label_sets = taxonomy.label_sets_of(answer.facet_id for answer in answers)
     rows = [
@@ -300,7 +300,7 @@ def write_answers(
 
 
 def mark_dirty(annotation: Annotation) -> None:
-    """Note what has to be counted again."""
+    """Record what must be counted again."""
     root = annotation
     while root.revises is not None:
         root = root.revises
@@ -313,11 +313,11 @@ def mark_dirty(annotation: Annotation) -> None:
 
 
 def _kind(submission: Submission, *, is_asked: bool) -> tuple[str, Annotation | None]:
-    """Tell a look of its own from an edit.
+    """Distinguish an independent annotation from an edit.
 
-    What was presented and is answered with this is a look of its own, also when the annotator
-    has judged the track before (that is a repeat). Anything else edits the answer that holds:
-    a late answer to a track that its annotator has answered since is no second look either.
+    The answer to an open presentation is an independent annotation, even if the annotator has
+    labelled the track before (a repeat). Any other answer edits the current one. So does a late
+    answer to a track that its annotator has answered since.
     """
     shown = submission.presentation
     if is_asked:
@@ -332,7 +332,7 @@ def _kind(submission: Submission, *, is_asked: bool) -> tuple[str, Annotation | 
 
 
 def _newest_look(annotator: Annotator, track: Track) -> Annotation | None:
-    """Return the live event of the annotator's own that an edit of the track would edit."""
+    """Return the annotator's own live event that an edit of the track revises."""
     rows = Annotation.objects.filter(annotator=annotator, track=track).in_bulk()
     events = [
         Event(row.pk, track.pk, row.kind, row.revises_id, row.derived_from_id, row.answered_at)
@@ -351,10 +351,10 @@ def _newest_look(annotator: Annotator, track: Track) -> Annotation | None:
 
 
 def retract(annotation: Annotation, *, recorded_by_id: int | None = None) -> Annotation:
-    """Take an answer back: the state before it returns, and the track is open again.
+    """Undo an answer: the state before it returns, and the track is open again.
 
     1. Undoing twice is undoing once.
-    2. What was presented with it is put before the annotator again, first of all.
+    2. Its presentation is on the annotator's desk again, before all others.
     """
     with short_write():
         leases.queue_behind(annotation.annotator)
@@ -383,7 +383,7 @@ def retract(annotation: Annotation, *, recorded_by_id: int | None = None) -> Ann
 
 
 def _live_retraction(annotation: Annotation) -> Annotation | None:
-    """Return the retraction that took this answer back already, if one did."""
+    """Return the live retraction of this answer, if there is one."""
     if annotation.kind == Kind.RETRACTION:
         raise BadInput("this is itself an undo: answer the track again instead")
     return annotation.revised_by.filter(kind=Kind.RETRACTION).order_by("-id").first()

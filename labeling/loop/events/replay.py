@@ -1,11 +1,11 @@
-"""What holds now, computed from the events alone.
+"""Replay: the current answers, computed from the events alone.
 
-An event is **live** unless a live retraction targets it; a revision is live only while what it
-revises is live, a propagated event only while what it derives from is live. Per facet the
-newest live event that answers it holds. "Newest" means: an own look before a propagated one,
-then the time of answering of the look that was first given (so that correcting an old answer
-does not make it newer than a later one; an unknown time is the oldest), then the order of
-recording.
+An event is **live** unless a live retraction targets it; a revision is live only while the
+event that it revises is live, a propagated event only while its source is live. Per facet, the
+newest live event that answers it is current. "Newest" means: an own annotation before a
+propagated one; then the answer time of the first event of the chain (so that correcting an old
+answer does not make it newer than a later one; an unknown time is the oldest); then the order
+of recording.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def live_ids(events: Iterable[Event]) -> set[int]:
 
     1. From the newest to the oldest, find what is retracted: a retraction is newer than what
        it retracts, and may itself be retracted (redo).
-    2. From the oldest to the newest, drop what stands on something that is not live.
+    2. From the oldest to the newest, drop events that depend on one that is not live.
     """
     ordered = sorted(events, key=lambda event: event.id)
     retracted: set[int] = set()
@@ -51,7 +51,7 @@ def live_ids(events: Iterable[Event]) -> set[int]:
 
 
 def _base(event: Event) -> int | None:
-    """Return the event that this one stands on, if any."""
+    """Return the event that this one depends on, if any."""
     if event.kind == "revision":
         return event.revises_id
     if event.kind == "propagated":

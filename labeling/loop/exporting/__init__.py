@@ -1,6 +1,7 @@
-"""Export: answers leave as CSV.
+"""Export: answers are written as CSV files.
 
-`export` writes a file of any format, `tables` makes those with one row a track.
+`export` writes a file in any of the formats. `tables` makes the formats with one row per
+track.
 """
 
 __all__ = ["export", "tables"]

@@ -1,7 +1,8 @@
-"""Answers leave as CSV: line by line, as a catalogue that can come in again, or united.
+"""Write answers as CSV: one line per judgement, as a catalogue to import, or as consensus.
 
 Stage: export. Rows are read and written in chunks, so memory does not grow with the library.
-Reads resolve merged labels; a label that two judgements meet in is written once.
+Merged labels are written under the label they were merged into; if two judgements of an
+answer become the same label, it is written once.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, TextIO, TypedDict
 
 from django.db.models import Q
 
@@ -36,10 +37,20 @@ LONG_COLUMNS = (
     "stratum",
     "annotation",
 )
-#: What a history has beside these: the event that this one changes or takes back.
+#: The additional column of a history: the event that this one revises or retracts.
 HISTORY_COLUMNS = ("revises",)
 CHUNK = 2_000
 Rows = Iterator[list[str]]
+
+
+class ExportResult(TypedDict):
+    """The result of an export, as the command prints it with --json."""
+
+    rows: int
+    sha256: str
+    file: str
+
+
 _VALUES = (
     "track__key",
     "annotator__name",
@@ -62,23 +73,20 @@ def export_annotations(
     *,
     has_history: bool = False,
     is_raw: bool = False,
-) -> dict[str, Any]:
+) -> ExportResult:
     """Write the answers of a library to `out`; return the number of rows and the sha256.
 
-    1. Write beside the file, then put it in its place: nobody reads half an export.
+    1. Write to a temporary file, then rename it, so that nobody reads half an export.
     2. Guard every cell that a spreadsheet would run as a formula, unless `is_raw`.
     """
     if form not in FORMATS:
-        raise BadInput(f"there is no format {form!r}; use one of {', '.join(FORMATS)}")
+        raise BadInput(f"there is no format {form!r}: use one of {', '.join(FORMATS)}")
     if has_history and form != "long":
-        raise BadInput("--history goes with --format long: the others say what holds now")
+        raise BadInput(
+            "--history needs --format long: the other formats contain current answers only"
+        )
     rows = _rows(library, form, has_history)
-    return _write_beside(out, lambda file: _write(file, rows, is_raw))
-
-
-def write_export(library: Library, form: str, file: TextIO, *, is_raw: bool = False) -> int:
-    """Write an export to an open text file; return the number of rows."""
-    return _write(file, _rows(library, form, False), is_raw)
+    return _write_and_rename(out, lambda file: _write(file, rows, is_raw))
 
 
 def _rows(library: Library, form: str, has_history: bool) -> Rows:
@@ -97,16 +105,16 @@ def _write(file: TextIO, rows: Rows, is_raw: bool) -> int:
 
 
 def _cell(cell: str) -> str:
-    """Guard a cell; the value -1 of a judgement is a number that we wrote ourselves."""
+    """Guard a cell, except the value -1 of a judgement, which is a number and no formula."""
     return cell if cell == "-1" else guarded(cell)
 
 
-def _write_beside(out: Path, write: Callable[[TextIO], int]) -> dict[str, Any]:
+def _write_and_rename(out: Path, write: Callable[[TextIO], int]) -> ExportResult:
     folder = out.parent
     if out.is_dir():
         raise BadInput(f"{str(out)!r} is a folder: give the name of a file in it")
     if not folder.is_dir():
-        raise BadInput(f"there is no folder {str(folder)!r} to write to")
+        raise BadInput(f"{str(folder)!r} does not exist: create the folder or choose another")
     try:
         descriptor, name = tempfile.mkstemp(dir=folder, prefix=f".{out.name[:100]}.")
     except OSError as error:
@@ -124,9 +132,9 @@ def _write_beside(out: Path, write: Callable[[TextIO], int]) -> dict[str, Any]:
 
 
 def long_rows(library: Library, *, has_history: bool = False) -> Rows:
-    """Yield a row for each stored judgement: of what holds now, or of all events ever.
+    """Yield a row for each stored judgement: of the current answers, or of all events.
 
-    A history says what was taken back, too: such an event has one row, without a label.
+    A history also lists retractions, each as one row without a label.
     """
     names: dict[int | None, str]
     names = dict(Label.objects.filter(facet__library=library).values_list("id", "name"))
@@ -167,7 +175,7 @@ def _current(library: Library) -> Iterator[tuple[Any, ...]]:
 
 
 def _from_current(name: str) -> str:
-    """Return the path of a value of an event, as seen from the current answer."""
+    """Return the path from a current answer to a value of its event."""
     if name.startswith("answers__"):
         return name.replace("answers__", "answer__", 1)
     return f"answer__annotation__{name}"

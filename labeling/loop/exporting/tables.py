@@ -1,4 +1,4 @@
-"""Exports with a row a track: the catalogue as it could come in again, and the consensus."""
+"""Exports with one row per track: a catalogue that can be imported, and the consensus."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ from ml.types import LabelMatrix
 
 CHUNK = 500
 YES = Judgement.YES
-#: What an import reads under these names is not metadata.
+#: Column names that an import does not read as metadata.
 _RESERVED = {"filename", "annotator", "annotated_at", *FIELDS}
 Slot = tuple[str, datetime | None]
 
 
 def cell_of(value: Any) -> str:
-    """Return a value as the cell that says it."""
+    """Return the cell text of a value."""
     if value is None:
         return ""
     return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
 class _Names:
-    """Labels by what they stand for, in their order, and the facets they belong to."""
+    """Labels with merges resolved, in their order, and the facets they belong to."""
 
     def __init__(self, library: Library) -> None:
         self.merged = taxonomy.resolutions(library)
@@ -71,10 +71,10 @@ def _chunks(library: Library) -> Iterator[list[Track]]:
 
 # --- wide ---------------------------------------------------------------------------------
 def wide_rows(library: Library) -> Iterator[list[str]]:
-    """Yield the catalogue in the form of an import: what holds now, and all that is known.
+    """Yield the catalogue in the format of an import: current answers and all metadata.
 
-    A row is an annotator's look at a track; a track that nobody has judged has a row without
-    labels. Only what was said yes to is in it: an unsure or an explicit no has no cell here.
+    A row is one independent annotation of a track. A track that nobody has judged has one row
+    without labels. Only labels judged yes are written; unsure and no have no cell here.
     """
     names = _Names(library)
     widths = _widths(library)
@@ -82,11 +82,11 @@ def wide_rows(library: Library) -> Iterator[list[str]]:
     labels = _label_columns(names, widths)
     yield ["filename", *FIELDS, "annotator", "annotated_at", *labels, *extra]
     for tracks in _chunks(library):
-        looks = _looks([track.pk for track in tracks], names)
+        annotations = _annotations([track.pk for track in tracks], names)
         for track in tracks:
             start = [track.key, *(getattr(track, name) for name in FIELDS)]
             end = [str(track.extra.get(name, "")) for name in extra]
-            for (annotator, at), facets in looks.get(track.pk, {("", None): {}}).items():
+            for (annotator, at), facets in annotations.get(track.pk, {("", None): {}}).items():
                 cells = _label_cells(names, widths, facets)
                 yield [*start, annotator, cell_of(at), *cells, *end]
 
@@ -111,7 +111,7 @@ def _label_cells(
 
 
 def _widths(library: Library) -> dict[int, int]:
-    """Return facet id -> the most labels that one answer says yes to."""
+    """Return facet id -> the largest number of labels that one answer judges yes."""
     rows = (
         CurrentAnswer.objects.filter(track__library=library, answer__isnull=False)
         .annotate(n=Count("answer__judgements", filter=Q(answer__judgements__value=YES)))
@@ -125,7 +125,10 @@ def _widths(library: Library) -> dict[int, int]:
 
 
 def _extra_columns(library: Library, n_others: int) -> list[str]:
-    """Return the names of the metadata columns, those left out that mean something else."""
+    """Return the metadata columns, without those that an import would read as something else.
+
+    The file keeps within the column limit of an import.
+    """
     found: dict[str, None] = {}
     rows = Track.objects.filter(library=library).exclude(extra={}).order_by("pk")
     for extra in rows.values_list("extra", flat=True).iterator(chunk_size=5_000):
@@ -139,8 +142,10 @@ def _extra_columns(library: Library, n_others: int) -> list[str]:
     return kept[: max(0, COLUMN_LIMIT - n_others)]
 
 
-def _looks(track_ids: list[int], names: _Names) -> dict[int, dict[Slot, dict[int, set[int]]]]:
-    """Return track id -> (annotator, when) -> facet id -> labels said yes to."""
+def _annotations(
+    track_ids: list[int], names: _Names
+) -> dict[int, dict[Slot, dict[int, set[int]]]]:
+    """Return track id -> (annotator, time) -> facet id -> labels judged yes."""
     rows = list(
         CurrentAnswer.objects.filter(track_id__in=track_ids, answer__isnull=False)
         .order_by("track_id", "annotator_id", "facet_id")
@@ -153,16 +158,16 @@ def _looks(track_ids: list[int], names: _Names) -> dict[int, dict[Slot, dict[int
     judged = Judgement.objects.filter(answer_id__in=[row[3] for row in rows], value=YES)
     for answer_id, label_id in judged.values_list("answer_id", "label_id"):
         yes[answer_id].add(names.resolved(label_id))
-    looks: dict[int, dict[Slot, dict[int, set[int]]]] = defaultdict(dict)
+    found: dict[int, dict[Slot, dict[int, set[int]]]] = defaultdict(dict)
     for track_id, annotator, facet_id, answer_id, event_id in rows:
         if answer_id in yes:
-            slot = looks[track_id].setdefault((annotator, times[event_id]), {})
+            slot = found[track_id].setdefault((annotator, times[event_id]), {})
             slot[facet_id] = yes[answer_id]
-    return looks
+    return found
 
 
 def _times(event_ids: set[int]) -> dict[int, datetime | None]:
-    """Return when each event's look was given: an edit belongs to the look it edits."""
+    """Return the time of each event; a revision has the time of the event it revises."""
     known: dict[int, tuple[str, int | None, datetime | None]] = {}
     wanted = set(event_ids)
     while wanted:
@@ -188,47 +193,49 @@ def _root_time(
 
 # --- consensus ----------------------------------------------------------------------------
 def consensus_rows(library: Library) -> Iterator[list[str]]:
-    """Yield, for each track that somebody judged, what most of its annotators say.
+    """Yield, for each judged track, the labels that most of its annotators gave.
 
-    A tie is nobody's yes. Answers of models do not vote.
+    A tie counts as no. Answers of models do not vote.
     """
     names = _Names(library)
     widths: dict[int, int] = {}
-    for _, _, facets in _united(library, names):
+    for _, _, facets in _aggregated(library, names):
         for facet_id, labels in facets.items():
             widths[facet_id] = max(len(labels), widths.get(facet_id, 0))
     yield ["filename", "annotators", *_label_columns(names, widths)]
-    for key, n_voters, facets in _united(library, names):
+    for key, n_voters, facets in _aggregated(library, names):
         yield [key, str(n_voters), *_label_cells(names, widths, facets)]
 
 
-def _united(library: Library, names: _Names) -> Iterator[tuple[str, int, dict[int, set[int]]]]:
-    """Yield key, number of voters, and facet id -> labels of each track that was judged."""
+def _aggregated(
+    library: Library, names: _Names
+) -> Iterator[tuple[str, int, dict[int, set[int]]]]:
+    """Yield key, number of voters, and facet id -> labels of each judged track."""
     columns = [label_id for label_id in names.names if label_id not in names.merged]
     place = {label_id: n for n, label_id in enumerate(columns)}
     offers: dict[int, list[int]] = {}
     for tracks in _chunks(library):
-        voices = _voices([track.pk for track in tracks])
-        voters = Counter(track_id for track_id, _ in voices)
+        answers = _answers([track.pk for track in tracks])
+        voters = Counter(track_id for track_id, _ in answers)
         judged = [track for track in tracks if track.pk in voters]
         rows = {track.pk: n for n, track in enumerate(judged)}
-        indices = np.array([rows[track_id] for track_id, _ in voices], dtype=np.intp)
-        said = majority(_matrix(voices, names, place, offers), indices, len(judged))
+        indices = np.array([rows[track_id] for track_id, _ in answers], dtype=np.intp)
+        votes = majority(_matrix(answers, names, place, offers), indices, len(judged))
         for n, track in enumerate(judged):
             facets: dict[int, set[int]] = defaultdict(set)
-            for column in np.flatnonzero(said.labels[n] & said.label_mask[n]):
+            for column in np.flatnonzero(votes.labels[n] & votes.label_mask[n]):
                 facets[names.facet_of[columns[column]]].add(columns[column])
             yield track.key, voters[track.pk], facets
 
 
-def _voices(track_ids: list[int]) -> dict[tuple[int, int], list[tuple[int, int, bool]]]:
+def _answers(track_ids: list[int]) -> dict[tuple[int, int], list[tuple[int, int, bool]]]:
     """Return (track, annotator) -> (answer id, label set id, is complete) of each facet."""
     rows = (
         CurrentAnswer.objects.filter(track_id__in=track_ids, answer__isnull=False)
         .exclude(annotator__kind=Annotator.Kind.MODEL)
         .order_by("track_id", "annotator_id")
     )
-    voices: dict[tuple[int, int], list[tuple[int, int, bool]]] = defaultdict(list)
+    found: dict[tuple[int, int], list[tuple[int, int, bool]]] = defaultdict(list)
     for row in rows.values_list(
         "track_id",
         "annotator_id",
@@ -236,32 +243,32 @@ def _voices(track_ids: list[int]) -> dict[tuple[int, int], list[tuple[int, int, 
         "answer__label_set_id",
         "answer__is_complete",
     ):
-        voices[row[:2]].append(row[2:])
-    return voices
+        found[row[:2]].append(row[2:])
+    return found
 
 
 def _matrix(
-    voices: dict[tuple[int, int], list[tuple[int, int, bool]]],
+    by_annotator: dict[tuple[int, int], list[tuple[int, int, bool]]],
     names: _Names,
     place: dict[int, int],
     offers: dict[int, list[int]],
 ) -> LabelMatrix:
-    """Return what each voice says of each label: yes, no, or nothing."""
-    answers = [answer for facets in voices.values() for answer in facets]
+    """Return the labels of each track and annotator: yes, no, or not judged."""
+    answers = [answer for facets in by_annotator.values() for answer in facets]
     _read_offers({answer[1] for answer in answers} - offers.keys(), names, place, offers)
-    said: dict[int, list[tuple[int, int]]] = defaultdict(list)
+    judgements: dict[int, list[tuple[int, int]]] = defaultdict(list)
     judged = Judgement.objects.filter(answer_id__in=[answer[0] for answer in answers])
     for answer_id, label_id, value in judged.order_by("value").values_list(
         "answer_id", "label_id", "value"
     ):
-        said[answer_id].append((place[names.resolved(label_id)], value))
-    labels = np.zeros((len(voices), len(place)), dtype=bool)
+        judgements[answer_id].append((place[names.resolved(label_id)], value))
+    labels = np.zeros((len(by_annotator), len(place)), dtype=bool)
     mask = np.zeros_like(labels)
-    for row, facets in enumerate(voices.values()):
+    for row, facets in enumerate(by_annotator.values()):
         for answer_id, label_set_id, is_complete in facets:
             if is_complete:
                 mask[row, offers[label_set_id]] = True
-            for column, value in said[answer_id]:  # the strongest yes comes last
+            for column, value in judgements[answer_id]:  # yes comes after unsure and no
                 labels[row, column], mask[row, column] = value == YES, value != Judgement.UNSURE
     return LabelMatrix(labels, mask)
 

@@ -1,8 +1,9 @@
-"""The answers of a catalogue as events: new ones, changed ones, and those it has said before.
+"""Answers of a catalogue as events: new, changed and unchanged ones.
 
-A *slot* is one annotator's look at one track at one moment. What a catalogue says of a facet in
-a slot is news only when it is neither what the catalogue said last nor what holds there now: so
-the same file twice changes nothing, also after the annotator has edited the answer by hand.
+A *slot* is one annotator's annotation of one track at one moment. The catalogue's answer to a
+facet in a slot is new only if it differs both from the catalogue's last answer and from the
+current answer. So importing the same file twice changes nothing, even after the annotator has
+edited the answer by hand.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ SlotKey = tuple[int, int, datetime | None]
 
 @dataclass(frozen=True)
 class CatalogueAnswer:
-    """What a catalogue says: who, when, of which track, facet id -> label ids."""
+    """An answer of a catalogue: who, when, which track, facet id -> label ids."""
 
     track_id: int
     track_key: str
@@ -44,7 +45,7 @@ class CatalogueAnswer:
 
 @dataclass
 class Slot:
-    """What is known of a slot: facet id -> yes labels, as imported last and as it holds."""
+    """The state of a slot: facet id -> positive labels, as last imported and as current."""
 
     imported: dict[int, frozenset[int]] = field(default_factory=dict)
     current: dict[int, frozenset[int]] = field(default_factory=dict)
@@ -54,14 +55,14 @@ class Slot:
 
     @property
     def base_id(self) -> int | None:
-        """Return what a change of the catalogue revises: its own word, whatever became of it.
+        """Return the event that a change of the catalogue revises: its own last one.
 
-        Standing on an edit by hand, it would fall with it when that is undone.
+        If it revised an edit by hand instead, undoing the edit would remove the change too.
         """
         return self.newest_import_id or self.newest_id
 
     def news(self, said: CatalogueAnswer) -> list[int]:
-        """Return the facets of which something new is said."""
+        """Return the facets with a new answer."""
         return [
             facet_id
             for facet_id, labels in said.facets.items()
@@ -74,8 +75,8 @@ def slots(
 ) -> dict[SlotKey, Slot]:
     """Read the slots of these tracks and annotators; `merged` resolves labels.
 
-    What the catalogue said counts while it is live, and when somebody took back just that;
-    what fell with something else that was taken back is as if it had never been said.
+    An answer of the catalogue counts while it is live, and if it was itself retracted. An
+    answer that ended because another event was retracted counts as never imported.
     """
     events, sources = _events(set(track_ids), list(annotator_ids))
     live, first = live_ids(events), roots(events)
@@ -111,7 +112,7 @@ def _events(
     """Return the events there and, by id, (annotator, idempotency key)."""
     rows = Annotation.objects.filter(annotator_id__in=annotator_ids).order_by()
     new = track_ids
-    while new:  # whether a derived answer is live is decided where it was derived from
+    while new:  # whether a derived answer is live depends on its source
         linked = rows.filter(track_id__in=new, derived_from__isnull=False)
         new = set(linked.values_list("derived_from__track_id", flat=True)) - track_ids
         track_ids = track_ids | new
@@ -128,7 +129,7 @@ def _events(
 def _yes_labels(
     event_ids: list[int], merged: dict[int, int]
 ) -> dict[int, dict[int, frozenset[int]]]:
-    """Return event id -> facet id -> labels said yes to, resolved."""
+    """Return event id -> facet id -> positive labels, resolved."""
     found: dict[int, dict[int, set[int]]] = defaultdict(dict)
     for ids in batches(event_ids, 900):
         rows = Answer.objects.filter(annotation_id__in=ids)
@@ -151,7 +152,7 @@ def _yes_labels(
 
 
 class Given(NamedTuple):
-    """An answer that was written: to which facet, and all that was said with it."""
+    """A written answer: its facet and its labels."""
 
     answer_id: int
     facet_id: int
@@ -175,7 +176,7 @@ _DIRTY = ("library_id", "annotator_id", "track_id", "day")
 
 
 class Origin(NamedTuple):
-    """Who imports, and which upload it comes with, if any."""
+    """The importing user, and the upload, if any."""
 
     by_id: int | None = None
     batch_id: int | None = None
@@ -186,7 +187,7 @@ NOBODY = Origin()
 
 @dataclass
 class ImportedAnswerWriter:
-    """Writes what is new in a chunk: events, answers, judgements, and what they touch."""
+    """Writer of the new answers of a chunk: events, answers, judgements and dirty keys."""
 
     library: Library
     guideline_id: int
@@ -196,7 +197,7 @@ class ImportedAnswerWriter:
     def write(
         self, news: list[tuple[CatalogueAnswer, Slot, list[int]]], new_track_ids: set[int]
     ) -> None:
-        """Write events inside the caller's transaction, then bring current answers up."""
+        """Write events inside the caller's transaction, then update current answers."""
         event_ids = insert_rows(
             Annotation, _EVENT, [self._event(said, slot) for said, slot, _ in news]
         )
@@ -243,7 +244,7 @@ class ImportedAnswerWriter:
         return self.library.pk, said.annotator_id, said.track_id, day
 
     def _project(self, given: list[Given], new_track_ids: set[int]) -> None:
-        """Bring current answers up; where there is one event in all, it is what holds."""
+        """Update current answers; if there is only one event, it is the current one."""
         looks: dict[tuple[int, int], set[datetime | None]] = defaultdict(set)
         for one in given:
             looks[_pair(one.said)].add(one.said.answered_at)

@@ -1,4 +1,4 @@
-"""Finding the files of a catalogue inside their folder, and nowhere else."""
+"""Audio files of a catalogue, found inside their folder and nowhere else."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ State = Track.State
 
 @dataclass(frozen=True)
 class FoundFile:
-    """A file of the folder: its path there, size and time of change; or why there is none."""
+    """A file of the folder: its path, size and modification time; or why there is none."""
 
     relative_path: str = ""
     size_bytes: int = 0
@@ -37,25 +37,25 @@ class AudioFolder:
 
     @classmethod
     def at(cls, path: str) -> AudioFolder:
-        """Open a folder, or say that it is none."""
+        """Open a folder, or refuse with the reason."""
         try:
             real = Path(path).expanduser().resolve(strict=True)
         except (OSError, ValueError, RuntimeError):
             raise BadInput(f"there is no audio folder {path!r}") from None
         if not real.is_dir():
             raise BadInput(
-                f"{path!r} is no folder: give the folder that the file names start in"
+                f"{path!r} is not a folder: give the folder that the file names start in"
             )
         return cls(real)
 
     def find(self, key: str) -> FoundFile:
-        """Find the file of a key: as written, else under another Unicode form of its name."""
+        """Find the file of a key: as written, or under another Unicode form of its name."""
         parts = PurePosixPath(key).parts
         if not parts or key.startswith("/") or ".." in parts or ":" in parts[0]:
             return FoundFile(reason="the file name leads out of the audio folder")
         try:
             return self._stat(parts)
-        except (OSError, ValueError, RuntimeError) as error:  # a loop of links is the latter
+        except (OSError, ValueError, RuntimeError) as error:  # a loop of links
             said = getattr(error, "strerror", None) or str(error)
             return FoundFile(reason=f"the file cannot be opened: {said}"[:300])
 
@@ -77,7 +77,7 @@ class AudioFolder:
         return FoundFile(inside, status.st_size, status.st_mtime)
 
     def _other_form(self, parts: tuple[str, ...]) -> Path | None:
-        """Walk down by the names as they are on disk: macOS writes them decomposed."""
+        """Resolve the path by the names on disk, which macOS writes decomposed."""
         here = self.path
         for part in parts:
             name = self._names(here).get(unicodedata.normalize("NFC", part))
@@ -96,8 +96,8 @@ class AudioFolder:
 def known_roots(library: Library) -> dict[str, str]:
     """Return the audio folders that the page offers: name -> path.
 
-    Those of the settings, and those that this library's own tracks lie in: the folder of
-    another library is not for its managers to listen to.
+    These are the folders of the settings and those of this library's tracks. The folders of
+    another library are not offered to its managers.
     """
     own = AudioRoot.objects.filter(
         Exists(Track.objects.filter(library=library, audio__root=OuterRef("pk")))
@@ -106,7 +106,7 @@ def known_roots(library: Library) -> dict[str, str]:
 
 
 def register_files(folder: AudioFolder, library: Library) -> AudioRoot:
-    """Return the row of a folder, named as in the settings, else like the library."""
+    """Return the row of a folder, named as in the settings, or else like the library."""
     path = str(folder.path)
     there = AudioRoot.objects.filter(path=path).first()
     if there is not None:
@@ -128,11 +128,11 @@ def _named(name: str, path: str) -> AudioRoot:
 
 
 def file_rows(root: AudioRoot, found: Iterable[FoundFile]) -> tuple[dict[str, int], set[int]]:
-    """Make or update the rows of files; return path -> id, and the ids that are not as before.
+    """Create or update the rows of files; return path -> id, and the ids of changed files.
 
-    A file of another size or time may be another recording: all its tracks wait for the probe
-    again. What was computed of it stands until the probe says that the content is another one;
-    of a file that was never probed nobody could say that, so its features are forgotten here.
+    A file with another size or time may be another recording, so all its tracks wait for the
+    probe again. Its features stay until the probe finds different content; features of a file
+    that was never probed are removed here, because the probe could not compare them.
     """
     wanted = {one.relative_path: one for one in found if not one.reason}
     rows = {
@@ -159,7 +159,7 @@ def file_rows(root: AudioRoot, found: Iterable[FoundFile]) -> tuple[dict[str, in
         for path, one in sorted(wanted.items())
         if path not in rows
     ]
-    # Another library's import may find the same files in the same moment.
+    # Another library's import may find the same files at the same moment.
     AudioFile.objects.bulk_create(new, batch_size=200, ignore_conflicts=True)
     created = dict(
         AudioFile.objects.filter(

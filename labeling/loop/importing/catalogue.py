@@ -1,8 +1,8 @@
-"""A catalogue comes in: tracks, labels, and the legacy answers as somebody's work.
+"""Import of a catalogue: tracks, labels, and legacy answers of a named annotator.
 
 Stage: import. First the whole file is read and staged, then it is applied in short
-transactions, each of which leaves the library in order; an import that was cut off is simply
-run again. What a file has said before changes nothing.
+transactions, each of which leaves the library in order. An interrupted import is simply run
+again: rows imported before change nothing.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ DEFAULT_ANNOTATOR = "legacy"
 
 
 class RowsRefused(BadInput):
-    """A strict import met rows that cannot be read; carries all of the report."""
+    """A strict import has rejected rows; carries the whole report."""
 
     def __init__(self, report: dict[str, Any]) -> None:
         first = "; ".join(
@@ -45,22 +45,22 @@ class RowsRefused(BadInput):
             for one in report["errors"][:3]
         )
         super().__init__(
-            f"nothing was imported, {report['rows_rejected']} rows are off: {first}"
+            f"nothing was imported, {report['rows_rejected']} rows were rejected: {first}"
         )
         self.report = report
 
 
 @dataclass(frozen=True)
 class ImportOptions:
-    """What to do with a catalogue.
+    """Options of an import.
 
     Attributes
     ----------
-    reading : what the columns mean.
-    annotator : whose work rows without an annotator are; "" for `legacy`.
-    audio_folder : where the files are; "" leaves the audio of all tracks as it is.
+    reading : the meaning of the columns.
+    annotator : the annotator of rows without one; "" for `legacy`.
+    audio_folder : the folder of the files; "" leaves the audio of all tracks as it is.
     is_dry_run : count what would happen, write nothing.
-    is_strict : refuse the whole catalogue when a row is off.
+    is_strict : refuse the whole catalogue if a row is rejected.
     """
 
     reading: ReadingOptions = field(default_factory=ReadingOptions)
@@ -83,7 +83,7 @@ class ImportOptions:
 
 @dataclass
 class _Errors:
-    """What was wrong with rows, the first of them in full."""
+    """The errors of rows, the first of them in full."""
 
     kept: list[RowError] = field(default_factory=list)
     n_errors: int = 0
@@ -112,10 +112,10 @@ def import_catalogue(
     progress: Progress | None = None,
     should_stop: ShouldStop | None = None,
 ) -> dict[str, Any]:
-    """Import a catalogue into the library `slug` and report what became of it.
+    """Import a catalogue into the library `slug` and report the result.
 
-    1. Read all rows and stage them; a column that is missing refuses the file.
-    2. Make the library, its labels and annotators where they are new.
+    1. Read all rows and stage them; refuse the file if a column is missing.
+    2. Create the library, its labels and annotators if they are new.
     3. Place new tracks into groups and sides, then write the tracks and the answers.
     """
     library, facets = _library(slug)
@@ -139,12 +139,12 @@ def import_catalogue(
 
 
 def _library(slug: str) -> tuple[Library, dict[str, Facet]]:
-    """Return the library and its facets by key; not saved when there is no such library."""
+    """Return the library and its facets by key; not saved if the library does not exist."""
     library = Library.objects.filter(slug=slug).first()
     if library is not None:
         return library, {facet.name_key: facet for facet in library.facets.all()}
     if slug != slugify(slug) or not slug:
-        raise BadInput(f"{slug!r} is no library name: use small letters, digits and hyphens")
+        raise BadInput(f"{slug!r} is not a library name: use small letters, digits and hyphens")
     names = [name_key(name) for name, _, _ in libraries.FACETS]
     return Library(slug=slug), {name: Facet(name=name, name_key=name) for name in names}
 
@@ -152,7 +152,7 @@ def _library(slug: str) -> tuple[Library, dict[str, Facet]]:
 def read_columns(
     path: Path, reading: ReadingOptions, facets: set[str]
 ) -> tuple[Columns, Dialect]:
-    """Say how a file is written and what its columns mean."""
+    """Return the dialect of a file and the meaning of its columns."""
     if not path.is_file():
         raise BadInput(f"there is no file {str(path)!r}")
     dialect = lines.dialect_of(path)
@@ -160,7 +160,7 @@ def read_columns(
 
 
 def preview_catalogue(path: Path, n_rows: int = 8) -> dict[str, Any]:
-    """Return the columns and first rows of a file as it stands, for a person to map."""
+    """Return the columns and first rows of a file, for a person to map."""
     dialect = lines.dialect_of(path)
     names = lines.header(path, dialect)
     rows = [
@@ -194,7 +194,7 @@ def _stage(
 
 
 def probe_if_pending(library: Library, by_id: int | None = None) -> Job | None:
-    """Ask for the probe of files that came in; one request that is open already is enough."""
+    """Request the probe of new files, unless one is already requested."""
     if not Track.objects.filter(library=library, state=Track.State.PENDING).exists():
         return None
     there = Job.objects.filter(library=library, kind=JobKind.PROBE, state=Job.State.QUEUED)
@@ -202,7 +202,7 @@ def probe_if_pending(library: Library, by_id: int | None = None) -> Job | None:
 
 
 def stored_path(batch: ImportBatch) -> Path:
-    """Return where the file of a batch is kept."""
+    """Return the path of the file of a batch."""
     return Path(settings.UPLOAD_ROOT) / batch.stored_as
 
 
@@ -211,10 +211,10 @@ def run_batch(
     progress: Progress | None = None,
     should_stop: ShouldStop | None = None,
 ) -> dict[str, Any]:
-    """Import what was uploaded through the page and keep the report with it.
+    """Import an upload of the page and store the report with it.
 
-    1. A file that cannot be read as asked is no failure of the worker: the report says why.
-    2. A file that has come in is deleted; after a dry run it stays, to be imported.
+    1. A file that cannot be read is not a failure of the worker: the report says why.
+    2. An imported file is deleted; after a dry run it stays, to be imported.
     """
     batch = ImportBatch.objects.select_related("library").get(pk=batch_id)
     path = stored_path(batch)

@@ -1,4 +1,4 @@
-"""The names in a catalogue as labels: found under any spelling, made where they are new."""
+"""Labels of a catalogue: found under any spelling, created if they are new."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from labeling.loop.library import taxonomy
 from labeling.models import Annotator, Facet, Label, LabelSet, Library
 from labeling.names import name_key
 
-#: New labels of a report; more of them are no vocabulary, but a column that holds no labels.
+#: New labels in a report; more of them mean a column that does not hold labels.
 NEW_KEPT = 1_000
 
 
 @dataclass
 class LabelPlan:
-    """What the names of a catalogue stand for, before anything is written.
+    """The labels that the names of a catalogue mean, before anything is written.
 
     Attributes
     ----------
@@ -39,9 +39,9 @@ class LabelPlan:
     def rarest_new(
         self, numbers: Mapping[tuple[str, str], int], rows_with: Counter[int]
     ) -> list[dict[str, Any]]:
-        """Return the new labels with the rows that have them, a facet's rarest first.
+        """Return the new labels with their number of rows, the rarest of a facet first.
 
-        A typing error is a rare name; a person shall see it before it is a label.
+        A typing error is a rare name: a person should see it before it becomes a label.
         """
         rows: Counter[tuple[str, str]] = Counter()
         for text, key in self.texts.items():
@@ -54,12 +54,12 @@ class LabelPlan:
 
 
 def plan_labels(texts: Iterable[tuple[str, str]], facets: dict[str, Facet]) -> LabelPlan:
-    """Find what is there and what is new.
+    """Find existing and new labels.
 
     Parameters
     ----------
-    texts : (facet key, name) in the order of the file. facets : by key; of a library that is
-        not made yet they have no id, and nothing is known.
+    texts : (facet key, name) in the order of the file. facets : by key; in a library that
+        does not exist yet they have no id, and no label is known.
     """
     made = LabelPlan()
     names: dict[int, str] = {}
@@ -81,9 +81,9 @@ def _first(made: LabelPlan, facet_key: str, key: str, text: str) -> str:
 
 
 def make_labels(planned: LabelPlan, facets: dict[str, Facet]) -> None:
-    """Make the new labels inside the caller's transaction, and keep the other spellings.
+    """Create the new labels inside the caller's transaction, and store the other spellings.
 
-    Somebody may have made one of them since the plan: it is looked for again behind the lock.
+    Another import may have created one of them since, so it is looked up again under the lock.
     """
     for facet_key in sorted(planned.new):
         facet, names = facets[facet_key], planned.new[facet_key]
@@ -102,7 +102,7 @@ def make_labels(planned: LabelPlan, facets: dict[str, Facet]) -> None:
 
 
 class LabelSets:
-    """The label sets of an import: one a facet, made when the first answer needs it."""
+    """The label sets of an import: one per facet, created when the first answer needs it."""
 
     def __init__(self, facets: dict[str, Facet], used: dict[int, set[int]]) -> None:
         self.facets = {facet.pk: facet for facet in facets.values()}
@@ -119,7 +119,7 @@ class LabelSets:
 
 
 def annotators_named(library: Library, names: Iterable[str]) -> list[int]:
-    """Return the annotator of each name; a name nobody has yet is a legacy source."""
+    """Return the annotator of each name; an unknown name becomes a legacy annotator."""
     ids = []
     for name in names:
         annotator, _ = Annotator.objects.get_or_create(

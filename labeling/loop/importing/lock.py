@@ -1,7 +1,7 @@
-"""One import at a time in a library: where new tracks belong depends on all that are there.
+"""The import lock: one import at a time per library, since new tracks join existing groups.
 
-Both locks belong to what holds them: they are free again when the process or its connection
-ends, however it ends, so a killed import is in nobody's way.
+The lock is released when the process or its connection ends, for whatever reason, so a killed
+import blocks nobody.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from django.db import connection
 from labeling.private_files import private_folder
 
 _LOOK_AGAIN_S = 0.05
-#: Names our advisory locks among those that others may take in the same database.
+#: Distinguishes our advisory locks from others in the same database.
 _OURS = 0x61756469
-#: Instead of a library's id: the turn to register a folder, which all libraries share.
+#: Instead of a library's id: the lock to register a folder, which all libraries share.
 FOLDERS = 0
 
 
@@ -28,7 +28,7 @@ FOLDERS = 0
 def one_import_at_a_time(
     library_id: int, should_stop: Callable[[], bool] | None = None
 ) -> Iterator[bool]:
-    """Wait for the other import of this library to end; False: asked to stop before that."""
+    """Wait until no other import of this library runs; yield False if asked to stop first."""
     held = _advisory_lock if connection.vendor == "postgresql" else _file_lock
     with held(library_id) as try_it:
         while not (has_turn := try_it()):
@@ -63,7 +63,7 @@ def _ask(query: str, library_id: int) -> bool:
 @contextmanager
 def _file_lock(library_id: int) -> Iterator[Callable[[], bool]]:
     path = private_folder(Path(settings.DATA) / "locks") / f"import-{library_id}.lock"
-    with path.open("w") as file:  # closing it gives the lock back
+    with path.open("w") as file:  # closing it releases the lock
 
         def try_it() -> bool:
             try:

@@ -1,4 +1,4 @@
-"""Applying a staged catalogue to a library, in short transactions."""
+"""The run of an import: applies a staged catalogue in short transactions."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ ShouldStop = Callable[[], bool]
 #: Tracks of one transaction; few, so that on SQLite nobody waits long behind it (measured:
 #: the same waits as with 500, and a tenth less time in all).
 CHUNK = 1_000
-#: Most tracks of a catalogue are said to be one of a few hundred things.
+#: Most tracks of a catalogue have one of a few hundred label sets.
 _REMEMBERED = 4_096
 
 
 class ImportRun:
-    """One pass over a staged catalogue; a dry run reads and counts the same, and writes not.
+    """One pass over a staged catalogue; a dry run reads and counts the same but writes nothing.
 
-    What has no row yet in a dry run (facets, labels, annotators, tracks) has an id below zero.
+    In a dry run, new facets, labels, annotators and tracks have ids below zero.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class ImportRun:
     def apply(
         self, progress: Progress | None = None, should_stop: ShouldStop | None = None
     ) -> dict[str, Any]:
-        """Apply all of it, or as much as there is time for; return what became of it."""
+        """Apply all of it, or as much as there is time for; return the report."""
         if self.is_dry_run:
             return self._apply(progress, should_stop)
         with one_import_at_a_time(self.library.pk, should_stop) as has_turn:
@@ -108,7 +108,7 @@ class ImportRun:
         }
 
     def _prepare(self, planned: LabelPlan) -> TrackWriter:
-        """Make what all chunks need: labels, annotators, the audio folder, places."""
+        """Create what all chunks need: labels, annotators, the audio folder, places."""
         names = self.staging.annotator_names
         places: dict[str, split_groups.SplitPlace] = {}
         root = None
@@ -169,7 +169,7 @@ class ImportRun:
             self._write(chunk, tracks, found)
             return
         with short_write():
-            # Who changes the library itself waits for the chunk, and the chunk for them.
+            # Changes of the library row wait for the chunk, and the chunk for them.
             Library.objects.select_for_update(no_key=True).get(pk=self.library.pk)
             self._write(chunk, tracks, found)
 
@@ -214,6 +214,6 @@ class ImportRun:
         )
 
     def _digest(self, texts: tuple[int, ...]) -> str:
-        """Return a hash of what was said, however it was spelled."""
+        """Return a hash of an answer, independent of spelling."""
         names = sorted({"\0".join(self.keys[text]) for text in texts})
         return hashlib.sha256("\n".join(names).encode()).hexdigest()

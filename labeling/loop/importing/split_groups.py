@@ -1,7 +1,7 @@
-"""Which tracks stay together in every split, and which of them only ever measure.
+"""Split groups: which tracks stay together in every split, and which are audit tracks.
 
-Decided when a track comes in, from names alone, so that no later choice can lean on what a
-track sounds like. A track of the audit side never leaves it.
+Decided at import from names alone, so that it cannot depend on how a track sounds. A track
+never leaves the audit side.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from labeling.names import name_key
 from labeling.writing import short_write
 from ml.metrics.splits import audit_groups, split_groups
 
-#: Groups the audit side should have before a figure measured on it means anything.
+#: Groups that the audit side needs before its metrics are meaningful.
 AT_LEAST = 8
 CHUNK = 400
 
@@ -32,7 +32,7 @@ class SplitPlace:
 
 @dataclass
 class Placing:
-    """Places of the tracks that come in, and of tracks whose place changes through them."""
+    """Places of new tracks, and of existing tracks whose place changes through them."""
 
     incoming: dict[str, SplitPlace] = field(default_factory=dict)
     moved: dict[int, SplitPlace] = field(default_factory=dict)
@@ -40,7 +40,7 @@ class Placing:
 
 @dataclass(frozen=True)
 class _Known:
-    """A track that is there already."""
+    """An existing track."""
 
     id: int
     family: str
@@ -49,11 +49,11 @@ class _Known:
 
 
 def place_tracks(library: Library, incoming: Iterable[tuple[str, str, str]]) -> Placing:
-    """Place the tracks (key, family, album) that come into a library.
+    """Place new tracks (key, family, album) of a library.
 
-    1. Join what shares a family or an album, among the new tracks and those that are there.
-    2. A group with an audit track in it is an audit group; so merging only adds to that side.
-    3. Groups of new tracks alone are drawn by the hash of their name.
+    1. Join new and existing tracks that share a family or an album.
+    2. A group with an audit track is an audit group, so merging only adds to that side.
+    3. Groups of only new tracks are drawn by the hash of their name.
     """
     known = {
         key: _Known(id_, family, album, SplitPlace(group, is_audit))
@@ -91,7 +91,7 @@ def _placing(known: dict[str, _Known], groups: dict[str, str], audit: set[str]) 
         if there is None:
             placing.incoming[key] = now
         elif there.place != now:
-            # Moving to another album takes no track off the audit side.
+            # Moving to another album removes no track from the audit side.
             placing.moved[there.id] = SplitPlace(
                 now.split_group, now.is_audit or there.place.is_audit
             )
@@ -111,10 +111,10 @@ def _audit(library: Library, known: dict[str, _Known], groups: dict[str, str]) -
 
 
 def _drawn(fresh: set[str], sizes: Counter[str], share: float, n_already: int) -> set[str]:
-    """Draw from groups that join a library: each by its own hash, whatever comes with it.
+    """Draw from new groups, each by its own hash, independent of the others.
 
-    So a catalogue that arrives in a hundred pieces has the audit share of one that arrives
-    whole. Until there are enough groups, those of smallest hash are added.
+    So a catalogue imported in a hundred pieces has the same audit share as one imported whole.
+    Until there are enough groups, those of smallest hash are added.
     """
     if share <= 0:
         return set()
@@ -128,12 +128,12 @@ def _drawn(fresh: set[str], sizes: Counter[str], share: float, n_already: int) -
 
 
 def _hash(name: str) -> float:
-    """Return where the name lies in [0, 1)."""
+    """Return the hash of the name as a number in [0, 1)."""
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:7], "big") / 2**56
 
 
 def move_tracks(placing: Placing) -> None:
-    """Write the places that changed of tracks that were there, in short transactions."""
+    """Write the changed places of existing tracks, in short transactions."""
     by_place: dict[SplitPlace, list[int]] = {}
     for track_id, now in placing.moved.items():
         by_place.setdefault(now, []).append(track_id)

@@ -1,4 +1,4 @@
-"""The tracks of a catalogue: made, brought up to date, given their files."""
+"""Tracks of a catalogue: created, updated and attached to their files."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _TRACK = (
 
 
 def untidy_keys(library: Library) -> dict[str, str]:
-    """Return tidy key -> key of tracks that came in before keys were tidied."""
+    """Return tidy key -> key of tracks imported before keys were tidied."""
     if library.pk is None:
         return {}
     untidy = Q(key__contains="//") | Q(key__contains="/./") | Q(key__startswith="./")
@@ -54,13 +54,13 @@ def untidy_keys(library: Library) -> dict[str, str]:
 
 
 def _says_more(staged: StagedTrack, row: dict[str, Any]) -> bool:
-    """Say whether the catalogue says of a track what is not known of it."""
+    """Say whether the catalogue has new facts about a track."""
     is_news = any(row[name] != text for name, text in staged.fields.items())
     return is_news or bool(staged.extra.items() - row["extra"].items())
 
 
 def _attached(found: FoundFile | None, files: dict[str, int]) -> tuple[int | None, str, str]:
-    """Return audio, state and its reason of a track that comes in."""
+    """Return audio, state and its reason of a new track."""
     if found is None:
         return None, State.NO_AUDIO.value, ""
     if found.reason:
@@ -70,7 +70,7 @@ def _attached(found: FoundFile | None, files: dict[str, int]) -> tuple[int | Non
 
 @dataclass
 class TrackCounts:
-    """What became of the tracks of a catalogue."""
+    """Counts of the tracks of a catalogue."""
 
     created: int = 0
     updated: int = 0
@@ -80,7 +80,7 @@ class TrackCounts:
 
 @dataclass
 class TrackWriter:
-    """Writes the tracks of a catalogue, chunk by chunk; in a dry run it only counts."""
+    """Writer of the tracks of a catalogue, chunk by chunk; in a dry run it only counts."""
 
     library: Library
     places: dict[str, SplitPlace]
@@ -91,10 +91,10 @@ class TrackWriter:
     def write(
         self, staged: list[StagedTrack], found: dict[str, FoundFile]
     ) -> tuple[dict[str, int], set[int]]:
-        """Make or update tracks inside the caller's transaction; return ids and new ids.
+        """Create or update tracks inside the caller's transaction; return ids and new ids.
 
         1. Files first: a track refers to one.
-        2. A cell that is blank says nothing, so it changes nothing.
+        2. A blank cell changes nothing.
         """
         known = self._known(staged)
         files, changed_files = self._files(found)
@@ -107,7 +107,7 @@ class TrackWriter:
             self._update(track, one, found.get(one.key), files, changed_files)
         self.counts.unchanged += len(there) - len(news)
         self.counts.created += len(new)
-        # In a dry run nothing has an id: numbers below zero tell the tracks apart.
+        # In a dry run nothing has an id: numbers below zero identify the tracks.
         new_ids = [-1 - number for number in range(len(new))]
         if not self.is_dry_run:
             new_ids = insert_rows(
@@ -118,7 +118,7 @@ class TrackWriter:
         return ids, set(new_ids)
 
     def _known(self, staged: list[StagedTrack]) -> dict[str, dict[str, Any]]:
-        """Return what is known of the tracks that are there, by key."""
+        """Return the facts of existing tracks, by key."""
         rows = Track.objects.filter(
             library_id=self.library.pk, key__in=[one.key for one in staged]
         )
@@ -176,7 +176,7 @@ class TrackWriter:
         files: dict[str, int],
         changed_files: set[int],
     ) -> list[str]:
-        """Attach what was found; return the names of the fields that this changes."""
+        """Attach the file that was found; return the names of the changed fields."""
         if found is None:
             return []
         before = (track.audio_id, track.state, track.state_reason)
@@ -196,7 +196,7 @@ class TrackWriter:
         return names or (["state"] if audio_id in changed_files else [])
 
     def _would_change(self, track: Track, found: FoundFile) -> list[str]:
-        """Tell, without writing, whether the file of the track is another one than before."""
+        """Say, without writing, whether the file of the track has changed."""
         audio = track.audio
         if audio is None or track.state in (State.MISSING, State.NO_AUDIO):
             return ["audio"]

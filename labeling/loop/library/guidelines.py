@@ -1,4 +1,4 @@
-"""The criteria people judge by: drafted, published once, acknowledged by each annotator."""
+"""Guideline versions: drafted, published once, acknowledged by each annotator."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ LONGEST = 50_000
 
 
 def draft_of(library: Library) -> GuidelineVersion | None:
-    """Return the version that is being written, if any."""
+    """Return the draft, if there is one."""
     return library.guidelines.filter(published_at__isnull=True).order_by("number").first()
 
 
 def save_draft(library: Library, text: str, *, by: User | None = None) -> GuidelineVersion:
-    """Keep the text as the draft of the next version; a library has one draft at a time."""
+    """Save the text as the draft of the next version; a library has one draft at a time."""
     text = _clean(text)
     with transaction.atomic():
         draft = draft_of(library)
@@ -39,7 +39,7 @@ def save_draft(library: Library, text: str, *, by: User | None = None) -> Guidel
 def publish(library: Library, *, by: User | None = None) -> GuidelineVersion:
     """Put the draft in force from now on; a published version is never changed.
 
-    1. Refuse when there is no draft, or when it says what is in force already.
+    1. Refuse if there is no draft, or if it equals the version in force.
     2. Claim it by its state, so that publishing twice publishes once.
     """
     draft = draft_of(library)
@@ -47,7 +47,7 @@ def publish(library: Library, *, by: User | None = None) -> GuidelineVersion:
         raise BadInput("there is no draft to publish: write one first")
     in_force = libraries.guideline_in_force(library)
     if draft.text == in_force.text:
-        raise BadInput("the draft says exactly what is in force already")
+        raise BadInput("the draft is the same as the version in force: change it first")
     GuidelineVersion.objects.filter(pk=draft.pk, published_at__isnull=True).update(
         published_at=timezone.now(), by=by
     )
@@ -56,14 +56,14 @@ def publish(library: Library, *, by: User | None = None) -> GuidelineVersion:
 
 
 def discard_draft(library: Library) -> None:
-    """Throw the draft away; a published version cannot be."""
+    """Discard the draft; a published version cannot be discarded."""
     library.guidelines.filter(published_at__isnull=True).delete()
 
 
 def acknowledge(guideline: GuidelineVersion, annotator: Annotator) -> Receipt:
-    """Note that an annotator has read the version in force; once."""
+    """Record once that an annotator has read the version in force."""
     if guideline.pk != libraries.guideline_in_force(annotator.library).pk:
-        raise BadInput("another version is in force meanwhile: read that one")
+        raise BadInput("another version is in force now: read that one")
     try:
         with transaction.atomic():
             return Receipt.objects.get_or_create(guideline=guideline, annotator=annotator)[0]
@@ -72,7 +72,7 @@ def acknowledge(guideline: GuidelineVersion, annotator: Annotator) -> Receipt:
 
 
 def has_read(guideline: GuidelineVersion, annotator: Annotator) -> bool:
-    """Say whether the annotator has acknowledged this version; version 0 asks for nothing."""
+    """Say whether the annotator has acknowledged this version (version 0: always)."""
     if guideline.number == 0:
         return True
     return Receipt.objects.filter(guideline=guideline, annotator=annotator).exists()

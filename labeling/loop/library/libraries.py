@@ -1,4 +1,4 @@
-"""Making a library with what every library has, and the people in it."""
+"""Libraries: creation with facets and guideline 0, and their annotators."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ ANNOTATOR_NAME_LIMIT = 150
 def get_or_create_library(
     slug: str, *, name: str = "", is_synthetic: bool = False
 ) -> tuple[Library, bool]:
-    """Return the library of this slug, made with its facets and guidelines when new."""
+    """Return the library of this slug, created with its facets and guideline 0 if new."""
     if slug != slugify(slug) or not slug:
-        raise BadInput(f"{slug!r} is no library name: use small letters, digits and hyphens")
+        raise BadInput(f"{slug!r} is not a library name: use small letters, digits and hyphens")
     with transaction.atomic():
         library, is_new = Library.objects.get_or_create(
             slug=slug,
@@ -50,17 +50,17 @@ def get_or_create_library(
 
 
 def guideline_in_force(library: Library) -> GuidelineVersion:
-    """Return the newest published guideline (number 0, unknown, when there is no other)."""
+    """Return the newest published guideline (number 0, unknown, if there is no other)."""
     return library.guidelines.filter(published_at__isnull=False).order_by("-number")[0]
 
 
 def unknown_guideline(library: Library) -> GuidelineVersion:
-    """Return guideline 0, under which imported answers stand."""
+    """Return guideline 0, the guideline of imported answers."""
     return library.guidelines.get(number=0)
 
 
 def annotator_of(library: Library, user: User) -> Annotator:
-    """Return the annotator that this user is in this library, made on first use."""
+    """Return the annotator of this user in this library, created on first use."""
     found = Annotator.objects.filter(library=library, user=user).first()
     if found is not None:
         found.library = library  # known: not read again
@@ -77,7 +77,7 @@ def annotator_of(library: Library, user: User) -> Annotator:
 
 
 def _free_name(library: Library, user: User) -> str:
-    """Return the user's name, with a number where somebody here is called that already."""
+    """Return the user's name, with a number if the name is already taken here."""
     name = user.get_username()
     number = 0
     while True:
@@ -90,27 +90,27 @@ def _free_name(library: Library, user: User) -> str:
 
 
 def _cut(name: str, suffix: str) -> str:
-    """Return the name with its suffix, cut until both it and its key can be kept."""
+    """Return the name with its suffix, shortened until both it and its key fit."""
     while max(len(name + suffix), len(name_key(name + suffix))) > ANNOTATOR_NAME_LIMIT:
         name = name[:-1]
     return name + suffix
 
 
 def _namesakes(library: Library) -> QuerySet[Annotator]:
-    """Return the sources of catalogues that are not said to be anybody yet."""
+    """Return the legacy annotators that are not linked to a person yet."""
     return Annotator.objects.filter(
         library=library, kind=Annotator.Kind.LEGACY, user=None, same_as=None
     )
 
 
 def _link(source: Annotator, person: Annotator) -> None:
-    """Say that a source is a person here; their answers stay apart."""
+    """Link a legacy annotator to a person; their answers stay separate."""
     source.same_as = person
     source.save(update_fields=["same_as"])
 
 
 def link_namesakes(library: Library, annotator_ids: Iterable[int]) -> list[dict[str, str]]:
-    """Link these sources to the people of the same user name; return all that are linked."""
+    """Link these legacy annotators to users of the same name; return all that are linked."""
     ids = list(annotator_ids)
     sources = {one.name_key: one for one in _namesakes(library).filter(pk__in=ids)}
     if sources:

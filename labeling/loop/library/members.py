@@ -1,4 +1,4 @@
-"""Who is a member of a library, and as what. A library always keeps a manager."""
+"""Members of a library and their roles. A library always keeps a manager."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Role = Membership.Role
 
 
 def add_membership(library: Library, name: str, role: str) -> Membership:
-    """Make a user who exists a member; they become an annotator of the library too."""
+    """Make an existing user a member, and an annotator of the library."""
     _check_role(role)
     user = User.objects.filter(username=name.strip()).first() if "\0" not in name else None
     if user is None:
@@ -26,7 +26,7 @@ def add_membership(library: Library, name: str, role: str) -> Membership:
             user=user, library=library, defaults={"role": role}
         )
         if not is_new:
-            raise BadInput(f"{user} is a member already: change the role in the list")
+            raise BadInput(f"{user} is already a member: change the role in the list")
         libraries.annotator_of(library, user)
     return membership
 
@@ -44,7 +44,7 @@ def change_role(library: Library, pk: int, role: str) -> Membership:
 
 
 def remove_membership(library: Library, pk: int) -> User:
-    """Take a membership away; the answers of the person stay, under their name."""
+    """Remove a membership; the answers of the person stay, under their name."""
     with transaction.atomic():
         membership = _locked(library, pk)
         _keep_a_manager(library, membership)
@@ -59,12 +59,12 @@ def _check_role(role: str) -> None:
 
 
 def _locked(library: Library, pk: int) -> Membership:
-    """Return a membership while nobody else changes those of the library."""
+    """Lock the memberships of a library and return one."""
     Library.objects.select_for_update(no_key=True).get(pk=library.pk)
     membership = Membership.objects.filter(library=library, pk=pk).select_related("user")
     found = membership.first()
     if found is None:
-        raise BadInput("this member is not there any more")
+        raise BadInput("this member has been removed: load the page again")
     return found
 
 

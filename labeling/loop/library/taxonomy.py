@@ -1,8 +1,8 @@
-"""Labels under their names: found by any spelling, renamed and merged without losing one.
+"""Labels: found by any spelling, renamed, merged and undone without losing a judgement.
 
-Judgements are never rewritten. A merged label points to the one it went into and reads
-resolve it; a renamed label keeps its old name as an alias. So a catalogue that was imported
-before still means the same afterwards, and each change can be undone.
+Judgements are never rewritten. A merged label points to its target, which reads resolve; a
+renamed label keeps its old name as an alias. So a catalogue imported before still means the
+same afterwards, and each change can be undone.
 """
 
 from __future__ import annotations
@@ -31,24 +31,24 @@ from labeling.models import (
 from labeling.names import name_key
 
 Kind = TaxonomyChange.Kind
-#: The vocabulary of our own spellings; partners' have a name.
+#: The vocabulary of our own spellings; those of partners have a name.
 OWN = ""
 NAME_LIMIT = 120
 
 
 def clean_name(text: str) -> str:
-    """Return a name as it is kept: NFC, blanks collapsed; refuse what cannot be one."""
+    """Return the stored form of a name: NFC, blanks collapsed; refuse an invalid one."""
     name = " ".join(unicodedata.normalize("NFC", text).split())
     if not name_key(name):
         raise BadInput("a label needs a name")
     if "\0" in name or max(len(name), len(name_key(name))) > NAME_LIMIT:
-        raise BadInput(f"{name[:40]!r} is no label name: use 1 to {NAME_LIMIT} characters")
+        raise BadInput(f"{name[:40]!r} is not a label name: use 1 to {NAME_LIMIT} characters")
     return name
 
 
 # --- finding ------------------------------------------------------------------------------
 def resolutions(library: Library) -> dict[int, int]:
-    """Return, for each merged label of the library, the label it stands for in the end."""
+    """Return, for each merged label of the library, the label that it counts as."""
     rows = Label.objects.filter(facet__library=library, merged_into__isnull=False)
     return follow_merges(dict(rows.values_list("id", "merged_into_id")))
 
@@ -66,7 +66,7 @@ def follow_merges(merged: dict[int, int]) -> dict[int, int]:
 
 
 def resolve(label: Label) -> Label:
-    """Return the label that this one stands for now."""
+    """Return the label that this one counts as now."""
     seen = {label.pk}
     while label.merged_into is not None and label.merged_into.pk not in seen:
         label = label.merged_into
@@ -97,10 +97,10 @@ def index(facet: Facet) -> dict[str, int]:
 def get_or_create_label(
     facet: Facet, name: str, *, by: User | None = None
 ) -> tuple[Label, bool]:
-    """Return the label of this name (any spelling of it), made when there is none.
+    """Return the label of this name (in any spelling), created if there is none.
 
     1. A label or alias of the same name key is the label; another spelling is kept as alias.
-    2. Otherwise a new label is made and the change recorded.
+    2. Otherwise a new label is created and the change recorded.
     """
     name = clean_name(name)
     found = find_label(facet, name)
@@ -111,12 +111,12 @@ def get_or_create_label(
     try:
         with transaction.atomic():
             return create_labels(facet, [name], by=by)[0], True
-    except IntegrityError:  # another process was quicker
+    except IntegrityError:  # another process was faster
         return resolve(Label.objects.get(facet=facet, name_key=name_key(name))), False
 
 
 def create_labels(facet: Facet, names: Iterable[str], *, by: User | None = None) -> list[Label]:
-    """Make labels of names that are known to be new, in this order."""
+    """Create labels of names known to be new, in this order."""
     with transaction.atomic():
         lock(facet)
         position = _next_position(facet)
@@ -134,7 +134,7 @@ def create_labels(facet: Facet, names: Iterable[str], *, by: User | None = None)
 
 
 def lock(facet: Facet) -> None:
-    """Let nobody else make labels or label sets of the facet until the transaction ends."""
+    """Lock the labels and label sets of a facet until the transaction ends."""
     Facet.objects.select_for_update().get(pk=facet.pk)
 
 
@@ -144,7 +144,7 @@ def _next_position(facet: Facet) -> int:
 
 
 def add_alias(label: Label, text: str, *, vocabulary: str = OWN) -> LabelAlias:
-    """Keep another spelling of a label; the first one to claim a spelling keeps it."""
+    """Store another spelling of a label; the first label with a spelling keeps it."""
     alias, _ = LabelAlias.objects.get_or_create(
         facet_id=label.facet_id,
         vocabulary=vocabulary,
@@ -155,10 +155,10 @@ def add_alias(label: Label, text: str, *, vocabulary: str = OWN) -> LabelAlias:
 
 
 def label_set_of(facet: Facet, also: Iterable[int] = ()) -> LabelSet:
-    """Return the frozen set of the labels on offer now (active, not merged) and `also`.
+    """Return the immutable set of the labels on offer now (active, not merged) and `also`.
 
-    1. The same labels give the same set, whoever asks and when.
-    2. Other labels give the next number; rows of a set are never changed.
+    1. The same labels always give the same set.
+    2. Other labels give the next number; rows of a set never change.
     """
     offered = Label.objects.filter(facet=facet, is_active=True, merged_into__isnull=True)
     label_ids = sorted({*offered.values_list("id", flat=True), *also})
@@ -185,7 +185,7 @@ def label_sets_of(facet_ids: Iterable[int]) -> dict[int, LabelSet]:
 
 
 def _digest(uids: Iterable[UUID]) -> str:
-    """Return a hash that the same labels give in every database."""
+    """Return a hash of labels that is the same in every database."""
     return hashlib.sha256("\n".join(sorted(map(str, uids))).encode()).hexdigest()
 
 
@@ -205,7 +205,7 @@ def _freeze(facet: Facet, digest: str, label_ids: list[int]) -> LabelSet:
 
 # --- changing -----------------------------------------------------------------------------
 def rename(label: Label, name: str, *, by: User | None = None) -> TaxonomyChange:
-    """Give a label another name; the old one stays as a spelling of it."""
+    """Rename a label; the old name stays as a spelling."""
     name = clean_name(name)
     with transaction.atomic():
         label = Label.objects.select_for_update().get(pk=label.pk)
@@ -220,7 +220,7 @@ def _set_name(label: Label, name: str) -> None:
     key = name_key(name)
     other = Label.objects.filter(facet=label.facet, name_key=key).exclude(pk=label.pk).first()
     if other is not None:
-        raise BadInput(f"{other.name!r} is there already: merge {label.name!r} into it instead")
+        raise BadInput(f"{other.name!r} already exists: merge {label.name!r} into it instead")
     spelling = LabelAlias.objects.filter(facet=label.facet, vocabulary=OWN, text_key=key)
     taken = spelling.exclude(label=label).first()
     if taken is not None:
@@ -231,9 +231,9 @@ def _set_name(label: Label, name: str) -> None:
 
 
 def merge(label: Label, into: Label, *, by: User | None = None) -> TaxonomyChange:
-    """Let a label count as another one from now on, for all judgements ever given."""
+    """Let a label count as another one from now on, for all past and future judgements."""
     with transaction.atomic():
-        lock(label.facet)  # two that merge into each other go one after the other
+        lock(label.facet)  # labels merged crosswise wait
         label = Label.objects.select_for_update().get(pk=label.pk)
         target = resolve(Label.objects.get(pk=into.pk))
         if label.facet_id != target.facet_id:
@@ -257,7 +257,7 @@ def split(label: Label, names: Iterable[str], *, by: User | None = None) -> Taxo
     """Retire a label in favour of finer ones, which nobody has judged yet."""
     names = [clean_name(name) for name in names]
     if len({name_key(name) for name in names} - {label.name_key}) < 2:
-        raise BadInput("a label is split into two or more others")
+        raise BadInput("split a label into two or more others")
     with transaction.atomic():
         parts = [get_or_create_label(label.facet, name, by=by)[0] for name in names]
         before = _set_active(label, False)
@@ -266,7 +266,7 @@ def split(label: Label, names: Iterable[str], *, by: User | None = None) -> Taxo
 
 
 def set_active(label: Label, is_active: bool, *, by: User | None = None) -> TaxonomyChange:
-    """Offer a label again, or no longer; what was judged stays judged."""
+    """Offer a label again, or no longer; its judgements stay."""
     kind = Kind.REACTIVATE if is_active else Kind.DEACTIVATE
     with transaction.atomic():
         before = {"is_active": _set_active(label, is_active)}
@@ -281,12 +281,12 @@ def _set_active(label: Label, is_active: bool) -> bool:
 
 
 def undo_change(change: TaxonomyChange) -> TaxonomyChange:
-    """Take a change back, unless something was built on it meanwhile."""
+    """Undo a change, unless a later change depends on it."""
     with transaction.atomic():
         change = TaxonomyChange.objects.select_for_update().get(pk=change.pk)
         label = Label.objects.select_for_update().get(pk=change.label_id)
         if change.undone_at is not None:
-            raise BadInput("this change is undone already")
+            raise BadInput("this change is already undone")
         _take_back(change, label)
         change.undone_at = timezone.now()
         change.save(update_fields=["undone_at"])

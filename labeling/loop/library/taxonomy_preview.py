@@ -1,4 +1,4 @@
-"""What a change of the taxonomy would touch: looked at before, and shown."""
+"""Preview of taxonomy changes: the answers that a change would affect."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ DEFINITION_LIMIT = 4_000
 
 @dataclass(frozen=True)
 class Usage:
-    """Where a label stands in the answers that hold now."""
+    """Use of a label in the current answers."""
 
     tracks: int
     annotators: int
@@ -39,7 +39,7 @@ def usage_of(label: Label) -> Usage:
 
 
 def yes_by_label(library: Library) -> dict[int, int]:
-    """Return for each label how many current answers say yes to it."""
+    """Return for each label how many current answers give it."""
     rows = (
         Judgement.objects.filter(
             label__facet__library=library,
@@ -54,7 +54,7 @@ def yes_by_label(library: Library) -> dict[int, int]:
 
 
 def answers_with_both(one: Label, other: Label) -> int:
-    """Count the current answers that say yes to both labels: merged, they count once."""
+    """Count the current answers that give both labels: merged, they count once."""
     held = Answer.objects.filter(currentanswer__isnull=False)
     for label in (one, other):
         held = held.filter(judgements__label=label, judgements__value=Judgement.YES)
@@ -62,7 +62,7 @@ def answers_with_both(one: Label, other: Label) -> int:
 
 
 def describe(label: Label, *, definition: str, hotkey: str) -> None:
-    """Set the definition and the key of a label; a key is given once in a facet."""
+    """Set the definition and the key of a label; a key is unique in a facet."""
     hotkey, definition = hotkey.strip(), definition.strip()
     if len(hotkey) > 1 or (hotkey and not hotkey.isalnum()):
         raise BadInput("a key is one letter or digit, or nothing")

@@ -54,7 +54,7 @@ MOST_COMPARED = 6
 
 @dataclass(frozen=True)
 class Measured:
-    """A record that was written, as its row will tell of it."""
+    """A record that was written, with the facts of its row."""
 
     folder: str
     sha256: str
@@ -84,9 +84,9 @@ def keep(folder: str, record: EvaluationRecord) -> Measured:
 
 
 def answers_hash(record: EvaluationRecord) -> str:
-    """Return a hash of the held-out tracks and what was judged of them, in any order.
+    """Return a hash of the held-out tracks and their reference labels, in any order.
 
-    Two runs with the same hash were measured on the same answers, so their figures compare.
+    Two runs with the same hash were evaluated on the same labels, so their metrics compare.
     """
     order = np.argsort(record.track_uids, kind="stable")
     columns = np.argsort([label.uid for label in record.labels], kind="stable")
@@ -128,7 +128,7 @@ def register_evaluation(
 
 
 def recorded_label_names(library: Library, uids: Sequence[str]) -> tuple[LabelName, ...]:
-    """Return name and facet of the columns as they are today."""
+    """Return the current names and facets of the columns."""
     labels = Label.objects.filter(facet__library=library).select_related("facet")
     known = {label.uid.hex: (label.name, label.facet.name) for label in labels}
     return tuple(LabelName(uid, *known.get(uid, (OTHERS, ""))) for uid in uids)
@@ -137,10 +137,10 @@ def recorded_label_names(library: Library, uids: Sequence[str]) -> tuple[LabelNa
 def about_answers(
     library: Library, uids: npt.NDArray[np.bytes_], track_ids: npt.NDArray[np.int64]
 ) -> Report:
-    """Say whose answers were learnt from, from when, and under which guideline versions.
+    """Return whose answers were trained on, from when, and under which guideline versions.
 
-    `uids` name the answers of a snapshot, `track_ids` the tracks learnt from: who judged
-    audit tracks alone has taught nothing.
+    `uids` name the answers of a snapshot, `track_ids` the training tracks: annotators of audit
+    tracks only are left out.
     """
     wanted, learnt_from = set(uids.tolist()), set(track_ids.tolist())
     rows = Annotation.objects.filter(library=library).values_list(
@@ -176,12 +176,12 @@ def about_answers(
 
 
 def record_folder_of(evaluation: Evaluation) -> Path:
-    """Return where the files of an evaluation are."""
+    """Return the folder of an evaluation."""
     return Path(settings.MODEL_ROOT) / evaluation.folder
 
 
 def record_of(evaluation: Evaluation) -> EvaluationRecord:
-    """Read the record of an evaluation, or say why that cannot be."""
+    """Read the record of an evaluation, or say why it cannot be read."""
     check_kept(evaluation)
     try:
         return read_record(record_folder_of(evaluation) / FILE_NAME, evaluation.sha256)
@@ -190,7 +190,7 @@ def record_of(evaluation: Evaluation) -> EvaluationRecord:
 
 
 def report_of(evaluation: Evaluation) -> Report:
-    """Return the report of an evaluation: as kept, else computed again from its record."""
+    """Return the report of an evaluation: as stored, else computed again from its record."""
     try:
         kept: Report = json.loads((record_folder_of(evaluation) / REPORT_FILE).read_bytes())
     except (OSError, ValueError):
@@ -216,19 +216,19 @@ def is_record_gone(version: ModelVersion) -> bool:
 
 
 def with_records(library: Library) -> QuerySet[Evaluation]:
-    """Return the evaluations of which a report can be shown."""
+    """Return the evaluations whose reports can be shown."""
     return evaluations(library).exclude(folder="")
 
 
 def evaluations(library: Library) -> QuerySet[Evaluation]:
-    """Return the evaluations of a library with what names them."""
+    """Return the evaluations of a library with the rows that name them."""
     return library.evaluations.select_related("run__model", "run__snapshot")
 
 
 def find_evaluation(
     library: Library, *, model: int | None = None, run: int | None = None, pk: int | None = None
 ) -> Evaluation:
-    """Return the evaluation of a model's number, of a run or of its own id; say why not."""
+    """Return the evaluation of a model number, a run or its own id; refuse with the reason."""
     rows = evaluations(library)
     if model is not None:
         found, name = rows.filter(run__model__number=model).first(), f"model {model}"
@@ -255,7 +255,7 @@ def _why_not(library: Library, name: str, run: int | None, is_there: bool) -> st
 
 
 def name_of(evaluation: Evaluation) -> str:
-    """Return what people call an evaluation: its model, or the cross-validation."""
+    """Return the name of an evaluation: its model, or the cross-validation."""
     version = getattr(evaluation.run, "model", None) if evaluation.run else None
     if version is not None:
         return f"Model {version.number}"
@@ -274,7 +274,7 @@ def tracks_by_uid(library: Library, uids: Iterable[str]) -> dict[str, Track]:
 
 
 def compare_evaluations(chosen: Sequence[Evaluation]) -> Report:
-    """Compare evaluations with the first one; the newest says what is right."""
+    """Compare evaluations with the first one, by the reference labels of the newest."""
     if not 2 <= len(chosen) <= MOST_COMPARED:
         raise BadInput(f"choose 2 to {MOST_COMPARED} runs to compare")
     if len({one.pk for one in chosen}) < len(chosen):
@@ -291,9 +291,9 @@ def _compared(keys: tuple[tuple[int, str], ...], reference: int) -> Report:
 
 
 def figures_against(version: ModelVersion, present: ModelVersion | None) -> dict[str, Any]:
-    """Return how a model compares with the present one; empty where that cannot be told.
+    """Return the comparison of a model with the champion; empty if there is none.
 
-    Named as the figures of a promotion: n, against, difference, lo, hi of macro AP, and the
+    The keys are those of a promotion: n, against, difference, lo, hi of macro AP, and the
     `differences` of every headline.
     """
     if present is None or present.pk == version.pk:

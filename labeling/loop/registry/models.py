@@ -1,6 +1,6 @@
-"""Runs, the models that come of them, and which one is in use.
+"""Runs, their models, and the champion.
 
-Every decision (`labeling.loop.registry.promotion`) is an event with the figures that made it.
+Every decision (`labeling.loop.registry.promotion`) is an event with its metrics.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from ml.types import TrainingConfig
 
 Kind = PromotionEvent.Kind
 _FORGOTTEN_AFTER_S = 3_600.0
-#: Figures that `metrics` and `baseline` share.
+#: Metrics that `metrics` and `baseline` share.
 SHARED = (
     "n",
     "labels_scored",
@@ -58,7 +58,7 @@ NOT_JUDGED = (
 
 @dataclass(frozen=True)
 class Trained:
-    """What is registered of a model: where its files are and what it is worth."""
+    """A trained model to register: its files and its metrics."""
 
     folder: str
     sha256: str
@@ -86,9 +86,9 @@ def start_run(
     group: RunGroup | None = None,
     arm: str = "",
 ) -> TrainingRun:
-    """Write down that a training begins; what a dead attempt of the job left is closed.
+    """Record that a training starts, and close the runs of dead attempts of the job.
 
-    The runs of a group are open together: who begins a group closes what was left.
+    The runs of a group are open together: the first one closes old runs.
     """
     if job is not None and group is None:
         end_runs_of(job, "its worker stopped before the end; it was tried again")
@@ -109,7 +109,7 @@ def start_run(
 
 
 class EpochLog:
-    """Keeps the course of a run visible while it trains: written once a second at most."""
+    """The learning curve of a run while it trains: written once a second at most."""
 
     def __init__(self, run: TrainingRun, every_s: float = 1.0) -> None:
         self.epochs: list[dict[str, Any]] = []
@@ -118,7 +118,7 @@ class EpochLog:
         self._written_at = -float("inf")
 
     def add(self, epoch: dict[str, Any]) -> None:
-        """Note an epoch."""
+        """Record an epoch."""
         self.epochs.append(epoch)
         if time.monotonic() - self._written_at >= self._every_s:
             self._written_at = time.monotonic()
@@ -134,7 +134,7 @@ def end_runs_of(job: Job, reason: str) -> None:
 
 
 def end_without_model(run: TrainingRun, state: str, reason: str) -> None:
-    """Close a run that gave no model."""
+    """Close a run without a model."""
     TrainingRun.objects.filter(pk=run.pk, state=TrainingRun.State.RUNNING).update(
         state=state, reason=reason, finished_at=timezone.now()
     )
@@ -143,7 +143,7 @@ def end_without_model(run: TrainingRun, state: str, reason: str) -> None:
 def same_run(snapshot: Snapshot, digest: str) -> TrainingRun | None:
     """Return the finished run that had the same snapshot and configuration, if any.
 
-    One whose model has lost its files does not count: only a new training brings them back.
+    A run whose model has lost its files does not count: only a new training restores them.
     """
     done = snapshot.runs.filter(config_hash=digest, state=TrainingRun.State.DONE)
     for run in done.select_related("model").order_by("-id"):
@@ -156,16 +156,16 @@ def same_run(snapshot: Snapshot, digest: str) -> TrainingRun | None:
 
 
 def champion_of(library: Library) -> ModelVersion | None:
-    """Return the model in use."""
+    """Return the champion."""
     return library.models.filter(state=ModelVersion.State.CHAMPION).first()
 
 
 def model_version_of(library: Library, number: int | None = None) -> ModelVersion:
-    """Return the model of this number, or the one in use."""
+    """Return the model of this number, or the champion."""
     if number is None:
         champion = champion_of(library)
         if champion is None:
-            raise BadInput(f"{library.slug} has no model in use yet: train one first")
+            raise BadInput(f"{library.slug} has no champion yet: train a model first")
         return champion
     found = library.models.filter(number=number).first()
     if found is None:
@@ -174,8 +174,8 @@ def model_version_of(library: Library, number: int | None = None) -> ModelVersio
 
 
 def register_model(run: TrainingRun, trained: Trained, decision: Decision) -> ModelVersion:
-    """Write the model of a run and put it in use or not, in the caller's transaction."""
-    # Two runs that end at once take numbers one after the other.
+    """Register the model of a run and promote it or not, in the caller's transaction."""
+    # Two runs that end together take numbers one after the other.
     library = _locked(run.library_id)
     decision = _as_of_now(decision, champion_of(library))
     last = library.models.aggregate(n=Max("number"))["n"] or 0
@@ -218,7 +218,7 @@ def register_model(run: TrainingRun, trained: Trained, decision: Decision) -> Mo
 
 
 def _locked(library_id: int) -> Library:
-    """Hold the library against others who register a model or put one in use."""
+    """Lock the library against others that register or promote a model."""
     return Library.objects.select_for_update(no_key=True).get(pk=library_id)
 
 
@@ -227,14 +227,14 @@ def _as_of_now(decision: Decision, present: ModelVersion | None) -> Decision:
     then, now = decision.against_id, present.pk if present else None
     if not decision.is_promoted or then in (ANY, now):
         return decision
-    reason = f"{present or 'no model'} was put in use while it was compared with another one"
+    reason = f"{present or 'no model'} was promoted while it was compared with another one"
     return replace(decision, is_promoted=False, reason=reason)
 
 
 def _switch(
     version: ModelVersion, kind: str, reason: str, figures: dict[str, Any], by_id: int | None
 ) -> None:
-    """Make a model the one in use; the constraint of one champion ends a race."""
+    """Make a model the champion; the constraint of one champion decides a race."""
     states = ModelVersion.State
     previous = champion_of(version.library)
     with transaction.atomic():
@@ -262,26 +262,26 @@ def promote(
     why: str = "",
     figures: dict[str, Any] | None = None,
 ) -> None:
-    """Put another model of the library in use by hand, in the caller's transaction.
+    """Promote another model of the library by hand, in the caller's transaction.
 
-    `why` is what the person says; `figures` how the two compare, where that is known.
+    `why` is the reason of the person; `figures` compares the two models, if known.
     """
     present = champion_of(_locked(version.library_id))
     version.refresh_from_db(fields=["folder"])
     if present == version:
-        raise BadInput(f"model {version.number} is in use already")
+        raise BadInput(f"model {version.number} is already the champion")
     if version.folder and not has_files(version):
         raise BadInput(f"the files of model {version.number} are not where they should be")
     instead = f" instead of model {present.number}" if present else ""
-    reason = f"put in use by hand{instead}{f': {why}' if why else ''}"
+    reason = f"promoted by hand{instead}{f': {why}' if why else ''}"
     try:
         _switch(version, Kind.ROLLED_BACK, reason, figures or {}, by_id)
     except IntegrityError:
-        raise BadInput("another model was put in use at this moment: look again") from None
+        raise BadInput("another model was promoted at this moment: check again") from None
 
 
 def outcome(run: TrainingRun) -> dict[str, Any]:
-    """Return what a finished run is worth, as commands print it."""
+    """Return the metrics of a finished run, as commands print them."""
     version = ModelVersion.objects.select_related("run__snapshot").get(run=run)
     return {
         "run": run.pk,
@@ -313,14 +313,14 @@ def has_files(version: ModelVersion) -> bool:
 
 
 def model_folder_of(version: ModelVersion) -> Path:
-    """Return where the files of a model are; refuse where they were removed to save space."""
+    """Return the folder of a model; refuse if its files were removed to save space."""
     if not version.folder:
         raise BadInput(_pruned(version))
     return Path(settings.MODEL_ROOT) / version.folder
 
 
 def folder_name(run: TrainingRun) -> str:
-    """Return where the files of a run's model go, below the folder of models."""
+    """Return the folder name of a run's model, below the folder of models."""
     return f"{run.library.slug}/{run.uid.hex}"
 
 
@@ -334,7 +334,7 @@ def _pruned(version: ModelVersion) -> str:
 def sweep_models(library: Library) -> list[str]:
     """Remove folders that no model names and no running run is about to fill."""
     home = Path(settings.MODEL_ROOT) / library.slug
-    # What runs now is read first: what it becomes meanwhile is a model or a record.
+    # Running trainings are read first: in the meantime they become a model or a record.
     running = library.runs.filter(state=TrainingRun.State.RUNNING)
     known = {folder_name(run) for run in running.select_related("library")}
     known |= set(library.models.values_list("folder", flat=True))
@@ -350,5 +350,5 @@ def sweep_models(library: Library) -> list[str]:
 
 
 def without_label_rows(figures: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the figures without the row of each label, as commands print them."""
+    """Return the metrics without the rows of labels, as commands print them."""
     return {name: value for name, value in figures.items() if name != "labels"}

@@ -1,9 +1,9 @@
-"""Whether a new model is put in use by itself, and why, in words for the Models page.
+"""Promotion policy: whether a new model is promoted automatically, and why.
 
-What nothing has measured waits for a person, and so does what is measured as worse than
-guessing, what is there to be compared with, and what was measured by its own selection of
-answers alone. Any other is put in use unless it is plainly worse than the present one on audit
-tracks that neither learnt from.
+Some models wait for a person: those that could not be evaluated, those worse than the
+baseline, those for comparison, and those evaluated by their own selection of answers only. Any
+other model is promoted unless it is clearly worse than the champion on audit tracks that
+neither was trained on.
 """
 
 from __future__ import annotations
@@ -22,34 +22,34 @@ from ml.training.recipes import FOR_COMPARISON
 from ml.types import LabelMatrix
 
 UNMEASURED = (
-    "nothing has measured it, as no audit track with features was judged yet: it waits here. "
-    "Label tracks of the audit stratum, they come up in everybody's queue, or put it in use by "
-    "hand on the Models page"
+    "no audit track with features has been labelled yet, so it cannot be evaluated. Label "
+    "tracks of the audit stratum, which come up in everybody's queue, or promote it by hand on "
+    "the Models page"
 )
 ONE_SIDED = (
-    "nothing has measured it, as on the audit tracks judged so far no label is both given "
-    "and not given: it waits here. Label more tracks of the audit stratum, or put it in use by "
-    "hand on the Models page"
+    "on the audit tracks labelled so far, each label is given to all tracks or to none, so it "
+    "cannot be evaluated. Label more tracks of the audit stratum, or promote it by hand on the "
+    "Models page"
 )
 STRANGE = (
-    "it knows a label that the library does not have (such as Others): it is there to be "
-    "compared with, and never put in use by itself"
+    "it knows a label that the library does not have (such as Others): it is for "
+    "comparison, and never promoted automatically"
 )
-RECIPE = "its recipe is there to be compared with: it is never put in use by itself"
+RECIPE = "its recipe is for comparison: it is never promoted automatically"
 SELECTED = (
-    "it learnt from a selection of the answers and was measured by those alone: compare it "
-    "with the one in use, and put it in use by hand if it is the better one"
+    "it was trained on a selection of the answers and evaluated by those only: compare it "
+    "with the champion, and promote it by hand if it is better"
 )
 LEARNT_NOTHING = "it learnt no label"
-#: Where a decision holds whatever is in use.
+#: A decision that holds for any champion.
 ANY = -1
 
 
 @dataclass(frozen=True)
 class Decision:
-    """Whether a model is put in use, why in plain words, and the figures behind it.
+    """A decision to promote a model or not, its reason in words, and its metrics.
 
-    `against_id` is the model that was in use when this was decided (None: none was), or `ANY`.
+    `against_id` is the champion at that moment (None: there was none), or `ANY`.
     """
 
     is_promoted: bool
@@ -61,7 +61,7 @@ class Decision:
 def for_comparison(
     selection: Selection, strangers: list[str], recipe: str = ""
 ) -> Decision | None:
-    """Hold back what is there to be compared with; None where it is made to be used."""
+    """Reject a model that is only for comparison; None if it is not."""
     if strangers:
         return Decision(False, STRANGE, {"strangers": strangers})
     if recipe in FOR_COMPARISON:
@@ -74,7 +74,7 @@ def for_comparison(
 def needs_a_person(
     metrics: dict[str, Any], baseline: dict[str, Any], n_learnt: int, verdict: str
 ) -> Decision | None:
-    """Hold back what is not known to be any good, whatever is in use; None where it may be.
+    """Reject a model not known to be useful, whatever the champion is; None if it may be.
 
     `n_learnt` counts the labels that it learnt, `verdict` is that of its report.
     """
@@ -88,15 +88,15 @@ def needs_a_person(
     if ap is None:
         return Decision(False, ONE_SIDED, figures)
     if interval and constant is not None and interval[1] < constant:
-        said = f"macro AP {ap:.3f}, a constant has {constant:.3f}"
-        return Decision(False, f"it ranks worse than guessing: {said}", figures)
+        said = f"macro AP {ap:.3f}, the baseline has {constant:.3f}"
+        return Decision(False, f"it ranks worse than the baseline: {said}", figures)
     if verdict == MISLEADING:
         return Decision(False, f"its probabilities are {MISLEADING}", figures)
     return None
 
 
 def decide_first(metrics: dict[str, Any], baseline: dict[str, Any]) -> Decision:
-    """Decide on the first model of a library: anything that is not held back is used."""
+    """Decide on the first model of a library: promote it unless it needs a person."""
     figures = {"macro_ap": metrics.get("macro_ap"), "constant": baseline.get("macro_ap")}
     return Decision(True, "the first usable model of this library", figures)
 
@@ -108,9 +108,9 @@ def decide_against(
     labels: LabelMatrix,
     groups: npt.NDArray[Any],
 ) -> Decision:
-    """Compare two models on the tracks and labels that both can be judged on.
+    """Compare two models on the tracks and labels that both can be evaluated on.
 
-    Refused only when the whole 95 % interval of the difference lies below zero.
+    Reject only if the whole 95 % interval of the difference is below zero.
     """
     n = int(labels.label_mask.any(axis=1).sum())
     verdict = paired.is_plainly_worse(candidate, in_use, labels, groups=groups)
@@ -128,12 +128,12 @@ def decide_against(
         f"tracks (95 % between {compared['lo']:+.3f} and {compared['hi']:+.3f})"
     )
     if verdict:
-        return Decision(False, f"plainly worse: {span}", figures)
-    return Decision(True, f"not plainly worse: {span}", figures)
+        return Decision(False, f"clearly worse: {span}", figures)
+    return Decision(True, f"not clearly worse: {span}", figures)
 
 
 def _too_few(n: int, labels: LabelMatrix, groups: npt.NDArray[Any]) -> str:
-    """Say what is too little: the tracks, or else the split groups that they are of."""
+    """Return what there is too little of: tracks, or else split groups."""
     n_groups = judged_groups(labels, groups)
     if n < paired.MINIMUM_TRACKS_TO_COMPARE or n_groups >= MINIMUM_GROUPS_TO_COMPARE:
         return "too few"

@@ -1,4 +1,4 @@
-"""The database side of a recipe: its selection, and what may become of its models."""
+"""The database side of recipes: their selections and configurations."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from labeling.loop.datasets.selection import Selection
 from labeling.models import Label, Library
 from labeling.names import name_key
 from ml.errors import ParameterError
-from ml.networks import features_for
+from ml.networks import feature_config_for
 from ml.training.recipes import AUDIOTAG, RECIPES, Recipe, for_network, recipe
 from ml.types import TrainingConfig
 
 
 def find_recipe(name: str) -> Recipe:
-    """Return the recipe of this name, or refuse with those there are."""
+    """Return the recipe of this name, or refuse and list the known ones."""
     try:
         return recipe(name)
     except ParameterError as error:
@@ -31,7 +31,7 @@ def listing() -> list[Recipe]:
 
 
 def recipe_selection(found: Recipe, base: Selection | None = None) -> Selection:
-    """Return what the recipe learns from."""
+    """Return the selection of a recipe."""
     rules = found.selection
     return replace(
         base or Selection(),
@@ -47,10 +47,10 @@ def recipe_selection(found: Recipe, base: Selection | None = None) -> Selection:
 
 
 def training_config_of(library: Library, asked: dict[str, Any]) -> TrainingConfig:
-    """Return how a job is to learn: by the recipe it names, else as the library does.
+    """Return the configuration of a training: of the recipe that it names, else the library's.
 
-    Without a recipe it is ours with the library's network, which reads the features that it
-    is made for, and with as many members as the settings allow.
+    Without a recipe it is our recipe with the library's network, the features that this network
+    reads, and as many ensemble members as the settings allow.
     """
     if asked.get("recipe"):
         base = find_recipe(asked["recipe"]).training
@@ -65,12 +65,12 @@ def training_config_of(library: Library, asked: dict[str, Any]) -> TrainingConfi
 
 
 def features_name_for(library: Library, network: str | None = None) -> str:
-    """Return the features that a network (None: the library's) reads of this library."""
-    return features_for(network or library.network, library.features)
+    """Return the features that a network (None: the library's) reads."""
+    return feature_config_for(network or library.network, library.features)
 
 
 def facts_of(asked: dict[str, Any]) -> dict[str, Any]:
-    """Return the name and digest of the recipe that was asked for, as a run records them."""
+    """Return the name and digest of the requested recipe, as a run records them."""
     if not asked.get("recipe"):
         return {}
     found = find_recipe(asked["recipe"])
@@ -78,7 +78,7 @@ def facts_of(asked: dict[str, Any]) -> dict[str, Any]:
 
 
 def strangers(library: Library, label_uids: list[str]) -> list[str]:
-    """Return the uids that are no labels of the library, such as a recipe's Others."""
+    """Return the uids that are not labels of the library, such as a recipe's Others."""
     rows = Label.objects.filter(facet__library=library).values_list("uid", flat=True)
     known = {uid.hex for uid in rows}
     return sorted(set(label_uids) - known)

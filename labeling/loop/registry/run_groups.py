@@ -1,4 +1,4 @@
-"""Runs that are compared: one configuration, trained on everybody, legacy and current alone."""
+"""Run groups: one configuration, trained on everybody's, legacy and current answers."""
 
 from __future__ import annotations
 
@@ -14,17 +14,15 @@ from labeling.models import Job, Library, RunGroup
 from ml.evaluation.comparison import compare
 from ml.evaluation.record import FILE_NAME, read_record
 
-#: The arms in the order in which they are trained and shown; the first is compared with.
+#: The arms in the order in which they are trained and shown; the first is the reference.
 ARMS = ("all", "legacy", "current")
-#: Figures of the comparison that are kept; curves are computed from the records when asked for.
+#: Metrics of the comparison that are kept; curves are computed from the records on demand.
 _KEPT = ("n", "labels_compared", "n_resamples", "message", "labels", "differing")
-DECISION = Decision(
-    False, "it is one of three runs that are compared: never put in use by itself"
-)
+DECISION = Decision(False, "it is one of three runs to compare: never promoted automatically")
 
 
 def open_group(library: Library, job: Job, facts: dict[str, Any]) -> RunGroup:
-    """Return the group of a job, made on its first attempt."""
+    """Return the group of a job, created on its first attempt."""
     found = library.run_groups.filter(facts__job=job.pk).first()
     if found is not None:
         return found
@@ -37,7 +35,7 @@ def open_group(library: Library, job: Job, facts: dict[str, Any]) -> RunGroup:
 
 
 def compare_arms(arms: Sequence[tuple[str, Measured]]) -> dict[str, Any]:
-    """Return the figures of the arms on the tracks and labels that all have; reads files."""
+    """Return the metrics of the arms on the tracks and labels that all have; reads files."""
     root = Path(settings.MODEL_ROOT)
     records = [read_record(root / one.folder / FILE_NAME, one.sha256) for _, one in arms]
     found = compare(records)
@@ -46,5 +44,5 @@ def compare_arms(arms: Sequence[tuple[str, Measured]]) -> dict[str, Any]:
 
 
 def close_group(group: RunGroup, result: dict[str, Any]) -> None:
-    """Keep what the comparison found, in the caller's transaction."""
+    """Store the result of the comparison, in the caller's transaction."""
     RunGroup.objects.filter(pk=group.pk).update(result=result)

@@ -1,9 +1,9 @@
-"""What is kept from an annotator while one of their own old tracks is before them again.
+"""Blinding: earlier answers are hidden while an annotator repeats one of their own tracks.
 
-Self-agreement is only worth something when the second look is a look of its own. So from the
-moment a repeat is reserved until it is answered, no page and no interface shows its annotator
-what they said of that track before, nor that they ever said anything. The same holds while a
-track is before them that they judged under an older guideline.
+Self-agreement is meaningful only if the repeat is an independent annotation. So from the moment
+a repeat is reserved until it is answered, no page and no API shows its annotator their earlier
+answers to that track, nor that there are any. The same holds for a track that they labelled
+under an older guideline and that is on their desk again.
 """
 
 from __future__ import annotations
@@ -43,5 +43,5 @@ def hidden_from(library: Library, user: User) -> set[int]:
 
 
 def is_hidden(annotator: Annotator, track: Track) -> bool:
-    """Say whether the annotator must not see now what they said of this track."""
+    """Say whether the earlier answers of the annotator to this track are hidden now."""
     return track.pk in hidden_tracks(annotator)

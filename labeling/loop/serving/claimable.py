@@ -1,7 +1,7 @@
-"""Which items of a round an annotator may be given, best first.
+"""Claimable items: which items of a round an annotator may get, best first.
 
-Written so that both engines walk the index of what is open and stop after a few rows, also
-where SQLite knows nothing of the tables' sizes: every look aside names two columns of an index.
+The queries are written so that both engines scan the index of open items and stop after a few
+rows, even if SQLite has no statistics: every subquery names two columns of an index.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from labeling.models import (
 from labeling.models.queue import Stratum
 
 Outcome = Presentation.Outcome
-#: Strategy of the items that ask anew about what was judged under an older guideline.
+#: Strategy of the items that ask again about tracks labelled under an older guideline.
 ASKED_AGAIN = "new-guideline"
 
 
 def claimable(round_: Round, stratum: str, annotator: Annotator) -> QuerySet[QueueItem]:
-    """Return what may be claimed, best first; what others are claiming right now is passed."""
+    """Return the claimable items, best first; skip those that others are claiming right now."""
     items = not_had(round_, stratum, annotator)
     if connection.features.has_select_for_update_skip_locked:
         return items.select_for_update(skip_locked=True, of=("self",))
@@ -40,7 +40,7 @@ def not_had(round_: Round, stratum: str, annotator: Annotator) -> QuerySet[Queue
         annotator=annotator,
         outcome__in=[Outcome.OPEN, Outcome.ANSWERED, Outcome.SKIPPED],
     )
-    # Not of this item alone: a new round asks others. Other audio is asked about anew.
+    # Of any item: a new round asks others. A track with new audio is asked about again.
     skipped = Presentation.objects.filter(
         Q(track__audio__probed_at__isnull=True)
         | Q(track__audio__probed_at__lte=F("closed_at")),
@@ -57,7 +57,7 @@ def not_had(round_: Round, stratum: str, annotator: Annotator) -> QuerySet[Queue
     if stratum == Stratum.REPEAT:
         items = items.filter(reserved_for=annotator)
     else:
-        # Each by itself, never "or": PostgreSQL makes a join of one look aside, not of two.
+        # Two filters, not one "or": PostgreSQL can join one subquery, but not a union of two.
         asked = ExpressionWrapper(OuterRef("strategy"), output_field=CharField())
         judged = CurrentAnswer.objects.alias(asked=asked).filter(
             ~Q(asked=ASKED_AGAIN),
@@ -65,7 +65,7 @@ def not_had(round_: Round, stratum: str, annotator: Annotator) -> QuerySet[Queue
             track=OuterRef("track"),
             answer__isnull=False,
         )
-        # Who judged it under the older guideline is asked as well, once.
+        # Annotators who labelled it under the older guideline are asked as well, once.
         since = Annotation.objects.alias(asked=asked).filter(
             asked=ASKED_AGAIN,
             annotator=annotator,

@@ -1,9 +1,9 @@
-"""How a presentation ends: answered, skipped, released, expired; and how it comes back.
+"""Leases: how a presentation ends (answered, skipped, released, expired) and comes back.
 
-A place of a queue item is held by every presentation of it that is open or answered. What is
-left to give is therefore never counted up and down here but settled: the item is locked, the
-holders are counted, the rest remains. So a late answer, an undo or a skip in any order can
-neither give a place out twice nor lose one.
+Every open or answered presentation of a queue item holds one of its places. The number of free
+places is never counted up and down, but computed: the item is locked, the holders are counted,
+the rest is free. So a late answer, an undo or a skip in any order can neither give a place out
+twice nor lose one.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ def close_open(presentation: Presentation, now: datetime) -> bool:
 
 
 def close_late(presentation: Presentation, now: datetime) -> None:
-    """Close with an answer what was not open any more; in the caller's transaction.
+    """Close a presentation by a late answer, in the caller's transaction.
 
-    1. A late one (expired, released or skipped meanwhile) takes its place again, and what was
-       put before the annotator of the same track meanwhile is released: the answer is for it.
-    2. Where the annotator answered or skipped the same item again meanwhile, the outcome
-       stays as it is; the answer itself is recorded all the same.
+    1. It takes its place again if it expired, was released or was skipped. If the same track
+       was served to the annotator again since, that presentation is released.
+    2. If the annotator has answered or skipped the same item again since, the outcome stays as
+       it is; the answer itself is recorded.
     """
     row = Presentation.objects.filter(pk=presentation.pk)
     _release_others(presentation, now)
@@ -68,9 +68,9 @@ def _release_others(presentation: Presentation, now: datetime) -> None:
 
 
 def skip(presentation: Presentation, reason: str) -> None:
-    """Put a track aside with a reason: it goes to others, and not to this annotator again.
+    """Skip a track with a reason: others are served it, this annotator is not.
 
-    A skip that comes after the lease ran out is recorded too: it is a non-response.
+    A skip after the lease ran out is recorded too, because it is a non-response.
     """
     _refuse_answered(presentation)
     with short_write():
@@ -88,7 +88,7 @@ def skip(presentation: Presentation, reason: str) -> None:
 
 
 def release(presentation: Presentation) -> None:
-    """Give a track back unanswered."""
+    """Release a track without an answer."""
     _refuse_answered(presentation)
     with short_write():
         _close(presentation, Outcome.RELEASED, timezone.now())
@@ -96,7 +96,7 @@ def release(presentation: Presentation) -> None:
 
 def _refuse_answered(presentation: Presentation) -> None:
     if presentation.outcome == Outcome.ANSWERED:
-        raise BadInput("this track is answered already: undo the answer first")
+        raise BadInput("this track is already answered: undo the answer first")
 
 
 def _close(presentation: Presentation, outcome: str, now: datetime, reason: str = "") -> bool:
@@ -110,12 +110,12 @@ def _close(presentation: Presentation, outcome: str, now: datetime, reason: str 
 
 
 def _settle(item_id: int | None) -> int:
-    """Let remain what is not held; return how many more hold a place than were wanted."""
+    """Compute the free places; return how many more are held than were wanted."""
     if item_id is None:
         return 0
     rows = QueueItem.objects.filter(pk=item_id)
     if connection.features.has_select_for_update:
-        rows.select_for_update().only("pk").first()  # who claims waits; then count
+        rows.select_for_update().only("pk").first()  # claims wait for the lock; then count
     needed = rows.values_list("needed", flat=True)[0]
     held = Presentation.objects.filter(item_id=item_id, outcome__in=_HOLDING).count()
     rows.update(remaining=max(0, needed - held))
@@ -123,7 +123,7 @@ def _settle(item_id: int | None) -> int:
 
 
 def reopen(presentation: Presentation) -> None:
-    """Put an answered track before its annotator again (after an undo)."""
+    """Put an answered track on its annotator's desk again (after an undo)."""
     busy = Presentation.objects.filter(
         annotator_id=presentation.annotator_id,
         track_id=presentation.track_id,
@@ -141,9 +141,9 @@ def _lease_of(presentation: Presentation) -> datetime:
 
 
 def undo_skip(presentation: Presentation) -> Presentation:
-    """Put a skipped track before its annotator again, unless somebody else took it meanwhile.
+    """Put a skipped track on its annotator's desk again, unless somebody else has it now.
 
-    Undoing twice is undoing once: what is open stays open.
+    Undoing twice is undoing once: an open presentation stays open.
     """
     row = Presentation.objects.filter(pk=presentation.pk)
     try:
@@ -158,7 +158,7 @@ def undo_skip(presentation: Presentation) -> Presentation:
             if reopened and _settle(presentation.item_id):
                 raise BadInput("somebody else has this track now: it cannot be brought back")
     except IntegrityError as error:
-        raise BadInput("this track is before you already") from error
+        raise BadInput("this track is already on your desk") from error
     presentation.refresh_from_db()
     if presentation.outcome != Outcome.OPEN:
         raise BadInput(f"this presentation is {presentation.outcome}: there is no skip to undo")
@@ -166,9 +166,9 @@ def undo_skip(presentation: Presentation) -> Presentation:
 
 
 def expire_leases(library: Library | None = None, *, limit: int = 500) -> int:
-    """Give back what was leased and left; return how many."""
+    """Give back leases that ran out; return how many."""
     now = timezone.now()
-    # All libraries', by the index of what is open; one library's would be all it ever showed.
+    # Of all libraries, by the index of open presentations: an index by library would be larger.
     late = Presentation.objects.filter(outcome=Outcome.OPEN, lease_until__lt=now)
     own = (
         presentation

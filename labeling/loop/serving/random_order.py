@@ -1,26 +1,26 @@
-"""The walks in random order: audit and overlap, and exploring the training side.
+"""Random order: how audit, overlap and explore tracks become queue items.
 
-A walk goes through a side of the library in the order of `random_key`, whose value comes from
-a hash of the track. What acquisition takes from the pool therefore never bends what the audit
-shows. Overlap tracks are the part of the audit walk that several annotators judge; which ones
-is again said by the hash. Of the training side a round sets the first tracks of the walk aside
-to be explored, out of the reach of acquisition; the walk goes on where these end.
+Each side of the library is served in the order of `random_key`, a hash of the track. So what
+acquisition takes from the pool never biases what the audit shows. Overlap tracks are the part
+of the audit tracks that several annotators label; the hash decides which ones. On the training
+side, a round reserves the first tracks in random order for exploration, out of reach of
+acquisition; unranked serving continues after them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from django.db.models import Count, F, Max
+from django.db.models import Count, F
 from django.db.models.query import QuerySet
 
 from labeling.models import Annotator, CurrentAnswer, Library, QueueItem, Round, Track
 from labeling.models.queue import Stratum
 from labeling.writing import short_write
 
-#: Tracks looked at for one portion of a walk.
+#: Tracks read for one portion.
 PORTION = 200
-#: The most of them, where portion after portion is done already.
+#: At most so many, if portion after portion is already labelled.
 MOST = 6_400
 _CURSORS = {
     Stratum.AUDIT: "audit_cursor",
@@ -37,10 +37,10 @@ _REASONS = {
 
 
 def extend(round_: Round, stratum: str) -> bool:
-    """Lay out the next portion of a walk; return whether there may be more to take now.
+    """Add the next portion to the queue; return whether there may be more to take now.
 
-    1. Read on from the cursor until there is something to lay out, or the walk ends.
-    2. Move the cursor by a conditional update: who loses the race uses the winner's portion.
+    1. Read on from the cursor until there is something to add, or the order ends.
+    2. Move the cursor by a conditional update: the loser of a race uses the winner's portion.
     3. Write the items.
     """
     cursor_name = _CURSORS.get(Stratum(stratum))
@@ -52,7 +52,7 @@ def extend(round_: Round, stratum: str) -> bool:
     while True:
         tracks = list(_servable(library, is_audit, cursor)[:portion])
         if not tracks:
-            if cursor > start:  # nobody has to read to the end again
+            if cursor > start:  # no request has to read to the end again
                 _lay_out(round_, cursor_name, start, cursor, [])
             return False
         cursor = tracks[-1].random_key
@@ -63,10 +63,10 @@ def extend(round_: Round, stratum: str) -> bool:
 
 
 def restart(library_ids: Iterable[int]) -> None:
-    """Walk the live rounds of these libraries from the start again.
+    """Start the random order of the live rounds of these libraries again.
 
-    A track that comes in, or becomes ready, lies anywhere in the random order, also behind the
-    cursor. What the round has laid out already keeps its place.
+    A new or newly ready track may be anywhere in the random order, even behind the cursor.
+    Existing items of the round keep their places.
     """
     Round.objects.filter(library_id__in=set(library_ids), state=Round.State.LIVE).update(
         audit_cursor=-1, explore_cursor=-1
@@ -74,7 +74,7 @@ def restart(library_ids: Iterable[int]) -> None:
 
 
 def servable_tracks(library: Library) -> QuerySet[Track]:
-    """Return the tracks that may be served: the ready ones, or all where there is no audio."""
+    """Return the tracks that can be served: the ready ones, or all if there is no audio."""
     tracks = Track.objects.filter(library=library)
     if library_has_audio(library):
         return tracks.filter(state=Track.State.READY)
@@ -90,7 +90,7 @@ def library_has_audio(library: Library) -> bool:
 def _servable(library: Library, is_audit: bool, cursor: int) -> QuerySet[Track]:
     return (
         servable_tracks(library)
-        # `in`: SQLite uses the index of the walk for a value, not for a bare boolean column.
+        # `in`: SQLite uses the index of the order for a value, not for a bare boolean column.
         .filter(is_audit__in=[is_audit], random_key__gt=cursor)
         .order_by("random_key")
         .only("id", "random_key")
@@ -100,12 +100,12 @@ def _servable(library: Library, is_audit: bool, cursor: int) -> QuerySet[Track]:
 def _wanted(
     round_: Round, library: Library, tracks: Sequence[Track], is_audit: bool
 ) -> list[tuple[Track, str, int]]:
-    """Return (track, stratum, answers still wanted) of those that persons have not done.
+    """Return (track, stratum, answers still wanted) of tracks that persons have not finished.
 
-    What the round has ranked keeps its place there.
+    Tracks that the round has ranked keep their places there.
     """
     ids = [track.pk for track in tracks]
-    # By track alone: of a filter on the round SQLite would make a walk through all of it.
+    # By track only: with a filter on the round, SQLite would scan all of the round.
     rows = QueueItem.objects.filter(track__in=ids).order_by()
     has_place = {
         track_id
@@ -137,7 +137,7 @@ def _stratum(library: Library, track: Track, is_audit: bool) -> tuple[str, int]:
         return Stratum.EXPLORE, 1
     both = library.serve_audit_share + library.overlap_share
     share = library.overlap_share / both if both else 0.0
-    # Other digits of the hash than those that order the walk first.
+    # Other digits of the hash than the first ones of the order.
     if (track.random_key % 1_000_003) / 1_000_003 < share:
         return Stratum.OVERLAP, library.overlap_answers
     return Stratum.AUDIT, 1
@@ -181,8 +181,3 @@ def next_ranks(round_: Round, count: int) -> int:
     """Reserve `count` ranks behind all others of the round; return the first of them."""
     Round.objects.filter(pk=round_.pk).update(next_rank=F("next_rank") + count)
     return int(Round.objects.values_list("next_rank", flat=True).get(pk=round_.pk)) - count
-
-
-def highest_rank(round_: Round) -> int:
-    """Return the highest rank in use."""
-    return int(round_.items.aggregate(top=Max("rank"))["top"] or 0)

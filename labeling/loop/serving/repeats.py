@@ -1,4 +1,4 @@
-"""Own old tracks that come back, to be judged blind again: how well one agrees with oneself."""
+"""Repeats: an annotator's own old tracks, served again blind to measure self-agreement."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from labeling.writing import short_write
 
 
 def lay_out(round_: Round, annotator: Annotator) -> None:
-    """Reserve one of the annotator's own old tracks, drawn at random, to be judged blind again.
+    """Reserve one of the annotator's own old tracks, drawn at random, for a blind repeat.
 
-    A moment since the first answer is drawn, and the first judgement after it is taken whose
-    track the annotator has not judged again since.
+    A random moment since their first answer is drawn; the first judgement after it is taken
+    whose track the annotator has not labelled again since.
     """
     skipped = Presentation.objects.filter(
         item=OuterRef("pk"), annotator=annotator, outcome=Presentation.Outcome.SKIPPED
@@ -60,7 +60,7 @@ def lay_out(round_: Round, annotator: Annotator) -> None:
 
 def _repeatable(annotator: Annotator, cutoff: datetime) -> QuerySet[Annotation]:
     own = Annotation.objects.filter(annotator=annotator, kind=Annotation.Kind.JUDGEMENT)
-    # Coalesce keeps SQLite from reading all that was answered later, to look for the track.
+    # Coalesce keeps SQLite from reading all later answers to find the track.
     again = own.annotate(at=Coalesce("answered_at", "recorded_at")).filter(
         track=OuterRef("track"), at__gt=OuterRef("answered_at")
     )

@@ -1,10 +1,9 @@
-"""Putting tracks before annotators: which one next, for how long, and why.
+"""Serving: which track an annotator gets next, for how long, and why.
 
-A round's items are taken by a conditional update (`remaining > 0`) inside a short
-transaction; the constraints of Presentation forbid the rest, so a track is never given to one
-more annotator than was wanted. The measuring strata (audit, overlap) and the exploring one are
-drawn from walks in the order of `random_key`, laid out in portions when they are needed: the
-first comer lays out the next portion, the others use it.
+Items of a round are claimed by a conditional update (`remaining > 0`) in a short transaction;
+the constraints of Presentation forbid the rest, so a track is never given to more annotators
+than wanted. Audit, overlap and explore tracks come in random order (`random_key`), in portions
+that are added when needed: the first request adds the next portion, the others use it.
 """
 
 from __future__ import annotations
@@ -36,10 +35,10 @@ from labeling.writing import short_write
 
 Outcome = Presentation.Outcome
 AfterClaim = Callable[[Presentation, Library], object]
-#: Claims that a crowd may snatch away before we look for another stratum.
+#: Claims that other annotators may win before we try another stratum.
 TRIES = 20
 MAX_AHEAD = 3
-#: Seconds between two looks of a process for leases that ran out.
+#: Seconds between two checks of a process for leases that ran out.
 LOOK_EVERY_S = 2.0
 
 
@@ -48,10 +47,10 @@ def serve(
 ) -> list[Presentation]:
     """Serve an annotator: return their open presentations first, then newly leased ones.
 
-    1. Give back what others left lying, if nobody looked a moment ago.
+    1. Give back leases that ran out, unless that was checked a moment ago.
     2. Keep the caller's open presentations, with a new lease.
     3. Lease more until there are 1 + `ahead`.
-    4. Before saying that nothing is left, look for what others left lying in any case.
+    4. Before answering that nothing is left, give back leases that ran out in any case.
 
     `after_claim` is called with each new presentation, outside the transaction that took it.
     """
@@ -63,7 +62,7 @@ def serve(
     if not shown and expire_leases(library, limit=20):
         shown = _keep_and_lease(annotator, wanted, after_claim)
     if not shown:
-        raise QueueEmpty("nothing is left to label for you here at the moment")
+        raise QueueEmpty("there are no more tracks for you to label at the moment")
     for presentation in shown:
         presentation.library = presentation.track.library = library  # known: not read again
     return shown
@@ -79,7 +78,7 @@ def _keep_and_lease(
             presentation.lease_until = until
     while len(shown) < wanted:
         leased = _lease_one(annotator, wanted)
-        if leased is None:  # nothing is left, or another window of the annotator was quicker
+        if leased is None:  # nothing is left, or another window of the annotator was faster
             shown = list(open_presentations(annotator))
             break
         if after_claim is not None:
@@ -91,7 +90,7 @@ def _keep_and_lease(
 def open_presentations(annotator: Annotator) -> QuerySet[Presentation]:
     """Return the annotator's open presentations, the oldest first.
 
-    By time, not by id: for the sake of an order by id SQLite would read all of theirs.
+    By time, not by id: to order by id, SQLite would read all of them.
     """
     return (
         Presentation.objects.filter(annotator=annotator, outcome=Outcome.OPEN)
@@ -101,7 +100,7 @@ def open_presentations(annotator: Annotator) -> QuerySet[Presentation]:
 
 
 def heartbeat(annotator: Annotator) -> datetime:
-    """Push the leases of what is open before the annotator; return until when."""
+    """Renew the leases of the annotator's open presentations; return until when."""
     until = timezone.now() + timedelta(minutes=annotator.library.lease_minutes)
     with short_write():
         Presentation.objects.filter(annotator=annotator, outcome=Outcome.OPEN).update(
@@ -111,7 +110,7 @@ def heartbeat(annotator: Annotator) -> datetime:
 
 
 def _lease_one(annotator: Annotator, wanted: int) -> Presentation | None:
-    """Lease one more track, or None when nothing is left, or another window was quicker."""
+    """Lease one more track, or return None if nothing is left or another window was faster."""
     round_ = live_round(annotator.library)
     for stratum in _strata(annotator):
         presentation = _lease_from(round_, stratum, annotator, wanted)
@@ -121,7 +120,7 @@ def _lease_one(annotator: Annotator, wanted: int) -> Presentation | None:
 
 
 def _strata(annotator: Annotator) -> Iterator[str]:
-    """Yield the stratum whose turn it is, then what else may be served."""
+    """Yield the stratum whose turn it is, then the other strata that may be served."""
     pattern = pattern_of(annotator.library)
     drawn = pattern[annotator.served % len(pattern)]
     yield drawn
@@ -129,7 +128,7 @@ def _strata(annotator: Annotator) -> Iterator[str]:
 
 
 def live_round(library: Library) -> Round:
-    """Return the round that is served; the first one, in random order, is made here."""
+    """Return the live round; the first one, in random order, is created here."""
     live = Round.objects.filter(library=library, state=Round.State.LIVE).first()
     if live is not None:
         live.library = library  # known: not read again
@@ -158,7 +157,7 @@ def _lease_from(
         if presentation is not None:
             return presentation
         if not was_there and not random_order.extend(round_, stratum):
-            # At the end of the walk look once more: another client may just have laid it out.
+            # At the end of the order, try again: another request may just have added a portion.
             return _claim(round_, stratum, annotator, wanted)[0]
     return None
 
@@ -166,12 +165,12 @@ def _lease_from(
 def _claim(
     round_: Round, stratum: str, annotator: Annotator, wanted: int
 ) -> tuple[Presentation | None, bool]:
-    """Try to take the best item; return (presentation or None, whether an item was there)."""
+    """Try to claim the best item; return (presentation or None, whether there was an item)."""
     try:
         with short_write():
             queue_behind(annotator)
             if open_presentations(annotator).count() >= wanted:
-                return None, False  # the annotator's other window took one meanwhile
+                return None, False  # the annotator's other window has taken one
             item = (
                 claimable.claimable(round_, stratum, annotator)
                 .select_related("track__audio")
@@ -191,9 +190,9 @@ def _claim(
 
 
 def _may_be_served(item: QueueItem, library: Library) -> bool:
-    """Say whether a laid out track still may be served for what it was laid out for.
+    """Say whether a queued track may still be served in its stratum.
 
-    Meanwhile an import may have moved it to the audit side, or its file turned out unreadable.
+    An import may have moved it to the audit side since, or its file may be unreadable.
     """
     track = item.track
     if item.stratum in (Stratum.ACQUIRE, Stratum.EXPLORE) and track.is_audit:
@@ -202,7 +201,7 @@ def _may_be_served(item: QueueItem, library: Library) -> bool:
 
 
 def _withdraw(item: QueueItem) -> None:
-    """Take an item out of the round; what was ever presented of it stays."""
+    """Remove an item from the round; its presentations stay."""
     if Presentation.objects.filter(item=item).exists():
         QueueItem.objects.filter(pk=item.pk).update(needed=0, remaining=0)
     else:
@@ -246,7 +245,7 @@ _looking = threading.Lock()
 
 
 def _is_time_to_look(library: Library) -> bool:
-    """Say whether this process has not looked for late leases of the library a moment ago."""
+    """Say whether it is time to check the library for leases that ran out."""
     now = time.monotonic()
     with _looking:
         if now - _looked_at.get(library.pk, -LOOK_EVERY_S) < LOOK_EVERY_S:
@@ -258,7 +257,7 @@ def _is_time_to_look(library: Library) -> bool:
 def preview_queue(
     library: Library, *, annotator: Annotator | None = None, count: int
 ) -> list[QueueItem]:
-    """Return what would be served next, leasing nothing; walks are laid out as needed."""
+    """Return what would be served next, without leasing; add portions as needed."""
     round_ = live_round(library)
     served = annotator.served if annotator else 0
     pattern = pattern_of(library)
@@ -279,7 +278,7 @@ def preview_queue(
 def _look(
     round_: Round, stratum: str, annotator: Annotator | None, count: int
 ) -> Sequence[QueueItem]:
-    """Return the best open items of a stratum, the walk laid out as far as needed."""
+    """Return the best open items of a stratum; add portions as needed."""
     items = _open_items(round_, stratum, annotator, count)
     while len(items) < count and random_order.extend(round_, stratum):
         items = _open_items(round_, stratum, annotator, count)

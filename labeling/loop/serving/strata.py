@@ -1,4 +1,4 @@
-"""Whose turn it is: the strata in the shares that a library wants."""
+"""Strata: which one has its turn, in the shares that a library sets."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from labeling.models import Library
 from labeling.models.queue import Stratum
 from ml.acquisition import strategies
 
-#: Strata that measure: no suggestion is shown there, it would anchor the answer.
+#: Strata for evaluation and agreement: without suggestions, which would anchor the answer.
 UNASSISTED = (Stratum.AUDIT, Stratum.OVERLAP, Stratum.REPEAT)
-#: What is tried when the stratum whose turn it is has nothing, in this order.
+#: The strata to try, in this order, if the one that has its turn is empty.
 FALLBACK = (Stratum.ACQUIRE, Stratum.EXPLORE, Stratum.AUDIT, Stratum.OVERLAP)
 PATTERN_TURNS = 1_000
 
@@ -27,7 +27,7 @@ def pattern_of(library: Library) -> tuple[str, ...]:
 
 @lru_cache(maxsize=64)
 def _pattern(audit: float, overlap: float, repeat: float, explore: float) -> tuple[str, ...]:
-    """Return the strata of the turns in their shares, evenly spread; it repeats."""
+    """Return the strata of the turns in their shares, evenly spread; the pattern repeats."""
     turns = strategies.shares(
         PATTERN_TURNS, audit=audit, overlap=overlap, repeat=repeat, explore=explore
     )

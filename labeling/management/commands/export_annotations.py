@@ -20,7 +20,7 @@ class Command(AudiotagCommand):
         parser.add_argument("--history", action="store_true", help="long: all events")
         parser.add_argument("--raw", action="store_true", help="do not guard formulas")
 
-    def answer(self, **options: Any) -> dict[str, Any]:
+    def answer(self, **options: Any) -> export.ExportResult:
         return export.export_annotations(
             self.library(options["library"]),
             options["form"],

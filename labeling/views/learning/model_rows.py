@@ -8,7 +8,6 @@ from typing import Any
 
 from django.urls import reverse
 
-from labeling.loop.registry import models
 from labeling.models import Label, Library, ModelVersion, TrainingRun
 
 MOST_ROWS = 50
@@ -233,9 +232,3 @@ def troubles(library: Library, most: int = 10) -> list[TrainingRun]:
     """Return the latest runs that gave no model."""
     states = (TrainingRun.State.FAILED, TrainingRun.State.CANCELLED)
     return list(library.runs.filter(state__in=states).order_by("-id")[:most])
-
-
-def champion_number(library: Library) -> int | None:
-    """Return the number of the champion."""
-    champion = models.champion_of(library)
-    return champion.number if champion else None

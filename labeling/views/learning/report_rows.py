@@ -12,7 +12,7 @@ from labeling.loop.registry import evaluation_records
 from labeling.models import Library, Track
 from labeling.templatetags.report_charts import HEADLINE_NAMES, has_values
 from ml.evaluation import diagnosis
-from ml.training.choice_effects import what_it_does
+from ml.training.choice_effects import explain_choices
 
 Report = dict[str, Any]
 Row = dict[str, Any]
@@ -226,7 +226,7 @@ def report_context(
         "about": report["about"],
         "selection": _selection(report["about"]),
         "configuration": _configuration(report["about"].get("config", {})),
-        "choices": what_it_does(report["about"].get("config", {})),
+        "choices": explain_choices(report["about"].get("config", {})),
     }
 
 

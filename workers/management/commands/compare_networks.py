@@ -11,12 +11,12 @@ from labeling.loop import features
 from labeling.models import Job, Library
 from labeling.models.jobs import JobKind
 from ml.evaluation.network_comparison import as_markdown
-from ml.networks import features_for, names
+from ml.networks import feature_config_for, names
 from workers.management.chain import ChainCommand
 from workers.management.commands.train import check_network
 
 _KEYS = ("networks", "references", "snapshot", "folds", "seed", "seconds")
-#: What stands between these lines of a file is the table; the rest of the file is kept.
+#: The table is between these lines of a file; the rest of the file is kept.
 BEGIN, END = "<!-- compare_networks: begin -->", "<!-- compare_networks: end -->"
 
 
@@ -28,7 +28,7 @@ class Command(ChainCommand):
         known = ", ".join(names())
         parser.add_argument("--networks", metavar="A,B,C", help=f"default: all: {known}")
         parser.add_argument(
-            "--references", metavar="A,B", help="differences are to these; default: the first"
+            "--references", metavar="A,B", help="compare with these; default: the first"
         )
         parser.add_argument("--snapshot", type=int, metavar="N", help="default: a new one")
         parser.add_argument("--folds", type=int, default=5, metavar="K")
@@ -42,7 +42,7 @@ class Command(ChainCommand):
         arguments = _checked(library, options)
         waiting = self._complete_features(library, arguments["networks"], options)
         if waiting is not None:
-            self.say("the features must be there first: run this command again after that job")
+            self.say("the features are needed first: run this command again after that job")
             return dict.fromkeys(_KEYS) | {"pending_jobs": [waiting.pk]}
         job = self.do(JobKind.EVALUATE, library, options, arguments=arguments)
         answer = self.reply(job, _KEYS)
@@ -59,8 +59,10 @@ class Command(ChainCommand):
     def _complete_features(
         self, library: Library, networks: list[str], options: dict[str, Any]
     ) -> Job | None:
-        """Extract what is missing of any network's features; return the job that waits."""
-        for name in sorted({features_for(network, library.features) for network in networks}):
+        """Extract missing features of any network; return the job that waits."""
+        for name in sorted(
+            {feature_config_for(network, library.features) for network in networks}
+        ):
             steps: list[str] = []
             if features.has_pending_probe(library):
                 steps.append(JobKind.PROBE)
@@ -102,7 +104,7 @@ def _checked(library: Library, options: dict[str, Any]) -> dict[str, Any]:
 
 
 def _listed(text: str | None) -> list[str]:
-    """Return the names of a list with commas, each once."""
+    """Return the names of a comma-separated list, each once."""
     names_given = (name.strip() for name in (text or "").split(","))
     return list(dict.fromkeys(name for name in names_given if name))
 
@@ -115,7 +117,7 @@ def table_of(answer: dict[str, Any]) -> str:
 
 
 def written(path: Path, table: str) -> None:
-    """Write the table: between its marks where the file has them, else as the whole file."""
+    """Write the table: between its marks if the file has them, else as the whole file."""
     text = path.read_text() if path.exists() else ""
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)

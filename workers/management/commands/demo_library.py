@@ -1,4 +1,4 @@
-"""Make the synthetic demo library: audio, answers of two years, logins."""
+"""Create the synthetic demo library: audio, answers of two years, logins."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ _LEAST = 40
 
 
 class Command(AudiotagCommand):
-    help = "Make a library of synthetic tracks and answers to try things on; again: no change."
+    help = (
+        "Create a library of synthetic tracks and answers to try things on; again: no change."
+    )
     needs_library = False
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -41,7 +43,7 @@ class Command(AudiotagCommand):
             "--train",
             action=argparse.BooleanOptionalAction,
             default=False,
-            help="also train a first model and rank the queue, here and now",
+            help="also train a first model and rank the queue, in this process",
         )
 
     def answer(self, **options: Any) -> dict[str, Any]:
@@ -71,7 +73,7 @@ class Command(AudiotagCommand):
             self.stdout.write(f"  {user['name']:6} {user['role']:10} password {password}")
 
     def _build(self, folder: Path, n_tracks: int) -> Library:
-        """Make what is missing; a library that was begun keeps its number of tracks."""
+        """Create what is missing; a library that was started keeps its number of tracks."""
         library = demo_data.start_demo()
         kept = folder / "tracks"
         planned = int(kept.read_text()) if kept.exists() else library.tracks.count()
@@ -88,7 +90,7 @@ class Command(AudiotagCommand):
             self.say(f"synthesised {done} of {total} tracks")
 
     def _users(self, library: Library, kept: Path) -> list[dict[str, str | None]]:
-        """Make the users; their passwords are kept first, lest a cut loses them for good."""
+        """Create the users; store their passwords first, so that no kill loses them."""
         known = json.loads(kept.read_text()) if kept.exists() else {}
         passwords = demo_data.passwords_for_new_users(known)
         if passwords != known:

@@ -1,4 +1,4 @@
-"""Listen to new files and compute their features."""
+"""Probe new files and compute their features."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _KEYS = ("feature_set", "tracks_done", "tracks_failed", "tracks_skipped", "windo
 
 
 class Command(ChainCommand):
-    help = "Compute the features of files that have none; what is new is listened to first."
+    help = "Compute the features of files that have none; new files are probed first."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         super().add_arguments(parser)

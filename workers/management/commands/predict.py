@@ -1,4 +1,4 @@
-"""Score every track by a model."""
+"""Predict the labels of every track by a model."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ _KEYS = ("model_version", "tracks", "seconds")
 
 
 class Command(ChainCommand):
-    help = "Score every track that has features, by the model in use or another one."
+    help = "Predict the labels of every track with features, by the champion or another model."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         super().add_arguments(parser)
-        parser.add_argument("--model", type=int, metavar="N", help="default: the one in use")
+        parser.add_argument("--model", type=int, metavar="N", help="default: the champion")
 
     def answer(self, **options: Any) -> dict[str, Any]:
         library = self.library(options["library"])

@@ -50,7 +50,7 @@ def _chosen(library: Library, options: dict[str, Any]) -> list[Evaluation]:
         for number in options[option]
     ]
     if not found:
-        raise BadInput("say which: --model N, --run ID or --evaluation ID (twice to compare)")
+        raise BadInput("give --model N, --run ID or --evaluation ID (twice to compare)")
     return found
 
 
@@ -119,7 +119,7 @@ def _write(
 
 
 def _base() -> str:
-    """Return the address of the site, to which a file that lies elsewhere links."""
+    """Return the address of the site, for links in a file stored elsewhere."""
     origins: list[str] = settings.CSRF_TRUSTED_ORIGINS
     return origins[0] if origins else f"http://localhost:{settings.PORT}"
 

@@ -25,7 +25,7 @@ class Command(BaseCommand):
         parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
         parser.add_argument("--port", type=int, default=settings.PORT)
         parser.add_argument(
-            "--no-demo", action="store_true", help="make no demo library where there is none"
+            "--no-demo", action="store_true", help="do not create a demo library"
         )
 
         parser.add_argument(

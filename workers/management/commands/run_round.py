@@ -1,4 +1,4 @@
-"""One whole turn of the loop: whatever is missing, from probe to a ranked queue."""
+"""Run one round of the loop: all missing steps, from probe to a ranked queue."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _KEYS = ("snapshot", "model_version", "promoted", "metrics", "baseline")
 
 
 class Command(ChainCommand):
-    help = "Do whatever is missing: probe, features, train, evaluate, predict, rank."
+    help = "Run all missing steps: probe, features, train, evaluate, predict, rank."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         super().add_arguments(parser)

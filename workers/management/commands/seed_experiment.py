@@ -1,4 +1,4 @@
-"""Run the study's recipes on a library of one's own, and tell what came of them."""
+"""Run the study's recipes on your own library and report the results."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from workers.stages.experimenting import PART, LibraryTrial
 class Command(ChainCommand):
     help = (
         "Run the study's recipe, its author's next one and ours on one library, all in this "
-        "process, and write one report. What is done already is not done again."
+        "process, and write one report. Finished runs are not repeated."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -63,7 +63,7 @@ class Command(ChainCommand):
     def _complete_features(
         self, library: Library, chosen: Sequence[Recipe], options: dict[str, Any]
     ) -> None:
-        """Extract what is missing of the features that the recipes read."""
+        """Extract missing features of the recipes."""
         for name in sorted({recipe.training.features for recipe in chosen}):
             steps = [JobKind.PROBE] if features.has_pending_probe(library) else []
             missing = features.has_missing_features(library, features.feature_set_of(name))

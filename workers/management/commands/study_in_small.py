@@ -1,4 +1,4 @@
-"""Run the study in the small: simulated libraries, the study's recipe, and what was wrong."""
+"""Run the study in the small: simulated libraries, the study's recipe, and an ablation."""
 
 from __future__ import annotations
 
@@ -66,6 +66,6 @@ def _checked(options: dict[str, Any]) -> tuple[list[str], StudyDesign]:
     if options["seeds"] < 1 or options["tracks"] < 0 or options["epochs"] < 0:
         raise BadInput("--seeds must be at least 1, --tracks and --epochs at least 0")
     if 0 < options["tracks"] < 200:
-        raise BadInput("--tracks must be at least 200: less has no rare genres to learn")
+        raise BadInput("--tracks must be at least 200: fewer have no rare genres")
     design = StudyDesign()
     return parts, replace(design, n_tracks=options["tracks"] or design.n_tracks)

@@ -1,4 +1,4 @@
-"""Train a model, or measure a configuration by folds, or on three selections."""
+"""Train a model, or evaluate a configuration by folds or on three selections."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _GROUP_KEYS = ("group", "runs", "compared", "seconds")
 
 
 class Command(ChainCommand):
-    help = "Train on the answers so far, measure on audit tracks, use what is not worse."
+    help = "Train on the answers so far, evaluate on audit tracks, promote if not worse."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         super().add_arguments(parser)
@@ -53,14 +53,14 @@ class Command(ChainCommand):
         chain = self.do_chain(library, options, steps, arguments)
         result = self.results(chain).get(kind, {})
         if result.get("is_unchanged"):
-            self.say("nothing is new since this run: the same answers, the same configuration")
+            self.say("nothing is new since this run: same answers, same configuration")
         keys = _GROUP_KEYS if kind == JobKind.COMPARE else _KEYS
         told = {key: result.get(key) for key in keys}
         return told | {"recipe": options["recipe"]} | self.pending(chain)
 
 
 def kind_of(options: dict[str, Any]) -> str:
-    """Return what kind of job does what the options ask for."""
+    """Return the kind of job that the options ask for."""
     if options["criteria"] == EACH:
         return JobKind.COMPARE
     return JobKind.EVALUATE if options["folds"] else JobKind.TRAIN
@@ -84,7 +84,7 @@ def _checked(library: Library, options: dict[str, Any]) -> dict[str, Any]:
         "seed": options["seed"],
         "folds": options["folds"],
         "lowers_support": False,
-        "reason": "asked for by a command",
+        "reason": "requested by a command",
     }
 
 
@@ -102,7 +102,7 @@ def _check_numbers(library: Library, options: dict[str, Any]) -> None:
 
 
 def _selected(library: Library, options: dict[str, Any], base: Selection) -> dict[str, Any]:
-    """Return the facets, or the whole selection where more than facets was asked for."""
+    """Return the facets, or the whole selection if more than facets is given."""
     is_each = options["criteria"] == EACH
     chosen = selection_from_options(
         {**options, "criteria": "all"} if is_each else options, base
@@ -110,7 +110,7 @@ def _selected(library: Library, options: dict[str, Any], base: Selection) -> dic
     whose = replace(chosen, criteria="current") if is_each else chosen
     criteria.check_criteria(library, whose)
     if options["snapshot"] is not None and set(asked(options)) - {"facets"}:
-        raise BadInput("--snapshot has its answers already: leave the selection away")
+        raise BadInput("--snapshot has its own answers: leave the selection out")
     is_plain = replace(chosen, facets=()) == Selection()
     if options["snapshot"] is not None or (is_plain and not is_each):
         return {"facets": list(chosen.facets) or None}
@@ -118,7 +118,7 @@ def _selected(library: Library, options: dict[str, Any], base: Selection) -> dic
 
 
 def other_features(library: Library, options: dict[str, Any]) -> str | None:
-    """Return the features that are to be read where they are not the library's own."""
+    """Return the features to read if they are not the library's own."""
     features = recipes.training_config_of(library, options).features
     return features if features != library.features else None
 

@@ -1,4 +1,4 @@
-"""Become one of the processes of the program: what a container or a service unit starts."""
+"""Run one process of the program, for a container or a service unit."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from workers.process.commands import Process, beat, web, worker
 
 
 class Command(BaseCommand):
-    help = "Be the web server, a worker of one queue, or the schedule, until stopped."
+    help = "Run the web server, a worker of one queue, or the scheduler, until stopped."
     requires_system_checks = ()
 
     def add_arguments(self, parser: ArgumentParser) -> None:

@@ -1,4 +1,4 @@
-"""Cells that a spreadsheet would take for a formula, and back."""
+"""Formula guards: cells that a spreadsheet would run as a formula, and back."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ _GUARDED = re.compile(r"'+[=+\-@\t\r]")
 
 
 def guarded(text: str) -> str:
-    """Return the text with a ' before it where a spreadsheet would run it.
+    """Return the text with a ' before it if a spreadsheet would run it.
 
-    What already looks guarded gets one more ', so that `unguarded` always gives the text back.
+    A text that already looks guarded gets one more ', so that `unguarded` always restores it.
     """
     return f"'{text}" if _RISKY.match(text) else text
 
 
 def unguarded(cell: str) -> str:
-    """Return what a guarded cell stands for: exactly one ' is taken away."""
+    """Return the text of a guarded cell: exactly one ' is removed."""
     return cell[1:] if cell[:1] == "'" and _GUARDED.match(cell) else cell

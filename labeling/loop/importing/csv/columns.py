@@ -1,4 +1,4 @@
-"""What each column of a catalogue means."""
+"""Columns of a catalogue and their meaning."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from labeling.errors import BadInput
 from labeling.names import name_key
 
-#: Columns of a track that have a place of their own, and how long they may be.
+#: Columns of a track with a field of their own, and their maximum length.
 FIELDS = {
     "title": 300,
     "album": 300,
@@ -18,17 +18,17 @@ FIELDS = {
     "isrc": 20,
     "family": 200,
 }
-#: Columns of an answer: whose it is, and when it was given.
+#: Columns of an answer: its annotator and its time.
 ANSWER_FIELDS = ("annotator", "annotated_at")
 COLUMN_LIMIT = 1_000
 _MEANT = {*FIELDS, *ANSWER_FIELDS}
 
 
 def facet_named(name: str, known: Collection[str]) -> str:
-    """Return the facet whose labels a column of this name key holds; "" when there is none.
+    """Return the facet whose labels a column of this name key holds; "" if there is none.
 
-    A facet's columns are called like it, with digits or not; of two that fit the longer name
-    is meant. A column that says something of the track or the answer says just that.
+    The columns of a facet have its name, with or without digits; if two facets fit, the longer
+    name counts. Columns of the track or the answer are never facets.
     """
     if name in _MEANT:
         return ""
@@ -38,7 +38,7 @@ def facet_named(name: str, known: Collection[str]) -> str:
 
 
 def facet_column(facet: str, number: int, known: Collection[str]) -> str:
-    """Return the name of a facet's column that no other facet's can be taken for."""
+    """Return an unambiguous column name for a facet."""
     digits = str(number)
     while facet_named(facet + digits, known) != facet:
         digits = f"0{digits}"
@@ -47,14 +47,14 @@ def facet_column(facet: str, number: int, known: Collection[str]) -> str:
 
 @dataclass(frozen=True)
 class ReadingOptions:
-    """How the columns of a catalogue are to be read where their names do not say it.
+    """Options for reading columns whose names do not say their meaning.
 
     Attributes
     ----------
-    key : the column with the file name, which tells the tracks apart.
-    family : the column that names what must stay together in every split; "" for `family`.
-    facets : column -> facet, beside the columns that are named for one.
-    separators : facet column -> what stands between several values in one cell.
+    key : the column with the file name, which identifies the tracks.
+    family : the column of tracks that must stay together in every split; "" for `family`.
+    facets : column -> facet, in addition to the columns named after one.
+    separators : facet column -> separator of several values in one cell.
     fields : column -> `title`, `album`, ... , `annotator` or `annotated_at`.
     metadata : columns to keep as metadata although their names say more.
     ignored : columns to leave out altogether.
@@ -70,7 +70,7 @@ class ReadingOptions:
 
     @classmethod
     def of(cls, stored: Mapping[str, Any]) -> ReadingOptions:
-        """Read options from JSON, as a saved mapping or a batch keeps them."""
+        """Read options from JSON, as stored in a saved mapping or a batch."""
         return cls(
             key=stored.get("key") or "filename",
             family=stored.get("family") or "",
@@ -84,7 +84,7 @@ class ReadingOptions:
 
 @dataclass(frozen=True)
 class Columns:
-    """Places of the columns by what they mean; facet names are name keys."""
+    """Indexes of the columns by meaning; facet names are name keys."""
 
     names: list[str]
     key: int
@@ -108,7 +108,7 @@ def column_pairs(texts: list[str], option: str) -> dict[str, str]:
 
 
 def plan_columns(names: list[str], options: ReadingOptions, known_facets: set[str]) -> Columns:
-    """Say what each column means, or what is wrong with them and how to put it right.
+    """Return the meaning of each column, or refuse with the problem and its solution.
 
     Parameters
     ----------
@@ -151,7 +151,7 @@ def _places(keys: Iterable[str]) -> dict[str, list[int]]:
 def _meanings(
     names: list[str], places: dict[str, list[int]], options: ReadingOptions
 ) -> list[str]:
-    """Return what each column is taken for by its name, or by what was said about it."""
+    """Return the meaning of each column, by its name or by the options."""
     said = set(options.fields.values())
     meanings = [name_key(name) for name in names]
     meanings = ["" if meaning in said else meaning for meaning in meanings]
@@ -216,7 +216,7 @@ def _free(places: dict[str, list[int]], name: str, meant: set[int]) -> int | Non
 
 
 def _extra(names: list[str], meant: set[int]) -> dict[int, str]:
-    """Name the other columns; one of a name that is there already gets its number."""
+    """Name the other columns; a duplicate name gets a number."""
     extra: dict[int, str] = {}
     for place, name in enumerate(names):
         if place in meant:

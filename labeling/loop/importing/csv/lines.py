@@ -28,15 +28,15 @@ _BOMS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 DELIMITERS = (",", ";", "\t")
-#: A file name ends like this; one such cell tells a row from a line of prose.
+#: A file name ends like this; one such cell distinguishes a row from a line of prose.
 _FILE_TYPE = re.compile(r"\.[A-Za-z0-9]{2,4}$")
-#: So many cells to a line are no chance, where nothing looks like a file name.
+#: So many cells in a line are not a coincidence, even if none looks like a file name.
 _WIDE = 3
 
 
 @dataclass(frozen=True)
 class Dialect:
-    """How a file is written."""
+    """The dialect of a file."""
 
     encoding: str
     delimiter: str
@@ -54,7 +54,7 @@ class _TooLong(Exception):
 
 
 def dialect_of(path: Path) -> Dialect:
-    """Find out how the file is written: the encoding from all of it, the rest from its head."""
+    """Detect the dialect of a file: the encoding from all of it, the rest from its head."""
     encoding = _encoding(path)
     with _opened(path, encoding) as file:
         head = next((line for line in _Lines(file) if line.strip()), "")
@@ -62,7 +62,7 @@ def dialect_of(path: Path) -> Dialect:
 
 
 def _encoding(path: Path) -> str:
-    """Return the encoding: by its mark, else UTF-8 when all of it is, else Windows' own."""
+    """Return the encoding: by byte order mark, else UTF-8 if it is valid, else cp1252."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     with path.open("rb") as file:
         start = file.read(4)
@@ -84,15 +84,15 @@ def _opened(path: Path, encoding: str) -> TextIO:
 
 
 def _delimiter(head: str) -> str:
-    """Return the delimiter that the header line has most of, outside of quotes."""
+    """Return the most frequent delimiter of the header line, outside of quotes."""
     outside = "".join(head.split('"')[::2])
     return max(DELIMITERS, key=outside.count)
 
 
 class _Lines:
-    """Lines of at most LINE_LIMIT characters; a longer one raises and is passed over.
+    """Lines of at most LINE_LIMIT characters; a longer one raises and is skipped.
 
-    `taken` are those of the record at hand, which may be given back to be read again.
+    `taken` are the lines of the current record, which may be given back and read again.
     """
 
     def __init__(self, file: TextIO) -> None:
@@ -128,9 +128,9 @@ class _Lines:
 def records(path: Path, dialect: Dialect) -> Iterator[tuple[int, list[str] | Unreadable]]:
     """Yield (number, cells) of each record that is not blank; the header is number 1.
 
-    Numbers count records, as a spreadsheet counts rows: a cell with a line break in it is
-    within one. A row whose quote is never closed would swallow those after it: it is
-    unreadable, and reading goes on with the next line that looks like a row.
+    Numbers count records, as a spreadsheet counts rows: a cell may contain line breaks. A row
+    whose quote is never closed would swallow the rows after it: it is unreadable, and reading
+    continues with the next line that looks like a row.
     """
     with _opened(path, dialect.encoding) as file:
         lines = _Lines(file)
@@ -152,7 +152,7 @@ def records(path: Path, dialect: Dialect) -> Iterator[tuple[int, list[str] | Unr
 def _whole(
     record: list[str] | Unreadable, lines: _Lines, n_columns: int, delimiter: str
 ) -> list[str] | Unreadable:
-    """Return a record of several lines; where it is several records, say so and go back."""
+    """Return a record of several lines; if it is really several records, say so and go back."""
     first, *rest = lines.taken
     likely = [_is_like(line, first, n_columns, delimiter) for line in rest]
     if isinstance(record, Unreadable) and not any(likely):
@@ -163,7 +163,7 @@ def _whole(
         return record
     if any(likely):
         lines.give_back(rest[likely.index(True) :])
-    return Unreadable("a quote is opened and never closed: close it, or leave it out")
+    return Unreadable("a quote is opened and never closed: close it or remove it")
 
 
 def _is_open(lines: list[str], delimiter: str) -> bool:
@@ -176,7 +176,7 @@ def _is_open(lines: list[str], delimiter: str) -> bool:
 
 
 def _is_like(line: str, first: str, n_columns: int, delimiter: str) -> bool:
-    """Say whether a line looks like a row of its own: as wide, with a file of the same type."""
+    """Say whether a line looks like a row: as many cells, with a file of the same type."""
     cells, model = (_cells(text, delimiter) for text in (line, first))
     if len(cells) != n_columns or len(model) > n_columns:
         return False
@@ -199,7 +199,7 @@ def _file_type(cell: str) -> str:
 
 
 def _next(reader: Iterator[list[str]]) -> list[str] | Unreadable | None:
-    # Set for each record: the limit is the module's, and other code may use it too.
+    # Set for each record: the limit belongs to the csv module, and other code may change it.
     former = csv.field_size_limit(CELL_LIMIT)
     try:
         return next(reader)
@@ -218,13 +218,13 @@ def _next(reader: Iterator[list[str]]) -> list[str] | Unreadable | None:
 
 
 def header(path: Path, dialect: Dialect) -> list[str]:
-    """Return the names of the columns, or say why there are none."""
+    """Return the names of the columns, or refuse with the reason."""
     for _, record in records(path, dialect):
         if isinstance(record, Unreadable):
             raise BadInput(f"the header cannot be read: {record.reason}")
         if any("\0" in cell or "�" in cell for cell in record):
             raise BadInput(
-                f"the header is no {dialect.encoding} text: save the file as CSV in UTF-8"
+                f"the header is not {dialect.encoding} text: save the file as CSV in UTF-8"
             )
         return [unguarded(cell.strip()).strip() for cell in record]
-    raise BadInput("the file is empty: it needs a header row and a row for each track")
+    raise BadInput("the file is empty: it needs a header row and one row per track")

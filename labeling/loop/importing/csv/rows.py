@@ -1,4 +1,4 @@
-"""One record of a catalogue as what it says of a track, or as what is wrong with it."""
+"""Rows of a catalogue: one record as facts about a track, or as its errors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from labeling.moments import EARLIEST
 from labeling.names import name_key, track_key
 
 KEY_LIMIT = 700
-#: What PostgreSQL puts into one row of an index, less what stands there beside the key.
+#: The size limit of a row of a PostgreSQL index, minus the other columns of the index.
 KEY_BYTES_LIMIT = 2_600
 NAME_LIMIT = 120
 ANNOTATOR_LIMIT = 150
@@ -22,13 +22,13 @@ ANNOTATOR_IS_LONG = (
     f"is longer than {ANNOTATOR_LIMIT} characters once width and case are evened out"
 )
 EXTRA_LIMIT = 10_000
-#: A catalogue says the same few hundred things over and over: that many cells are remembered.
+#: A catalogue repeats a few hundred cells over and over: that many are cached.
 _REMEMBERED = 1_024
 
 
 @dataclass(frozen=True)
 class RowError:
-    """Why a row was rejected: its number, the column, and what to do."""
+    """The reason for rejecting a row: its number, the column, and what to do."""
 
     row: int
     column: str
@@ -40,7 +40,7 @@ class RowError:
 
 @dataclass
 class Row:
-    """What a record says: of the track, and of its labels as (facet key, name) in order."""
+    """The content of a record: the track, and its labels as (facet key, name) in order."""
 
     number: int
     key: str
@@ -55,8 +55,8 @@ class Row:
 def names_in(cell: str, separator: str | None) -> tuple[tuple[str, bool], ...]:
     """Return (name, whether it is short enough) of each label in a cell.
 
-    A separator that a cell ends (or begins) with is no part of a name, also when blanks around
-    it are missing: of "Calm, Dark," come Calm and Dark.
+    A separator at the end (or start) of a cell is not part of a name, even without blanks
+    around it: "Calm, Dark," gives Calm and Dark.
     """
     parts = [cell]
     if separator:
@@ -68,7 +68,7 @@ def names_in(cell: str, separator: str | None) -> tuple[tuple[str, bool], ...]:
 
 
 class _Reader:
-    """Reads the cells of one record and collects what is wrong with them."""
+    """Reader of the cells of one record; collects their errors."""
 
     def __init__(self, number: int, cells: list[str], columns: Columns) -> None:
         self.number, self.cells, self.columns = number, cells, columns
@@ -112,12 +112,12 @@ class _Reader:
         except (ValueError, OverflowError):
             self.reject(
                 place,
-                f"{text[:40]!r} is no date: write 2019-05-01 or 2019-05-01T10:00:00+00:00",
+                f"{text[:40]!r} is not a date: write 2019-05-01 or 2019-05-01T10:00:00+00:00",
             )
             return None
-        # A date of today may be a few hours ahead in another time zone.
+        # The current date may be a few hours ahead in another time zone.
         if moment > datetime.now(UTC) + timedelta(days=1):
-            self.reject(place, f"{text[:40]!r} lies in the future: no answer was given then")
+            self.reject(place, f"{text[:40]!r} is in the future: no answer was given then")
             return None
         if moment < EARLIEST:
             self.reject(
@@ -159,7 +159,7 @@ class _Reader:
 def parse(
     number: int, record: list[str] | Unreadable, columns: Columns
 ) -> tuple[Row | None, list[RowError]]:
-    """Read a record; a row with anything wrong is rejected whole, with all its errors."""
+    """Read a record; a row with any error is rejected whole, with all its errors."""
     if isinstance(record, Unreadable):
         return None, [RowError(number, "", record.reason)]
     reader = _Reader(number, record, columns)

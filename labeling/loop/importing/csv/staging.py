@@ -1,8 +1,8 @@
-"""All valid rows of a catalogue, on disk, until the whole of it has been read.
+"""Staging: all valid rows of a catalogue on disk, until the whole file has been read.
 
-Rows of one track may stand far apart in the file, and a label set must know every value of it
-before the first answer is written. A private SQLite file (deleted by itself) holds the rows, so
-that memory does not grow with the catalogue.
+Rows of one track may be far apart in the file, and a label set must know every value of it
+before the first answer is written. A private, temporary SQLite file holds the rows, so that
+memory does not grow with the catalogue.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ CREATE TABLE said (
 
 @dataclass
 class StagedAnswer:
-    """What one annotator said at one moment: ids of texts, in the order of the file."""
+    """The answer of one annotator at one moment: ids of texts, in the order of the file."""
 
     annotator: int
     answered_at: datetime | None
@@ -36,7 +36,7 @@ class StagedAnswer:
 
 @dataclass
 class StagedTrack:
-    """A track of the catalogue with everything that is said of it."""
+    """A track of the catalogue with all its answers."""
 
     key: str
     fields: dict[str, str]
@@ -68,7 +68,7 @@ class Staging:
         self._file.close()
 
     def add(self, row: Row, default_annotator: str) -> None:
-        """Keep a row; the first value of a field that is not blank is the track's."""
+        """Store a row; the first value of a field that is not blank counts for the track."""
         track_id = self._track(row)
         if not row.labels:
             return
@@ -114,7 +114,7 @@ class Staging:
         return int(track_id)
 
     def call(self, keys: Mapping[str, str]) -> None:
-        """Give tracks the keys under which the library keeps them: ours -> the library's."""
+        """Rename tracks to the keys of the library: ours -> the library's."""
         self._file.executemany(
             "UPDATE OR IGNORE track SET key = ? WHERE key = ?",
             [(theirs, ours) for ours, theirs in keys.items()],
@@ -127,7 +127,7 @@ class Staging:
             yield key, stored.get("family", ""), stored.get("album", "")
 
     def chunks(self, size: int) -> Iterator[list[StagedTrack]]:
-        """Yield the tracks in the order of the file, each with its united answers."""
+        """Yield the tracks in the order of the file, each with its joined answers."""
         last = 0
         while True:
             rows = self._file.execute(
@@ -162,7 +162,7 @@ class Staging:
 
 
 def _packed(cells: dict[str, str]) -> str:
-    """Return text for cells; none at all, as in a catalogue of labels alone, cost nothing."""
+    """Return cells as JSON text; an empty dict costs nothing."""
     return json.dumps(cells) if cells else ""
 
 
