@@ -1,8 +1,8 @@
-"""Evaluation: what a model is worth on tracks that it has not seen.
+"""Evaluation of a model on tracks that it has not seen.
 
 `measurement` and `cross_validation` make evaluation records (`record`), `report` computes a
-report from one (`curves`, `diagnosis`, `resampling`), `comparison` and `network_comparison` set
-models side by side, `charts` and `pages` draw and write them.
+report from one (`curves`, `diagnosis`, `resampling`), `comparison` and `network_comparison`
+compare models, `charts` and `pages` draw and write the results.
 """
 
 __all__ = [

@@ -1,7 +1,7 @@
-"""The charts of a report as PNG files, for papers and slides. Imported in workers only.
+"""Charts of a report as PNG files, for papers and slides. Imported in workers only.
 
-The pages draw their own charts; these show the same numbers of the same report. matplotlib is
-used without a display and without its global state.
+Stage: evaluation. The pages draw their own charts from the same report. matplotlib is used
+without a display and without its global state.
 """
 
 from __future__ import annotations
@@ -25,7 +25,16 @@ _DASHES = ("-", "--", ":", "-.", "-", "--")
 
 
 def report_figures(report: Report) -> Iterator[tuple[str, bytes]]:
-    """Yield (file name, PNG) of every chart of a report; what has no figures has no file."""
+    """Draw every chart of a report for which it has values.
+
+    Parameters
+    ----------
+    report : as `ml.evaluation.report.build_report` returns it, or read from its JSON.
+
+    Yields
+    ------
+    tuple of str and bytes : file name and PNG.
+    """
     mean = report["course"]["mean"]
     pairs = {
         "loss": (mean["loss"], mean["validation_loss"], None),
@@ -36,9 +45,9 @@ def report_figures(report: Report) -> Iterator[tuple[str, bytes]]:
         ),
         "macro-ap": ([], mean["validation_macro_ap"], report["baseline"]["macro_ap"]),
     }
-    for name, (training, validation, constant) in pairs.items():
+    for name, (training, validation, level) in pairs.items():
         if any(value is not None for value in (*training, *validation)):
-            yield f"{name}.png", png(_course(name, training, validation, constant))
+            yield f"{name}.png", png(_learning_curve(name, training, validation, level))
     if any(report["calibration"][side]["bins"] for side in ("before", "after")):
         yield "reliability.png", png(_reliability(report["calibration"]))
     rows = [row for row in report["labels"] if report["precision_recall"][row["uid"]]]
@@ -49,7 +58,17 @@ def report_figures(report: Report) -> Iterator[tuple[str, bytes]]:
 
 
 def comparison_figures(found: Report, names: Sequence[str]) -> Iterator[tuple[str, bytes]]:
-    """Yield (file name, PNG) of the charts of a comparison of runs called `names`."""
+    """Draw the charts of a comparison; none without a label that can be drawn.
+
+    Parameters
+    ----------
+    found : as `ml.evaluation.comparison.compare` returns it, or read from its JSON.
+    names : of the runs, in its order.
+
+    Yields
+    ------
+    tuple of str and bytes : file name and PNG.
+    """
     rows = [row for row in found["labels"] if any(found["precision_recall"][row["uid"]])]
     if not rows:
         return
@@ -67,33 +86,56 @@ def _frequent(rows: list[Report]) -> list[Report]:
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """Return an empty figure of that many inches, drawn without a display."""
+    """Create an empty figure that is drawn without a display.
+
+    Parameters
+    ----------
+    width, height : in inches.
+
+    Returns
+    -------
+    Figure : empty.
+    """
     figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
     return figure
 
 
 def png(figure: Figure) -> bytes:
-    """Return the figure as the content of a PNG file; the same figure gives the same."""
+    """Write a figure as PNG; the same figure gives the same bytes.
+
+    Parameters
+    ----------
+    figure : to write.
+
+    Returns
+    -------
+    bytes : content of the file.
+    """
     buffer = io.BytesIO()
     # No software or date in the file: the same report gives the same bytes.
     figure.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()
 
 
-def plain(axes: Axes, across: str, up: str) -> None:
-    """Name both axes and take away what is not needed to read them."""
+def label_axes(axes: Axes, across: str, up: str) -> None:
+    """Name both axes, add a grid and remove the frame at the top and the right.
+
+    Parameters
+    ----------
+    axes : changed in place. across, up : names of the axes.
+    """
     axes.set_xlabel(across)
     axes.set_ylabel(up)
     axes.grid(visible=True, color="#dcdbd5", linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def _course(
+def _learning_curve(
     name: str,
     training: Sequence[float | None],
     validation: Sequence[float | None],
-    constant: float | None,
+    baseline: float | None,
 ) -> Figure:
     figure = new_figure(5, 3.2)
     axes = figure.add_subplot()
@@ -105,9 +147,9 @@ def _course(
         if np.isfinite(known).any():
             epochs = np.arange(1, len(known) + 1)
             axes.plot(epochs, known, dash, color=colour, label=label)
-    if constant is not None:
-        axes.axhline(constant, color=_GREY, linestyle=":", label="constant")
-    plain(axes, "epoch", name.replace("-", " "))
+    if baseline is not None:
+        axes.axhline(baseline, color=_GREY, linestyle=":", label="baseline")
+    label_axes(axes, "epoch", name.replace("-", " "))
     axes.legend(frameon=False)
     return figure
 
@@ -115,7 +157,7 @@ def _course(
 def _reliability(calibration: Report) -> Figure:
     figure = new_figure(4.2, 4)
     axes = figure.add_subplot()
-    axes.plot([0, 1], [0, 1], ":", color=_GREY, label="as said")
+    axes.plot([0, 1], [0, 1], ":", color=_GREY, label="perfect calibration")
     for side, label, colour, dash in (
         ("before", "before calibration", _ORANGE, "--"),
         ("after", "calibrated", _BLUE, "-"),
@@ -130,7 +172,7 @@ def _reliability(calibration: Report) -> Figure:
             color=colour,
             label=f"{label} (error {calibration[side]['ece']:.3f})" if bins else label,
         )
-    plain(axes, "probability said", "share that have it")
+    label_axes(axes, "predicted probability", "observed rate")
     axes.legend(frameon=False, fontsize=8)
     return figure
 
@@ -158,7 +200,7 @@ def _curves(
         axes.set_title(f"{row['name']} ({row['support']})", fontsize=8)
         axes.set_xlim(0, 1)
         axes.set_ylim(0, 1.03)
-        plain(axes, "recall", "precision")
+        label_axes(axes, "recall", "precision")
         axes.tick_params(labelsize=7)
     if len(names) > 1:
         figure.legend(
@@ -169,7 +211,7 @@ def _curves(
 
 
 def _labels(rows: list[Report]) -> Figure:
-    """AP of every label with its interval, the constant's beside it."""
+    """Draw the AP of every label with its interval, and that of the baseline."""
     ordered = sorted(rows, key=lambda row: row["ap"])
     figure = new_figure(6, 0.24 * len(ordered) + 1)
     axes = figure.add_subplot()
@@ -179,18 +221,18 @@ def _labels(rows: list[Report]) -> Figure:
             axes.plot(row["ap_interval"], [place, place], color=_BLUE, alpha=0.4, linewidth=3)
     axes.plot([row["ap"] for row in ordered], places, "o", color=_BLUE, label="AP")
     shares = [row["prevalence"] for row in ordered]
-    axes.plot(shares, places, "|", color=_GREY, label="constant", markersize=9)
+    axes.plot(shares, places, "|", color=_GREY, label="baseline", markersize=9)
     axes.set_yticks(
         places, [f"{row['name']} ({row['support']})" for row in ordered], fontsize=7
     )
     axes.set_xlim(0, 1)
-    plain(axes, "average precision, 95 %", "")
+    label_axes(axes, "average precision, 95 %", "")
     axes.legend(frameon=False)
     return figure
 
 
 def _differences(rows: list[Report], number: int, name: str, names: Sequence[str]) -> Figure:
-    """Difference in AP of every label to the first run, with its interval."""
+    """Draw the difference in AP of every label to the first run, with its interval."""
     known = [row for row in rows if (row["differences"][number] or {}).get("lo") is not None]
     ordered = sorted(known, key=lambda row: row["differences"][number]["difference"])
     figure = new_figure(6, 0.24 * len(ordered) + 1)
@@ -202,5 +244,5 @@ def _differences(rows: list[Report], number: int, name: str, names: Sequence[str
         axes.plot(gap["difference"], place, "o", color=_BLUE)
     labels = [f"{row['name']} ({row['support']})" for row in ordered]
     axes.set_yticks(np.arange(len(ordered)), labels, fontsize=7)
-    plain(axes, f"AP of {name} - AP of {names[0]}, 95 %", "")
+    label_axes(axes, f"AP of {name} - AP of {names[0]}, 95 %", "")
     return figure

@@ -1,39 +1,40 @@
-"""Two or more runs on the same held-out tracks, with paired intervals of the difference.
+"""Comparison of two or more runs on the same held-out tracks, with paired intervals.
 
-Stage: evaluation; promotion uses the same figures. Numpy only.
+Stage: evaluation; promotion uses the same metrics. Numpy only.
 
-Only tracks that every run held out, and labels that every run knows, are compared (Others only
-where it means the same in all). Everything is judged by one reference, and every skill is
-against one constant. Both models are resampled together, so what the tracks have in common
-cancels (the paired bootstrap: Efron & Tibshirani, "An Introduction to the Bootstrap", 1993,
-chapter 13). Figures are over all common tracks at once, also for folds, so they may differ a
-little from the mean over folds of a report.
+Only tracks that every run held out, and labels that every run has learnt, are compared (Others
+only if it means the same in all runs). One reference is right for all, and one baseline serves
+for every skill. The runs are resampled together, so that what the tracks have in common cancels
+(paired bootstrap [1]_). Metrics are over all common tracks at once, even for folds, so they may
+differ slightly from the mean over folds in a report.
+
+.. [1] Efron & Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import numpy.typing as npt
 
 from ml.errors import ParameterError
-from ml.evaluation.curves import curve_of
+from ml.evaluation.curves import Curve, curve_of
 from ml.evaluation.record import EvaluationRecord, LabelName
 from ml.evaluation.resampling import HEADLINES, headline_figures, label_average_precision
 from ml.metrics.intervals import centred_bounds, resampling_weights
 from ml.metrics.judged_groups import can_be_resampled, judged_groups, said_too_few
-from ml.metrics.paired import MINIMUM_TRACKS_TO_COMPARE
+from ml.metrics.paired import MINIMUM_TRACKS_TO_COMPARE, Difference
 from ml.metrics.ranking import Bools, Floats
 from ml.metrics.scores import scorable_labels
 from ml.types import LabelMatrix
 
-#: Resamples, where the tracks are few enough to afford them.
+#: Resamples; for large sets fewer, but at least `FEWEST_RESAMPLES`.
 N_RESAMPLES = 1_000
 FEWEST_RESAMPLES = 200
-#: Cells (tracks x labels x resamples) that are worth a second or two.
+#: Cells (tracks x labels x resamples) that take a second or two.
 _AFFORDABLE_CELLS = 40_000_000
 
 BETTER, WORSE, UNDECIDED, NOT_COMPARABLE = "better", "worse", "not told apart", "not comparable"
@@ -41,20 +42,29 @@ BETTER, WORSE, UNDECIDED, NOT_COMPARABLE = "better", "worse", "not told apart", 
 
 @dataclass(frozen=True)
 class Side:
-    """What one run says of the common tracks; all float (n, n_labels).
+    """Predictions of one run for the common tracks.
 
     Attributes
     ----------
-    probabilities : calibrated. cuts : the threshold of each cell.
+    probabilities : float (n, n_labels), calibrated.
+    thresholds : float (n, n_labels), of each cell.
     """
 
     probabilities: Floats
-    cuts: Floats
+    thresholds: Floats
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """The figures of one run, observed and resampled: headlines and the AP of each label."""
+    """Metrics of one run, observed and resampled.
+
+    Attributes
+    ----------
+    observed : each of `HEADLINES`; None if it cannot be computed.
+    draws : each of `HEADLINES`, float (B,), NaN if it cannot be computed.
+    label_ap : (n_labels,), None if it cannot be computed.
+    label_draws : float (n_labels, B).
+    """
 
     observed: dict[str, float | None]
     draws: dict[str, Floats]
@@ -62,8 +72,79 @@ class Drawn:
     label_draws: Floats
 
 
+class ComparedRun(TypedDict):
+    """One run of a comparison; the keys are JSON keys.
+
+    Attributes
+    ----------
+    figures : each of `HEADLINES`.
+    differences : this run minus the first, for each of `HEADLINES`; None for the first run.
+    verdict : see `comparison_verdict`; None for the first run.
+    """
+
+    figures: dict[str, float | None]
+    differences: dict[str, Difference] | None
+    verdict: str | None
+
+
+class ComparedLabel(TypedDict):
+    """One label of a comparison; the keys are JSON keys.
+
+    Attributes
+    ----------
+    support, prevalence : tracks with the label, and their share of the tracks judged for it.
+    ap, differences : one for each run; the first difference is None.
+    """
+
+    uid: str
+    name: str
+    facet: str
+    support: int
+    prevalence: float | None
+    ap: list[float | None]
+    differences: list[Difference | None]
+
+
+class Comparison(TypedDict):
+    """Result of `compare`; the keys are JSON keys.
+
+    Attributes
+    ----------
+    n : common tracks with a judged label. labels_compared : labels scored.
+    tracks : held-out tracks of each record.
+    differing : cells that a record's own reference judges differently, for each record.
+    n_resamples : of the bootstrap. message : why nothing can be compared, or empty.
+    runs, labels : one for each.
+    precision_recall : curves by uid of the label, one for each run; None without a curve.
+    """
+
+    n: int
+    labels_compared: int
+    tracks: list[int]
+    differing: list[int]
+    n_resamples: int
+    message: str
+    runs: list[ComparedRun]
+    labels: list[ComparedLabel]
+    precision_recall: dict[str, list[Curve | None]]
+
+
 def affordable_resamples(n_tracks: int, n_labels: int) -> int:
-    """How many resamples to draw: `N_RESAMPLES`, fewer (at least 200) for large sets."""
+    """Choose the number of resamples: `N_RESAMPLES`, or fewer for large sets.
+
+    Parameters
+    ----------
+    n_tracks, n_labels : size of the set.
+
+    Returns
+    -------
+    int : between `FEWEST_RESAMPLES` and `N_RESAMPLES`.
+
+    Examples
+    --------
+    >>> affordable_resamples(200, 30), affordable_resamples(5_000, 30)
+    (1000, 266)
+    """
     cells = max(1, n_tracks * n_labels)
     return min(N_RESAMPLES, max(FEWEST_RESAMPLES, _AFFORDABLE_CELLS // cells))
 
@@ -74,26 +155,26 @@ def compare(
     reference: int = 0,
     n_resamples: int | None = None,
     seed: int = 0,
-) -> dict[str, Any]:
+) -> Comparison:
     """Compare runs with the first one.
 
     Parameters
     ----------
-    records : two or more. reference : which of them says what is right, and gives the split
-        groups; the newest one knows the newest answers.
-    n_resamples, seed : of the bootstrap; None: as many as can be afforded.
+    records : two or more.
+    reference : index of the record whose labels are right for all, and whose split groups are
+        resampled; the newest record has the newest answers.
+    n_resamples, seed : of the bootstrap; None means as many as can be afforded.
 
     Returns
     -------
-    dict of n (common tracks judged), labels_compared, tracks (of each record), differing (cells
-    that a record's own reference judges otherwise), n_resamples, message, runs [{figures,
-    differences {name: {difference, lo, hi}}, verdict}], labels [{uid, name, facet, support,
-    prevalence (of the tracks it was judged on), ap [one a run], differences [one a run]}],
-    precision_recall {uid: [curve, one a run]}.
-    The differences of the first run are None. Without common tracks every figure is None.
+    Comparison : without common tracks every metric is None.
+
+    Raises
+    ------
+    ParameterError : there are fewer than two records.
     """
     if len(records) < 2:
-        raise ParameterError("a comparison needs two records")
+        raise ParameterError("a comparison needs at least two records; choose another run too")
     rows, columns = common(records)
     judge = records[reference]
     labels = _cut_out(judge.reference, rows[reference], columns[reference])
@@ -104,11 +185,11 @@ def compare(
         )
         for n, record in enumerate(records)
     ]
-    constant = records[0].constant[np.ix_(rows[0], columns[0])]
+    baseline = records[0].constant[np.ix_(rows[0], columns[0])]
     names = [judge.labels[column] for column in columns[reference]]
     n_drawn = n_resamples or affordable_resamples(len(rows[0]), len(names))
     groups = judge.groups[rows[reference]]
-    drawn = draw(sides, labels, constant, groups, n_drawn, seed)
+    drawn = draw(sides, labels, baseline, groups, n_drawn, seed)
     message = _message(labels, groups, len(names))
     return {
         "n": int(labels.label_mask.any(axis=1).sum()),
@@ -131,10 +212,18 @@ def compare(
 def common(
     records: Sequence[EvaluationRecord],
 ) -> tuple[list[npt.NDArray[np.intp]], list[npt.NDArray[np.intp]]]:
-    """Rows and columns of each record: the tracks and labels that all have, in one order.
+    """Find the tracks and labels that all records have.
 
-    A label made of others (`LabelName.is_made`) is left out unless the references of all
-    records judge the same of these tracks by it: what it is made of differs from run to run.
+    A label made of others (`LabelName.is_made`) is made of different labels in each run. It is
+    left out unless the references of all records agree about it on the common tracks.
+
+    Parameters
+    ----------
+    records : at least one.
+
+    Returns
+    -------
+    tuple of rows and columns : int arrays, one of each for each record, in one order.
     """
     uids = set(records[0].track_uids.tolist())
     labels = [label.uid for label in records[0].labels]
@@ -158,7 +247,7 @@ def _is_one_label(
     rows: list[npt.NDArray[np.intp]],
     columns: list[npt.NDArray[np.intp]],
 ) -> Bools:
-    """Say of each common column whether it stands for the same in all, bool (n_labels,)."""
+    """Return whether each common column means the same in all records, bool (n_labels,)."""
     own = [_cut_out(record.reference, rows[n], columns[n]) for n, record in enumerate(records)]
     is_made = [
         all(record.labels[columns[n][place]].is_made for n, record in enumerate(records))
@@ -169,7 +258,7 @@ def _is_one_label(
 
 
 def _same_cells(first: LabelMatrix, other: LabelMatrix) -> Bools:
-    """Say of each cell whether both judge the same of it, or neither does."""
+    """Return whether both matrices judge a cell alike, or neither judges it."""
     same = (first.labels == other.labels) | ~first.label_mask
     return np.asarray((first.label_mask == other.label_mask) & same)
 
@@ -187,7 +276,7 @@ def _differing(
     columns: list[npt.NDArray[np.intp]],
     labels: LabelMatrix,
 ) -> list[int]:
-    """Count the cells that each record judges otherwise than the reference, or not at all."""
+    """Count the cells that each record does not judge as the reference does."""
     counts = []
     for number, record in enumerate(records):
         own = _cut_out(record.reference, rows[number], columns[number])
@@ -198,59 +287,106 @@ def _differing(
 def draw(
     sides: Sequence[Side],
     labels: LabelMatrix,
-    constant: Floats,
+    baseline: Floats,
     groups: npt.NDArray[Any],
     n_resamples: int,
     seed: int = 0,
 ) -> list[Drawn]:
-    """Figures of several runs on the same tracks and the same resamples of them.
+    """Measure several runs on the same tracks and the same resamples of them.
 
     Parameters
     ----------
-    sides : one a run. labels : what was judged, (n, n_labels). constant : as the cuts.
-    groups : (n,), resampled as wholes. With judged tracks of fewer than
-        `MINIMUM_GROUPS_TO_COMPARE` of them, every resampled figure is NaN.
+    sides : predictions of each run. labels : (n, n_labels), the reference.
+    baseline : float (n, n_labels), probabilities of the prior predictor.
+    groups : (n,), resampled as wholes.
+    n_resamples, seed : of the bootstrap.
+
+    Returns
+    -------
+    list of Drawn : one for each run. Every resampled metric is NaN if the judged tracks have
+        fewer than `MINIMUM_GROUPS_TO_COMPARE` groups.
     """
     n = labels.n_tracks
     once = np.ones((n, 1))
-    # Where no track has any weight no figure is known, and so no interval.
+    # With weights of 0 no metric can be computed, and so there is no interval.
     drawn = np.zeros((n, n_resamples))
     if can_be_resampled(labels, groups):
         drawn = np.concatenate(list(resampling_weights(n, groups, n_resamples, seed)), axis=1)
-    return [_drawn(side, labels, constant, once, drawn) for side in sides]
+    return [_drawn(side, labels, baseline, once, drawn) for side in sides]
 
 
 def _drawn(
-    side: Side, labels: LabelMatrix, constant: Floats, once: Floats, drawn: Floats
+    side: Side, labels: LabelMatrix, baseline: Floats, once: Floats, drawn: Floats
 ) -> Drawn:
     weights = np.concatenate([once, drawn], axis=1)
     label_ap = label_average_precision(side.probabilities, labels, weights)
-    found = headline_figures(side.probabilities, labels, side.cuts, constant, weights, label_ap)
+    found = headline_figures(
+        side.probabilities, labels, side.thresholds, baseline, weights, label_ap
+    )
     return Drawn(
-        observed={name: known(values[0]) for name, values in found.items()},
+        observed={name: finite_or_none(values[0]) for name, values in found.items()},
         draws={name: values[1:] for name, values in found.items()},
-        label_ap=[known(value) for value in label_ap[:, 0]],
+        label_ap=[finite_or_none(value) for value in label_ap[:, 0]],
         label_draws=label_ap[:, 1:],
     )
 
 
-def known(value: float) -> float | None:
-    """Return a finite number, or None."""
+def finite_or_none(value: float) -> float | None:
+    """Replace NaN and infinities by None, as JSON needs.
+
+    Parameters
+    ----------
+    value : any number.
+
+    Returns
+    -------
+    float or None
+
+    Examples
+    --------
+    >>> finite_or_none(0.5), finite_or_none(float("nan"))
+    (0.5, None)
+    """
     return float(value) if np.isfinite(value) else None
 
 
 def difference(
     first: float | None, other: float | None, first_draws: Floats, other_draws: Floats
-) -> dict[str, float | None]:
-    """Difference other - first with its 95 % interval; None what is unknown."""
+) -> Difference:
+    """Compute a difference with its 95 % interval (see `centred_bounds`).
+
+    Parameters
+    ----------
+    first, other : metric of both runs, None if it cannot be computed.
+    first_draws, other_draws : float (B,), of the same resamples.
+
+    Returns
+    -------
+    Difference : other minus first; None if it cannot be computed.
+
+    Examples
+    --------
+    >>> gap = difference(0.5, 0.75, np.array([0.5, 0.5]), np.array([0.75, 0.75]))
+    >>> {name: round(value, 3) for name, value in gap.items()}
+    {'difference': 0.25, 'lo': 0.25, 'hi': 0.25}
+    """
     if first is None or other is None:
         return {"difference": None, "lo": None, "hi": None}
     low, high = centred_bounds(other_draws - first_draws, other - first) or (None, None)
     return {"difference": other - first, "lo": low, "hi": high}
 
 
-def differences(first: Drawn, other: Drawn) -> dict[str, dict[str, float | None]]:
-    """Every headline: other - first, with its paired interval."""
+def differences(first: Drawn, other: Drawn) -> dict[str, Difference]:
+    """Compute the difference of each headline metric with its paired interval.
+
+    Parameters
+    ----------
+    first, other : on the same tracks and resamples.
+
+    Returns
+    -------
+    dict of str and Difference : other minus first, for each of `HEADLINES`.
+    """
     return {
         name: difference(
             first.observed[name], other.observed[name], first.draws[name], other.draws[name]
@@ -260,7 +396,16 @@ def differences(first: Drawn, other: Drawn) -> dict[str, dict[str, float | None]
 
 
 def side_of(probabilities: Floats, thresholds: Floats) -> Side:
-    """Return what one model says: probabilities (n, n_labels), thresholds (n_labels,)."""
+    """Return the predictions of one model.
+
+    Parameters
+    ----------
+    probabilities : float (n, n_labels). thresholds : float (n_labels,).
+
+    Returns
+    -------
+    Side : with the same thresholds for every track.
+    """
     return Side(probabilities, np.broadcast_to(thresholds, probabilities.shape))
 
 
@@ -271,26 +416,29 @@ def paired_differences(
     prior: Floats,
     groups: npt.NDArray[Any],
     n_resamples: int | None = None,
-) -> dict[str, dict[str, float | None]]:
-    """Every headline of two models on the same tracks: other - first, with its interval.
+) -> dict[str, Difference]:
+    """Compare two models on the same tracks by each headline metric.
 
     Parameters
     ----------
-    labels : what was judged, (n, n_labels). prior : float (n_labels,), the constant of the
-        skill. groups : (n,), resampled as wholes. n_resamples : None, what can be afforded.
+    first, other : predictions for n tracks. labels : (n, n_labels), the reference.
+    prior : float (n_labels,), baseline of the skill. groups : (n,), resampled as wholes.
+    n_resamples : of the bootstrap; None means as many as can be afforded.
+
+    Returns
+    -------
+    dict of str and Difference : other minus first, for each of `HEADLINES`.
     """
     n_drawn = n_resamples or affordable_resamples(labels.n_tracks, labels.n_labels)
-    constant = np.broadcast_to(prior, labels.labels.shape)
-    drawn = draw([first, other], labels, constant, groups, n_drawn)
+    baseline = np.broadcast_to(prior, labels.labels.shape)
+    drawn = draw([first, other], labels, baseline, groups, n_drawn)
     return differences(drawn[0], drawn[1])
 
 
 def _label_row(
     label: LabelName, index: int, labels: LabelMatrix, drawn: list[Drawn]
-) -> dict[str, Any]:
-    """Return one label's support and share of the tracks it was judged on, and its AP in every
-    run with the difference to the first.
-    """
+) -> ComparedLabel:
+    """Return the support of a label, its AP in every run, and the differences to the first."""
     support = int((labels.labels & labels.label_mask)[:, index].sum())
     judged = int(labels.label_mask[:, index].sum())
     return {
@@ -307,7 +455,7 @@ def _label_row(
     }
 
 
-def _label_difference(first: Drawn, other: Drawn, index: int) -> dict[str, float | None]:
+def _label_difference(first: Drawn, other: Drawn, index: int) -> Difference:
     return difference(
         first.label_ap[index],
         other.label_ap[index],
@@ -316,22 +464,34 @@ def _label_difference(first: Drawn, other: Drawn, index: int) -> dict[str, float
     )
 
 
-def _run(drawn: list[Drawn], number: int, labels: LabelMatrix) -> dict[str, Any]:
-    figures = {"figures": drawn[number].observed, "differences": None, "verdict": None}
+def _run(drawn: list[Drawn], number: int, labels: LabelMatrix) -> ComparedRun:
+    figures = drawn[number].observed
     if not number:
-        return figures
+        return {"figures": figures, "differences": None, "verdict": None}
     found = differences(drawn[0], drawn[number])
     n = int(labels.label_mask.any(axis=1).sum())
-    return {**figures, "differences": found, "verdict": told_apart(found["macro_ap"], n)}
+    verdict = comparison_verdict(found["macro_ap"], n)
+    return {"figures": figures, "differences": found, "verdict": verdict}
 
 
-def told_apart(macro_ap: dict[str, float | None], n: int) -> str:
-    """Say whether a difference in macro AP is beyond doubt: all of its interval beside 0.
+def comparison_verdict(gap: Difference, n: int) -> str:
+    """Say whether a difference is statistically significant: its interval excludes 0.
 
-    With fewer than `MINIMUM_TRACKS_TO_COMPARE` judged tracks, or without an interval, runs are
-    not comparable.
+    Parameters
+    ----------
+    gap : of a metric, usually macro AP. n : common tracks with a judged label.
+
+    Returns
+    -------
+    str : `BETTER`, `WORSE`, `UNDECIDED` if the interval includes 0, or `NOT_COMPARABLE`
+        without an interval or with fewer than `MINIMUM_TRACKS_TO_COMPARE` tracks.
+
+    Examples
+    --------
+    >>> comparison_verdict({"difference": 0.1, "lo": 0.02, "hi": 0.18}, 50)
+    'better'
     """
-    low, high = macro_ap["lo"], macro_ap["hi"]
+    low, high = gap["lo"], gap["hi"]
     if low is None or high is None or n < MINIMUM_TRACKS_TO_COMPARE:
         return NOT_COMPARABLE
     if low > 0:
@@ -339,27 +499,27 @@ def told_apart(macro_ap: dict[str, float | None], n: int) -> str:
     return WORSE if high < 0 else UNDECIDED
 
 
-def _curve(side: Side, labels: LabelMatrix, index: int) -> dict[str, list[float]] | None:
+def _curve(side: Side, labels: LabelMatrix, index: int) -> Curve | None:
     judged = labels.label_mask[:, index]
     return curve_of(side.probabilities[judged, index], labels.labels[judged, index])
 
 
 def _message(labels: LabelMatrix, groups: npt.NDArray[Any], n_labels: int) -> str:
-    """Say why there is nothing to compare, as a sentence; empty where there is."""
+    """Return why nothing can be compared, as a sentence; empty if something can."""
     if not labels.n_tracks:
         return "no track was held out by all of these runs, so they cannot be compared"
     if not n_labels:
         return (
-            "these runs have no label in common (Others is one only where all judge the same "
-            "by it), so they cannot be compared"
+            "these runs have no label in common (Others counts only if it means the same in "
+            "all), so they cannot be compared"
         )
     n = int(labels.label_mask.any(axis=1).sum())
     if n < MINIMUM_TRACKS_TO_COMPARE:
         return (
-            f"only {n} common held-out tracks were judged; at least "
+            f"only {n} common held-out tracks have labels; at least "
             f"{MINIMUM_TRACKS_TO_COMPARE} are needed to compare"
         )
     if not can_be_resampled(labels, groups):
         said = said_too_few(judged_groups(labels, groups))
-        return f"the {n} common held-out tracks judged are of {said} to compare"
+        return f"the {n} common held-out tracks with labels come from {said} to compare"
     return ""

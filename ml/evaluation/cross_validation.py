@@ -1,7 +1,7 @@
-"""How good a model is on tracks it has not seen, beside the constant predictor.
+"""Cross-validation, and the evaluation of one model, with the baseline (prior predictor).
 
-A single model is evaluated on audit tracks; before there are any, `cross_validate` tells what
-a configuration is worth on the tracks there are.
+Stage: evaluation. A model is evaluated on audit tracks. Before any are labelled,
+`cross_validate` measures a configuration on the tracks of the training side.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ml.metrics.judged_groups import can_be_resampled
 from ml.metrics.paired import STATISTICS
 from ml.metrics.scores import Metrics, baseline, evaluate
 from ml.metrics.splits import grouped_folds
-from ml.networks.base import EpochReport, ShouldStop
+from ml.networks.base import EpochReport, OnEpoch, ShouldStop
 from ml.training.fit import train
 from ml.training.trained_model import TrainedModel
 from ml.types import LabelMatrix, TrainingConfig
@@ -32,26 +32,34 @@ _N_RESAMPLES = 200
 
 @dataclass(frozen=True)
 class FoldProgress:
-    """An epoch of fold `fold` (from 1) of `folds` has ended."""
+    """Progress of a cross-validation, after an epoch.
+
+    Attributes
+    ----------
+    fold, folds : fold from 1, and their number. epoch : its report.
+    """
 
     fold: int
     folds: int
     epoch: EpochReport
 
 
+OnFold = Callable[[FoldProgress], None]
+
+
 @dataclass(frozen=True)
 class CrossValidation:
-    """What the folds found.
+    """Results of all folds.
 
     Attributes
     ----------
-    metrics, baseline : of the model and of the constant; each figure is the mean over the
-        folds that have it, `n` the tracks of all folds, `labels_scored` the labels scored in
-        any fold; `metrics["interval"]` is a bootstrap over split groups within each fold.
-    folds : `{"metrics", "baseline"}` of each fold, as `ml.metrics.scores.evaluate` gives them.
-    logits, probabilities : float32 (n_tracks, n_labels), before and after calibration, of the
-        model that did not see the track.
-    fold_of : int (n_tracks,). models : the model of each fold.
+    metrics, baseline : of the model and of the prior predictor. Each metric is the mean over
+        the folds that have it; `n` counts the tracks of all folds, `labels_scored` the labels
+        scored in any fold. `metrics["interval"]` is a bootstrap over split groups within folds.
+    folds : `metrics` and `baseline` of each fold, as `ml.metrics.scores.evaluate` returns them.
+    logits, probabilities : float32 (n_tracks, n_labels), out of fold, before and after
+        calibration.
+    fold_of : int (n_tracks,), fold of each track from 0. models : the model of each fold.
     """
 
     metrics: Metrics
@@ -66,9 +74,22 @@ class CrossValidation:
 def scores(
     model: TrainedModel, features: TrackFeatures, should_stop: ShouldStop | None = None
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Return (logits, probabilities) of tracks, scored once: before and after calibration.
+    """Score tracks once, before and after calibration.
 
-    Both float32 (n_tracks, n_labels). A track without a window has NaN logits and the prior.
+    Parameters
+    ----------
+    model : trained. features : of n_tracks, of its configuration.
+    should_stop : polled before every batch.
+
+    Returns
+    -------
+    tuple of logits and probabilities : float32 (n_tracks, n_labels). A track without a window
+        has logits of NaN, and the prior as its probabilities.
+
+    Raises
+    ------
+    ParameterError : a feature is not finite or has another shape.
+    CancelledError : `should_stop` returned True.
     """
     logits = model.logits(features, should_stop=should_stop)
     if model.network.needs == "windows" and features.n_tracks:
@@ -83,10 +104,23 @@ def evaluate_model(
     groups: npt.NDArray[Any] | None = None,
     seed: int = 0,
 ) -> tuple[Metrics, Metrics]:
-    """Return (metrics, baseline) of `model` on tracks it was not trained on.
+    """Measure a model on tracks it was not trained on.
 
-    Both use what was fixed in training: its thresholds, and its prevalence as the constant.
-    `groups` are resampled as wholes for the interval.
+    The thresholds and the prior of the baseline are those of the training.
+
+    Parameters
+    ----------
+    model : trained. features, labels : of n_tracks.
+    groups : (n_tracks,), resampled as wholes for the interval; None resamples single tracks.
+    seed : of the bootstrap.
+
+    Returns
+    -------
+    tuple of metrics and baseline : as `ml.metrics.scores.evaluate` returns them.
+
+    Raises
+    ------
+    ParameterError : shapes differ, or a feature is not finite.
     """
     probabilities = model.probabilities(features)
     figures = evaluate(
@@ -104,22 +138,30 @@ def cross_validate(
     seed: int = 0,
     *,
     facets: Sequence[str] = (),
-    on_progress: Callable[[FoldProgress], None] | None = None,
+    on_progress: OnFold | None = None,
     should_stop: ShouldStop | None = None,
 ) -> CrossValidation:
-    """Train and evaluate `n_folds` times, each time on the groups of one fold.
+    """Train and evaluate once for each fold, on the groups of that fold.
 
     Parameters
     ----------
-    features, labels, groups, config, facets : as `ml.training.fit.train`.
-    n_folds : 2 to the number of groups. seed : of the folds and the interval.
+    features, labels, groups, config, facets : as in `ml.training.fit.train`.
+    n_folds : from 2 to the number of groups. seed : of the folds and the interval.
+    on_progress : called after every epoch. should_stop : polled every few batches.
+
+    Returns
+    -------
+    CrossValidation : with the models of all folds.
 
     Raises
     ------
-    ParameterError, NothingToLearnError, NetworkDivergedError, CancelledError : as `train`.
+    ParameterError, NothingToLearnError, NetworkDivergedError, CancelledError : as
+        `ml.training.fit.train`.
     """
     if not features.n_tracks == labels.n_tracks == len(groups):
-        raise ParameterError("features, labels and groups must be of the same tracks")
+        raise ParameterError(
+            "features, labels and groups must be of the same tracks, in one order"
+        )
     groups = np.asarray(groups)
     fold_of = grouped_folds(labels, groups, n_folds, seed)
     logits = np.zeros(labels.labels.shape, dtype=np.float32)
@@ -155,9 +197,7 @@ def cross_validate(
     )
 
 
-def _forward(
-    on_progress: Callable[[FoldProgress], None] | None, fold: int, folds: int
-) -> Callable[[EpochReport], None] | None:
+def _forward(on_progress: OnFold | None, fold: int, folds: int) -> OnEpoch | None:
     if on_progress is None:
         return None
     return lambda report: on_progress(FoldProgress(fold, folds, report))
@@ -179,7 +219,7 @@ def _interval(
     fold_of: npt.NDArray[np.intp],
     seed: int,
 ) -> list[float] | None:
-    """95 % interval of the mean over folds of macro AP, groups drawn anew within each fold."""
+    """Return the 95 % interval of macro AP, groups resampled within each fold."""
     if not can_be_resampled(labels, groups, fold_of):
         return None
     draws, figures = [], []

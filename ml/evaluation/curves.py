@@ -1,27 +1,106 @@
-"""What stands behind a figure: curves, calibration, confusions and mistakes. Numpy only.
+"""Details of a report: curves, calibration, confusions and mistakes. Numpy only.
 
-Every function takes what was judged and what was said of it, and returns JSON-able values.
+Stage: evaluation. Every function compares labels with predictions and returns JSON values.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 
 from ml.evaluation.record import EvaluationRecord
-from ml.metrics.calibration import expected_calibration_error, reliability_diagram
+from ml.metrics.calibration import (
+    CalibrationBin,
+    expected_calibration_error,
+    reliability_diagram,
+)
 from ml.metrics.ranking import EPSILON, Bools, Floats
 from ml.types import LabelMatrix
 
-Rows = list[dict[str, Any]]
-
-#: A curve on a page has at most so many points; its ends are always among them.
+#: Most points of a curve on a page, both ends included.
 MOST_POINTS = 100
 
 
+class Curve(TypedDict):
+    """Precision-recall curve for a chart, rounded to 5 digits; the keys are JSON keys."""
+
+    recall: list[float]
+    precision: list[float]
+    threshold: list[float]
+
+
+class Reliability(TypedDict):
+    """Reliability diagram and expected calibration error; the keys are JSON keys."""
+
+    bins: list[CalibrationBin]
+    ece: float | None
+
+
+class ConfusedWith(TypedDict):
+    """Number of tracks on which a label was predicted wrongly; the keys are JSON keys."""
+
+    index: int
+    n: int
+
+
+class Confusion(TypedDict):
+    """One label that was missed; the keys are JSON keys.
+
+    Attributes
+    ----------
+    index : column of the label. positives : tracks with it.
+    missed : of these, tracks whose probability is below the threshold.
+    nothing : of the missed tracks, those without a false positive.
+    instead : false positives on the missed tracks, the most frequent first.
+    """
+
+    index: int
+    positives: int
+    missed: int
+    nothing: int
+    instead: list[ConfusedWith]
+
+
+class Mistake(TypedDict):
+    """One track with a large log loss; the keys are JSON keys.
+
+    Attributes
+    ----------
+    row, track_uid : the track. log_loss : mean over its judged labels, in nats.
+    index, label_loss, probability, is_positive : the label with the largest loss.
+    positives : columns of the labels given. said : columns of the labels predicted.
+    """
+
+    row: int
+    track_uid: str
+    log_loss: float
+    index: int
+    label_loss: float
+    probability: float
+    is_positive: bool
+    positives: list[int]
+    said: list[int]
+
+
+class LearningCurves(TypedDict):
+    """Metrics by epoch; the keys are JSON keys.
+
+    Attributes
+    ----------
+    n_stages : fits in the mean. stages : name and series of each fit.
+    mean : series averaged over the fits with a validation set, or over all without any.
+    best_epoch : from 1, of the lowest mean validation loss; None without one.
+    """
+
+    n_stages: int
+    stages: list[dict[str, Any]]
+    mean: dict[str, list[float | None]]
+    best_epoch: int | None
+
+
 def precision_recall(scores: Floats, positives: Bools) -> tuple[Floats, Floats, Floats]:
-    """Precision and recall at every distinct score, from the highest down.
+    """Compute precision and recall at every distinct score, from the highest down.
 
     Parameters
     ----------
@@ -29,9 +108,16 @@ def precision_recall(scores: Floats, positives: Bools) -> tuple[Floats, Floats, 
 
     Returns
     -------
-    precision, recall, cuts : float (m,); a track is chosen where score >= cut. They are those
-    of `sklearn.metrics.precision_recall_curve` in reverse, without its added last point (1, 0);
-    sum of recall steps x precision is the average precision.
+    tuple of precision, recall and thresholds : float (m,); a track is predicted positive if its
+        score >= the threshold. They are those of `sklearn.metrics.precision_recall_curve` in
+        reverse, without its last point (1, 0). The sum of recall steps x precision is the
+        average precision.
+
+    Examples
+    --------
+    >>> found = precision_recall(np.array([0.9, 0.4, 0.1]), np.array([True, False, True]))
+    >>> [values.round(2).tolist() for values in found]
+    [[1.0, 0.5, 0.67], [0.5, 0.5, 1.0], [0.9, 0.4, 0.1]]
     """
     order = np.argsort(-scores, kind="stable")
     ranked = scores[order]
@@ -40,17 +126,26 @@ def precision_recall(scores: Floats, positives: Bools) -> tuple[Floats, Floats, 
     return hits / (ends + 1), hits / positives.sum(), ranked[ends]
 
 
-def curve_of(scores: Floats, positives: Bools) -> dict[str, list[float]] | None:
-    """The curve of one label for a chart; None without a positive or without a negative."""
+def curve_of(scores: Floats, positives: Bools) -> Curve | None:
+    """Compute the precision-recall curve of one label for a chart.
+
+    Parameters
+    ----------
+    scores : float (n,). positives : bool (n,).
+
+    Returns
+    -------
+    Curve or None : at most `MOST_POINTS` points; None without a positive or a negative.
+    """
     if not positives.any() or positives.all():
         return None
-    precision, recall, cuts = precision_recall(scores, positives)
+    precision, recall, thresholds = precision_recall(scores, positives)
     kept = np.unique(np.linspace(0, len(recall) - 1, min(MOST_POINTS, len(recall))).round())
     rows = kept.astype(int)
     return {
         "recall": _rounded(recall[rows]),
         "precision": _rounded(precision[rows]),
-        "threshold": _rounded(cuts[rows]),
+        "threshold": _rounded(thresholds[rows]),
     }
 
 
@@ -58,10 +153,17 @@ def _rounded(values: Floats) -> list[float]:
     return [round(float(value), 5) for value in values]
 
 
-def calibration_of(probabilities: Floats, labels: LabelMatrix) -> dict[str, Any]:
-    """The reliability diagram over all judged cells, with its ECE; no bins without a cell.
+def calibration_of(probabilities: Floats, labels: LabelMatrix) -> Reliability:
+    """Compute the reliability diagram over all judged cells, with its calibration error.
 
-    Cells without a finite probability are left out.
+    Parameters
+    ----------
+    probabilities : float (n, n_labels); cells that are not finite are left out.
+    labels : (n, n_labels), the reference.
+
+    Returns
+    -------
+    Reliability : without bins if no cell is left.
     """
     known = np.isfinite(probabilities)
     labels = LabelMatrix(labels.labels, labels.label_mask & known)
@@ -72,21 +174,22 @@ def calibration_of(probabilities: Floats, labels: LabelMatrix) -> dict[str, Any]
     }
 
 
-def confusions(record: EvaluationRecord, most: int = 5) -> Rows:
-    """What is said instead of each label where it is missed, at the tuned thresholds.
+def confusions(record: EvaluationRecord, most: int = 5) -> list[Confusion]:
+    """List the labels that were missed, and those with which they were confused.
+
+    Parameters
+    ----------
+    record : of a run, with its tuned thresholds. most : labels listed for each missed one.
 
     Returns
     -------
-    list of dict, one a label that was missed, the most often missed first: index, positives,
-    missed (judged to have it, probability below its cut), nothing (of the missed, tracks on
-    which no label that they have not is said), instead [{index, n}] (labels said of the missed
-    tracks, which were judged not to have them; at most `most`, the most frequent first).
+    list of Confusion : the label missed most often first.
     """
     mask = record.reference.label_mask
     positives = record.reference.labels & mask
     chosen = record.probabilities >= record.cuts
     wrong = chosen & mask & ~positives
-    found = []
+    found: list[Confusion] = []
     for index in range(len(record.labels)):
         missed = positives[:, index] & ~chosen[:, index]
         if not missed.any():
@@ -109,14 +212,16 @@ def confusions(record: EvaluationRecord, most: int = 5) -> Rows:
     return sorted(found, key=lambda row: (-row["missed"], row["index"]))
 
 
-def mistakes(record: EvaluationRecord, most: int = 20) -> Rows:
-    """The tracks with the largest log loss, and the label that adds most to it.
+def mistakes(record: EvaluationRecord, most: int = 20) -> list[Mistake]:
+    """List the tracks with the largest log loss, and the label that adds most to it.
+
+    Parameters
+    ----------
+    record : of a run. most : tracks to list.
 
     Returns
     -------
-    list of dict, the worst first: row, track_uid, log_loss (mean over the judged labels, in
-    nats), index (of the label with the largest loss), label_loss, probability, is_positive,
-    positives [indices judged to be there], said [indices at or above their cut].
+    list of Mistake : the worst first.
     """
     mask = record.reference.label_mask
     clipped = np.clip(record.probabilities.astype(np.float64), EPSILON, 1 - EPSILON)
@@ -130,12 +235,10 @@ def mistakes(record: EvaluationRecord, most: int = 20) -> Rows:
     return [_mistake(record, int(row), losses[row], means[row]) for row in order if judged[row]]
 
 
-def _mistake(
-    record: EvaluationRecord, row: int, losses: Floats, mean: Floats
-) -> dict[str, Any]:
+def _mistake(record: EvaluationRecord, row: int, losses: Floats, mean: Floats) -> Mistake:
     worst = int(np.argmax(losses))
     positives = record.reference.labels[row] & record.reference.label_mask[row]
-    said = record.probabilities[row] >= record.cuts[row]
+    chosen = record.probabilities[row] >= record.cuts[row]
     return {
         "row": row,
         "track_uid": record.track_uids[row].decode(),
@@ -145,7 +248,7 @@ def _mistake(
         "probability": float(record.probabilities[row, worst]),
         "is_positive": bool(positives[worst]),
         "positives": np.flatnonzero(positives).tolist(),
-        "said": np.flatnonzero(said).tolist(),
+        "said": np.flatnonzero(chosen).tolist(),
     }
 
 
@@ -158,17 +261,20 @@ _SERIES = {
 }
 
 
-def course(history: tuple[dict[str, Any], ...]) -> dict[str, Any]:
-    """The epochs as series for charts.
+def learning_curves(history: tuple[dict[str, Any], ...]) -> LearningCurves:
+    """Turn the epochs of a training into series for charts.
+
+    The series are loss, validation_loss, accuracy, validation_accuracy and validation_macro_ap.
+
+    Parameters
+    ----------
+    history : one dict for each epoch, as `ml.networks.base.EpochReport`; `part` numbers the
+        models of a cross-validation.
 
     Returns
     -------
-    dict of n_stages, stages [{name, loss [...], validation_loss [...], accuracy [...],
-    validation_accuracy [...], validation_macro_ap [...]}], mean (the same series, the mean over
-    the stages that hold something out, by epoch; over all stages where none does) and
-    best_epoch (from 1, of the lowest mean validation loss; None without one). A value that a
-    stage does not have is null. The mean ends with the shortest of its stages: training
-    too chooses only among epochs that all folds saw.
+    LearningCurves : a value that a stage does not have is None. The mean ends with the shortest
+        of its stages, as training chooses only among epochs that all folds reached.
     """
     by_stage: dict[tuple[int, str], list[dict[str, Any]]] = {}
     for epoch in history:
@@ -207,7 +313,7 @@ def _any(values: list[float | None]) -> bool:
 
 
 def _mean_series(series: list[list[float | None]]) -> list[float | None]:
-    """Mean by epoch of what is known, over the epochs that all series have."""
+    """Return the mean by epoch of known values, over the epochs that all series have."""
     shortest = min((len(values) for values in series), default=0)
     means: list[float | None] = []
     for n in range(shortest):

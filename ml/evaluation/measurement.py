@@ -1,6 +1,6 @@
 """Evaluation records of trained models: one run on held-out tracks, or folds over all tracks.
 
-Stage: evaluation, in a worker. What a record is, and how it is kept: `ml.evaluation.record`.
+Stage: evaluation, in a worker. `ml.evaluation.record` defines and stores the records.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from ml.types import LabelMatrix
 
 @dataclass(frozen=True)
 class HeldOut:
-    """The tracks that a record is of, and what is to be kept of how it came about.
+    """Held-out tracks, their reference labels, and facts to store with the record.
 
     Attributes
     ----------
-    track_uids : bytes (n,). groups : int (n,), split groups.
-    reference : what was judged, (n, n_labels). labels : its columns.
-    judged_by : whose answers the reference is. about : any JSON.
+    track_uids : bytes (n,). groups : (n,), split groups.
+    reference : (n, n_labels), labels to measure by. labels : names of its columns.
+    judged_by : whose labels these are, in words. about : any JSON values.
     """
 
     track_uids: npt.NDArray[np.bytes_]
@@ -45,19 +45,24 @@ def record_of_model(
     held_out: HeldOut,
     should_stop: ShouldStop | None = None,
 ) -> EvaluationRecord:
-    """Score held-out tracks by one model and keep all of it.
+    """Score held-out tracks with one model.
 
     Parameters
     ----------
-    features : of the tracks of `held_out`, in the same order.
+    model : trained. features : of the tracks of `held_out`, in the same order.
+    held_out : tracks and reference. should_stop : polled before every batch.
+
+    Returns
+    -------
+    EvaluationRecord : of one part.
 
     Raises
     ------
     ParameterError : shapes differ, or a feature is not finite.
-    CancelledError : `should_stop` said so.
+    CancelledError : `should_stop` returned True.
     """
     if features.n_tracks != held_out.reference.n_tracks:
-        raise ParameterError("features and reference must be of the same tracks")
+        raise ParameterError("features and reference must be of the same tracks, in one order")
     logits, probabilities = scores(model, features, should_stop)
     return EvaluationRecord(
         track_uids=held_out.track_uids,
@@ -77,11 +82,15 @@ def record_of_model(
 
 
 def record_of_folds(outcome: CrossValidation, held_out: HeldOut) -> EvaluationRecord:
-    """Keep what a cross-validation said of each track: by the model that had not seen it.
+    """Turn the out-of-fold scores of a cross-validation into a record.
 
     Parameters
     ----------
-    held_out : all tracks of the cross-validation, in its order.
+    outcome : the cross-validation. held_out : all of its tracks, in its order.
+
+    Returns
+    -------
+    EvaluationRecord : one part for each fold.
     """
     return EvaluationRecord(
         track_uids=held_out.track_uids,
@@ -105,7 +114,16 @@ def record_of_folds(outcome: CrossValidation, held_out: HeldOut) -> EvaluationRe
 
 
 def epochs_of(model: TrainedModel) -> list[dict[str, Any]]:
-    """Return the history as JSON, which has no NaN: what is not known is null."""
+    """Return the training history as JSON values; NaN becomes None.
+
+    Parameters
+    ----------
+    model : trained.
+
+    Returns
+    -------
+    list of dict : the fields of `ml.networks.base.EpochReport`, one for each epoch.
+    """
     return [
         {name: None if value != value else value for name, value in asdict(report).items()}
         for report in model.history

@@ -1,9 +1,9 @@
-"""Several networks cross-validated on the same folds, beside each other. Numpy only.
+"""Comparison of several networks by cross-validation on the same folds. Numpy only.
 
-Stage: choosing a network, before anything is registered. Folds are grouped as in
+Stage: the choice of a network, before any model is registered. Folds are grouped as in
 `ml.evaluation.cross_validation.cross_validate` and depend on labels, groups and seed only, so
-every network is tried on the same tracks; differences are resampled by split group within each
-fold, which is what the mean over folds of macro AP varies with.
+every network is measured on the same tracks. Differences are resampled by split group within
+each fold, because the mean of macro AP over folds varies with these groups.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -27,31 +27,50 @@ from ml.networks.base import ShouldStop
 from ml.types import LabelMatrix, TrainingConfig
 
 N_RESAMPLES = 1_000
-#: Tells of each epoch: the network's number from 0, and where in its folds it is.
-OnProgress = Callable[[int, FoldProgress], None]
+#: Called after each epoch with the number of the network from 0, and its progress.
+OnNetwork = Callable[[int, FoldProgress], None]
 
 
 @dataclass(frozen=True)
 class Contender:
-    """A configuration and the features that it reads, of the same tracks as all others."""
+    """A configuration, and features of the same tracks as those of the other contenders.
+
+    Attributes
+    ----------
+    config : of the training. features : that its network reads.
+    """
 
     config: TrainingConfig
     features: TrackFeatures
 
 
-@dataclass(frozen=True)
-class NetworkRow:
-    """What the folds found of one network.
+class FoldDifference(TypedDict):
+    """Difference of a metric averaged over folds; the keys are JSON keys.
 
     Attributes
     ----------
-    network, features : names. macro_ap : mean over the folds; interval : 95 %.
+    difference : None if it cannot be computed. interval : [low, high], 95 %, or None.
+    """
+
+    difference: float | None
+    interval: list[float] | None
+
+
+@dataclass(frozen=True)
+class NetworkRow:
+    """Results of one network.
+
+    Attributes
+    ----------
+    network, features : names.
+    macro_ap, interval : mean over the folds, and its 95 % interval.
     ratio : macro_ap over that of the baseline.
-    differences : by the name of a reference, `difference` (macro_ap less the reference's) and
-        its 95 % `interval`; both None for the reference itself, and where nothing can be said.
+    differences : macro_ap minus that of a reference, by the name of the reference; None for the
+        reference itself, or if it cannot be computed.
     bce_skill, macro_f1 : as in `ml.metrics.scores.evaluate`.
-    seconds_per_epoch : median over all epochs of all folds. epochs : how many those were.
-    seconds : of the whole cross-validation. parameters : numbers that a trained network holds.
+    seconds_per_epoch, epochs : median over all epochs of all folds, in seconds; their number.
+    seconds : duration of the whole cross-validation.
+    parameters : numbers that a trained network holds.
     n, labels_scored : judged tracks of all folds, and labels scored in any fold.
     """
 
@@ -60,7 +79,7 @@ class NetworkRow:
     macro_ap: float | None
     interval: list[float] | None
     ratio: float | None
-    differences: dict[str, dict[str, Any]]
+    differences: dict[str, FoldDifference]
     bce_skill: float | None
     macro_f1: float | None
     seconds_per_epoch: float
@@ -71,7 +90,12 @@ class NetworkRow:
     labels_scored: int
 
     def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-able dict."""
+        """Return the row as JSON values.
+
+        Returns
+        -------
+        dict : by the names of the attributes.
+        """
         return asdict(self)
 
 
@@ -83,23 +107,31 @@ def compare_networks(
     references: Sequence[str],
     n_folds: int = 5,
     seed: int = 0,
-    on_progress: OnProgress | None = None,
+    on_progress: OnNetwork | None = None,
     should_stop: ShouldStop | None = None,
 ) -> list[NetworkRow]:
-    """Cross-validate every contender on the same folds; return a row each, in their order.
+    """Cross-validate every contender on the same folds.
 
     Parameters
     ----------
-    contenders : by the name that their row shall have. references : some of these names.
+    contenders : by the name of their row. references : some of these names.
     labels, groups, n_folds, seed : as in `ml.evaluation.cross_validation.cross_validate`.
+    on_progress : called after every epoch. should_stop : polled every few batches.
+
+    Returns
+    -------
+    list of NetworkRow : one for each contender, in their order.
 
     Raises
     ------
-    ParameterError : a reference is not among the contenders; else as `cross_validate`.
+    ParameterError : a reference is not among the contenders; otherwise as `cross_validate`.
     """
     for reference in references:
         if reference not in contenders:
-            raise ParameterError(f"the reference {reference!r} is not in {list(contenders)}")
+            raise ParameterError(
+                f"the reference {reference!r} is not in {list(contenders)}; add it or name "
+                "another one"
+            )
     found: dict[str, tuple[CrossValidation, list[float], float]] = {}
     for number, (name, one) in enumerate(contenders.items()):
         started, epochs = time.perf_counter(), list[float]()
@@ -136,7 +168,7 @@ def _against(
     labels: LabelMatrix,
     groups: npt.NDArray[Any],
     seed: int,
-) -> dict[str, Any]:
+) -> FoldDifference:
     if ours is theirs:
         return {"difference": None, "interval": None}
     return paired_within_folds(
@@ -148,17 +180,17 @@ def _row(
     name: str,
     features: str,
     found: tuple[CrossValidation, list[float], float],
-    differences: dict[str, dict[str, Any]],
+    differences: dict[str, FoldDifference],
 ) -> NetworkRow:
     outcome, epochs, seconds = found
-    metrics, constant = outcome.metrics, outcome.baseline["macro_ap"]
+    metrics, baseline = outcome.metrics, outcome.baseline["macro_ap"]
     held = outcome.models[0].predictor.weights()
     return NetworkRow(
         network=name,
         features=features,
         macro_ap=metrics["macro_ap"],
         interval=metrics["interval"]["macro_ap"],
-        ratio=metrics["macro_ap"] / constant if metrics["macro_ap"] and constant else None,
+        ratio=metrics["macro_ap"] / baseline if metrics["macro_ap"] and baseline else None,
         differences=differences,
         bce_skill=metrics["bce_skill"],
         macro_f1=metrics["macro_f1"],
@@ -179,23 +211,24 @@ def paired_within_folds(
     fold_of: npt.NDArray[np.intp],
     seed: int = 0,
     n_resamples: int = N_RESAMPLES,
-) -> dict[str, Any]:
-    """Difference of the mean over folds of macro AP, with its 95 % interval.
+) -> FoldDifference:
+    """Compute the difference of macro AP averaged over folds, with its 95 % interval.
 
-    `ml.metrics.paired.paired_bootstrap` for cross-validation: in each resample the split groups
-    of every fold are drawn anew, both models are measured on the same draw, and the differences
-    are averaged over the folds, the interval set around the difference (`centred_bounds`). A
-    fold without a scorable label takes no part.
+    This is `ml.metrics.paired.paired_bootstrap` for cross-validation. Each resample draws the
+    split groups of every fold with replacement, measures both models on this draw and averages
+    the differences over the folds; the interval is centred (`centred_bounds`). A fold without a
+    scorable label takes no part.
 
     Parameters
     ----------
-    ours, theirs : probabilities (n_tracks, n_labels) of tracks not seen in training.
-    fold_of : (n_tracks,) fold of each track.
+    ours, theirs : float (n_tracks, n_labels), out-of-fold probabilities.
+    labels : (n_tracks, n_labels). groups : (n_tracks,), split groups.
+    fold_of : int (n_tracks,), fold of each track.
+    seed, n_resamples : of the bootstrap.
 
     Returns
     -------
-    dict of difference and interval [low, high]; both None where nothing can be compared, the
-    interval None where too few groups were judged.
+    FoldDifference : ours minus theirs; without an interval if too few groups were judged.
     """
     observed, drawn = [], []
     for fold in np.unique(fold_of):
@@ -234,12 +267,22 @@ _RIGHT = ("skill", "tuned F1", "s an epoch", "epochs", "s in all", "parameters")
 def as_markdown(
     rows: list[dict[str, Any]], references: Sequence[str], folds: int, seed: int
 ) -> str:
-    """Return the rows (`NetworkRow.to_dict`) as a Markdown table with a line about it."""
+    """Write the rows as a Markdown table, with a line that explains it.
+
+    Parameters
+    ----------
+    rows : as `NetworkRow.to_dict` returns them, at least one.
+    references : networks whose differences are shown. folds, seed : of the comparison.
+
+    Returns
+    -------
+    str : Markdown.
+    """
     middle = [text for name in references for text in (f"- `{name}`", "95 %")]
     head = [*_LEFT, *middle, *_RIGHT]
     lines = [
         f"{rows[0]['n']} tracks, {rows[0]['labels_scored']} labels scored, {folds} folds by "
-        f"split group, seed {seed}. Columns with a minus: macro AP less that of another "
+        f"split group, seed {seed}. Columns with a minus: macro AP minus that of another "
         "network, split groups resampled within folds. Seconds and epochs: all folds and fits.",
         "",
         "| " + " | ".join(head) + " |",

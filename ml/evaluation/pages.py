@@ -1,4 +1,4 @@
-"""A page as a list of blocks, written as Markdown or as one HTML file that needs no other."""
+"""Pages as lists of blocks, written as Markdown or as one self-contained HTML file."""
 
 from __future__ import annotations
 
@@ -24,7 +24,12 @@ img { max-width: 100%; background: #fff; padding: .5rem; box-sizing: border-box;
 
 @dataclass(frozen=True)
 class Heading:
-    """A heading; level 1 is the title of the page."""
+    """A heading.
+
+    Attributes
+    ----------
+    text : of the heading. level : 1 is the title of the page.
+    """
 
     text: str
     level: int = 2
@@ -32,21 +37,36 @@ class Heading:
 
 @dataclass(frozen=True)
 class Text:
-    """A paragraph."""
+    """A paragraph.
+
+    Attributes
+    ----------
+    text : plain, without markup.
+    """
 
     text: str
 
 
 @dataclass(frozen=True)
 class Items:
-    """A list of sentences."""
+    """A list of sentences.
+
+    Attributes
+    ----------
+    items : plain texts.
+    """
 
     items: Sequence[str]
 
 
 @dataclass(frozen=True)
 class Table:
-    """A header and rows of as many cells; no cell has a line break."""
+    """A table.
+
+    Attributes
+    ----------
+    header : names of the columns. rows : as many cells each, without line breaks.
+    """
 
     header: Sequence[str]
     rows: Sequence[Sequence[str]]
@@ -54,7 +74,12 @@ class Table:
 
 @dataclass(frozen=True)
 class Picture:
-    """A PNG file beside the page, with what it shows in words."""
+    """A PNG file in the folder of the page.
+
+    Attributes
+    ----------
+    file : name of the file. caption : description of what it shows.
+    """
 
     file: str
     caption: str
@@ -64,7 +89,24 @@ Block = Heading | Text | Items | Table | Picture
 
 
 def markdown(blocks: Sequence[Block]) -> str:
-    """Return the page as Markdown; pictures are links to their files."""
+    """Write a page as Markdown.
+
+    Parameters
+    ----------
+    blocks : of the page; pictures become links to their files.
+
+    Returns
+    -------
+    str : Markdown.
+
+    Examples
+    --------
+    >>> print(markdown([Heading("Runs", 1), Items(["first", "second"])]), end="")
+    # Runs
+    <BLANKLINE>
+    - first
+    - second
+    """
     return "\n\n".join(_markdown(block) for block in blocks) + "\n"
 
 
@@ -87,11 +129,16 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def page(blocks: Sequence[Block], pictures: Mapping[str, bytes]) -> str:
-    """Return the page as one HTML file with its pictures in it.
+    """Write a page as one HTML file with its pictures embedded.
 
     Parameters
     ----------
+    blocks : of the page; the first heading is its title.
     pictures : PNG by file name; a `Picture` that is not among them is left out.
+
+    Returns
+    -------
+    str : HTML.
     """
     title = next((block.text for block in blocks if isinstance(block, Heading)), "Report")
     body = "\n".join(_html(block, pictures) for block in blocks)

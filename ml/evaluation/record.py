@@ -1,8 +1,8 @@
-"""What one run said of the tracks it was not trained on, kept whole beside its model.
+"""Evaluation record: the scores and reference labels of the tracks that a run held out.
 
-Stage: evaluation. Every figure of a report is computed from this record and from nothing else,
-so that it can be computed again: by a test, by a later version, side by side with other runs.
-Numpy only; nothing in the file is ever unpickled.
+Stage: evaluation. The record is stored with the model. Every metric of a report is computed
+from this record alone, so that a test, a later version or a comparison with other runs can
+compute it again. Numpy only; nothing in the file is ever unpickled.
 
 A record has one *part* for each model that made it: one for a run, K for K folds, where every
 track was scored by the model that had not seen it.
@@ -31,7 +31,7 @@ from ml.types import LabelMatrix
 
 FORMAT = 1
 FILE_NAME = "evaluation.npz"
-#: Which tracks a record is of: those kept apart to measure with, or every one, out of fold.
+#: Tracks of a record: the audit tracks, or all tracks of the training side, out of fold.
 AUDIT, FOLDS = "audit", "folds"
 SIDES = (AUDIT, FOLDS)
 _UID = "S36"
@@ -44,7 +44,12 @@ class RecordFileError(MlError):
 
 @dataclass(frozen=True)
 class LabelName:
-    """What a column is called. A recipe's own label, such as Others, has a uid and no facet."""
+    """Name of a column.
+
+    Attributes
+    ----------
+    uid, name : of the label. facet : empty for a label made by a recipe, such as Others.
+    """
 
     uid: str
     name: str
@@ -52,13 +57,19 @@ class LabelName:
 
     @property
     def is_made(self) -> bool:
-        """Whether it was made of other labels: its uid does not say of which."""
+        """True if the label is made of others; its uid does not identify which ones."""
         return not self.facet and self.name == OTHERS
 
 
 @dataclass(frozen=True)
 class Part:
-    """One model of a record: `rows` are the tracks that it scored."""
+    """One model of a record.
+
+    Attributes
+    ----------
+    rows : int (m,), tracks that it scored.
+    thresholds, prior : float64 (n_labels,).
+    """
 
     rows: npt.NDArray[np.intp]
     thresholds: Floats
@@ -67,7 +78,13 @@ class Part:
 
 @dataclass(frozen=True)
 class StoredRecord:
-    """What was written."""
+    """Facts about a record that was written.
+
+    Attributes
+    ----------
+    path : of the file. sha256 : of the file, 64 hexadecimal characters.
+    size_bytes : of the file.
+    """
 
     path: Path
     sha256: str
@@ -82,17 +99,21 @@ class EvaluationRecord:
     ----------
     track_uids : bytes (n,), distinct.
     groups : int64 (n,), codes of the split groups.
-    reference : what was judged, (n, n_labels).
-    logits : float32 (n, n_labels), raw log odds before calibration; NaN where a track had
-        nothing to be scored by.
-    probabilities : float32 (n, n_labels), calibrated; NaN only where a training diverged.
-    thresholds, prior : float64 (n_parts, n_labels): tuned cuts and label shares of the
-        training side of each part.
-    part_of : int (n,), which part scored the track.
-    labels : the columns by uid, name and facet. side : one of `SIDES`.
-    judged_by : whose answers the reference is, in words.
-    history : one dict an epoch, as `EpochReport`, with `part` where there are several.
-    about : what the run was trained on and with; any JSON.
+    reference : (n, n_labels), labels to measure by.
+    logits : float32 (n, n_labels), log odds before calibration; NaN for a track without any
+        item to score.
+    probabilities : float32 (n, n_labels), calibrated; NaN only after a training that diverged.
+    thresholds, prior : float64 (n_parts, n_labels), tuned thresholds and label frequencies of
+        the training side of each part.
+    part_of : int (n,), the part that scored the track.
+    labels : names of the columns. side : one of `SIDES`.
+    judged_by : whose labels the reference holds, in words.
+    history : one dict for each epoch, as `EpochReport`, with `part` if there are several.
+    about : training data and configuration of the run; any JSON values.
+
+    Raises
+    ------
+    ParameterError : shapes differ, a track is listed twice, or a value is not a known choice.
     """
 
     track_uids: npt.NDArray[np.bytes_]
@@ -151,23 +172,37 @@ class EvaluationRecord:
 
     @property
     def constant(self) -> Floats:
-        """What the constant predictor says of every cell, float64 (n, n_labels)."""
+        """Probabilities of the baseline (prior predictor), float64 (n, n_labels)."""
         return self.prior[self.part_of]
 
     @property
     def raw(self) -> Floats:
-        """Probabilities before calibration, float64; NaN where nothing was scored."""
+        """Probabilities before calibration, float64 (n, n_labels); NaN if not scored."""
         return sigmoid(self.logits)
 
     def parts(self) -> Iterator[Part]:
-        """Yield the models that scored any track."""
+        """List the models that scored any track.
+
+        Yields
+        ------
+        Part : in order; a record with one model always has its part.
+        """
         for number in range(self.n_parts):
             rows = np.flatnonzero(self.part_of == number)
             if len(rows) or self.n_parts == 1:
                 yield Part(rows, self.thresholds[number], self.prior[number])
 
     def of_columns(self, columns: npt.NDArray[np.intp]) -> Self:
-        """Return the record of some of its labels, in the order of `columns`."""
+        """Select labels of the record.
+
+        Parameters
+        ----------
+        columns : int (m,), in the order wanted.
+
+        Returns
+        -------
+        EvaluationRecord : of these labels.
+        """
         return replace(
             self,
             reference=LabelMatrix(
@@ -191,7 +226,12 @@ class EvaluationRecord:
         }
 
     def to_bytes(self) -> bytes:
-        """Return the record as the content of an .npz file."""
+        """Write the record as .npz.
+
+        Returns
+        -------
+        bytes : content of the file.
+        """
         text = json.dumps(self._facts(), sort_keys=True, allow_nan=False)
         buffer = io.BytesIO()
         np.savez_compressed(
@@ -212,11 +252,19 @@ class EvaluationRecord:
 
     @classmethod
     def from_bytes(cls, content: bytes) -> Self:
-        """Rebuild from `to_bytes`.
+        """Read a record from .npz.
+
+        Parameters
+        ----------
+        content : as `to_bytes` returned it.
+
+        Returns
+        -------
+        EvaluationRecord : with the same values.
 
         Raises
         ------
-        RecordFileError : it does not hold a record of this format.
+        RecordFileError : the content is not a record of this format.
         """
         try:
             with np.load(io.BytesIO(content), allow_pickle=False) as archive:
@@ -243,20 +291,36 @@ class EvaluationRecord:
 
 
 def write_record(path: Path, record: EvaluationRecord) -> StoredRecord:
-    """Write a record as the file `path`, whole or not at all, replacing an earlier one.
+    """Write a record as a file, whole or not at all; it replaces an earlier file.
 
-    What a killed process leaves beside it begins with a dot.
+    A killed process may leave a temporary file in the same folder; its name begins with a dot.
+
+    Parameters
+    ----------
+    path : of the file. record : to write.
+
+    Returns
+    -------
+    StoredRecord : with the checksum to register.
     """
     content = record.to_bytes()
     return StoredRecord(path, atomic_write(path, content), len(content))
 
 
 def read_record(path: Path, expected_sha256: str) -> EvaluationRecord:
-    """Read back what `write_record` wrote; the checksum is compared before it is parsed.
+    """Read a record that `write_record` wrote.
+
+    Parameters
+    ----------
+    path : of the file. expected_sha256 : compared before the file is parsed.
+
+    Returns
+    -------
+    EvaluationRecord : with the same values.
 
     Raises
     ------
-    RecordFileError : missing, another checksum, or no record.
+    RecordFileError : the file is missing, has another checksum, or does not hold a record.
     """
     try:
         content = path.read_bytes()

@@ -1,14 +1,14 @@
-"""The evaluation report of a run: from its record to one JSON-able dict. Numpy only.
+"""Evaluation report of a run: from its record to JSON values. Numpy only.
 
-Stage: evaluation. The same record gives the same report, byte for byte; pages, the command and
-the figures (`ml.evaluation.charts`) only show what stands here. A figure that cannot be
+Stage: evaluation. The same record gives the same report, byte for byte. Pages, the command and
+the charts (`ml.evaluation.charts`) only show what the report contains. A metric that cannot be
 computed is None, and `message` says why.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 
@@ -25,39 +25,119 @@ from ml.metrics.fold_means import mean_metrics
 from ml.metrics.intervals import centred_interval
 from ml.metrics.judged_groups import judged_groups
 from ml.metrics.ranking import Floats
-from ml.metrics.scores import baseline, evaluate, scorable_labels
+from ml.metrics.scores import LabelMetrics, Metrics, baseline, evaluate, scorable_labels
 from ml.types import LabelMatrix
 
 FORMAT = 1
 N_RESAMPLES = 200
-#: Below this many positives a figure of one label is shown with a warning.
+#: Below this many positives the metrics of a label are shown with a warning.
 FEW_POSITIVES = 10
 
-Report = dict[str, Any]
+
+class Verdict(TypedDict):
+    """Verdict of the diagnosis and its reasons; the keys are JSON keys."""
+
+    text: str
+    reasons: str
+
+
+class DiagnosisFacts(TypedDict):
+    """Facts behind the verdict; the keys are JSON keys.
+
+    Attributes
+    ----------
+    raw, calibrated : size of the outputs before and after calibration.
+    constant_accuracy : binary accuracy of the baseline.
+    labels_without_figures : uids of labels without an AP.
+    never : uids of labels that are never predicted, by kind of threshold.
+    """
+
+    raw: diagnosis.Outputs
+    calibrated: diagnosis.Outputs
+    bce_skill: float | None
+    binary_accuracy: float | None
+    constant_accuracy: float | None
+    labels_scored: int
+    labels_without_figures: list[str]
+    never: dict[str, list[str]]
+
+
+class LabelReport(LabelMetrics):
+    """Metrics of one label in a report; the keys are JSON keys.
+
+    Attributes
+    ----------
+    ap_interval : [low, high], 95 %, or None. largest_output : over the held-out tracks.
+    is_rare : True with fewer than `FEW_POSITIVES` positives.
+    """
+
+    uid: str
+    name: str
+    facet: str
+    ap_interval: list[float] | None
+    largest_output: float | None
+    is_rare: bool
+
+
+class CalibrationPair(TypedDict):
+    """Reliability before and after calibration; the keys are JSON keys."""
+
+    before: curves.Reliability
+    after: curves.Reliability
+
+
+class EvaluationReport(TypedDict):
+    """Everything that the page of a run shows; the keys are JSON keys.
+
+    Attributes
+    ----------
+    figures, baseline : metrics of the model and of the prior predictor, without `labels` and
+        `interval`; the mean over folds.
+    intervals : [low, high], 95 %, or None, for each of `HEADLINES`.
+    precision_recall : curve by uid of the label, None without one.
+    `course` : learning curves.
+    message : why nothing could be measured, or empty.
+    """
+
+    format: int
+    side: str
+    judged_by: str
+    message: str
+    n_parts: int
+    figures: dict[str, Any]
+    baseline: dict[str, Any]
+    intervals: dict[str, list[float] | None]
+    verdict: Verdict
+    diagnosis: DiagnosisFacts
+    labels: list[LabelReport]
+    calibration: CalibrationPair
+    precision_recall: dict[str, curves.Curve | None]
+    confusions: list[curves.Confusion]
+    mistakes: list[curves.Mistake]
+    course: curves.LearningCurves
+    about: dict[str, Any]
 
 
 def build_report(
     record: EvaluationRecord, *, n_resamples: int = N_RESAMPLES, seed: int = 0
-) -> Report:
+) -> EvaluationReport:
     """Compute everything that the page of a run shows.
 
     Parameters
     ----------
-    record : what the run said of its held-out tracks.
-    n_resamples, seed : of the bootstrap over split groups behind every interval.
+    record : of the run.
+    n_resamples, seed : of the bootstrap over split groups, for all intervals.
 
     Returns
     -------
-    dict of format, side, judged_by, message, figures, baseline (as
-    `ml.metrics.scores.evaluate`; of folds their mean), intervals {name: [low, high] or None},
-    verdict {text, reasons}, diagnosis, labels, calibration {before, after}, precision_recall
-    {uid: curve}, confusions, mistakes, course, about.
+    EvaluationReport : JSON values.
     """
     message = problem_of(record)
     record = _without_nan(record)
     figures, constant = _figures(record)
     draws, label_draws = _draws(record, n_resamples, seed)
-    intervals = {name: _interval(name, draws[name], figures[name]) for name in HEADLINES}
+    summary = _summary(figures)
+    intervals = {name: _interval(name, draws[name], summary[name]) for name in HEADLINES}
     labels = _label_rows(record, figures["labels"], label_draws)
     facts = _diagnosis(record, figures, constant, labels)
     n_groups = judged_groups(record.reference, record.groups)
@@ -67,7 +147,7 @@ def build_report(
         "judged_by": record.judged_by,
         "message": message,
         "n_parts": record.n_parts,
-        "figures": _summary(figures),
+        "figures": summary,
         "baseline": _summary(constant),
         "intervals": intervals,
         "verdict": _verdict(figures, constant, intervals, facts, n_groups, message),
@@ -80,35 +160,44 @@ def build_report(
         "precision_recall": _precision_recall(record),
         "confusions": curves.confusions(record),
         "mistakes": curves.mistakes(record),
-        "course": curves.course(record.history),
+        "course": curves.learning_curves(record.history),
         "about": record.about,
     }
 
 
 def problem_of(record: EvaluationRecord) -> str:
-    """Say why a record cannot be measured by, as a sentence; empty where it can.
+    """Explain why nothing can be measured by a record.
 
-    Outputs that are no numbers, nothing judged, no label both given and not given.
+    Possible reasons: outputs are not finite, no track is labelled, or no label has both a
+    positive and a negative.
+
+    Parameters
+    ----------
+    record : of a run.
+
+    Returns
+    -------
+    str : a sentence without its full stop; empty if the record can be measured.
     """
     bad = int((~np.isfinite(record.probabilities)).any(axis=1).sum())
     if bad:
         return (
             f"the outputs for {bad} of {record.n_tracks} tracks are not numbers: the training "
-            "diverged, so nothing can be measured"
+            "diverged, so nothing can be measured; lower the learning rate and train again"
         )
     n = int(record.reference.label_mask.any(axis=1).sum())
     if not n:
         return "no held-out track was judged yet, so nothing can be measured"
     if not scorable_labels(record.reference).any():
         return (
-            f"on the {n} held-out tracks judged no label is both given and not given, so "
-            "nothing can be told apart: more are needed to measure"
+            f"on the {n} labelled held-out tracks no label is both given and not given, so "
+            "nothing can be measured; label more of them"
         )
     return ""
 
 
 def _without_nan(record: EvaluationRecord) -> EvaluationRecord:
-    """Where a training diverged nothing counts as judged: no figure comes of what is left."""
+    """Return the record; after a training that diverged, with no track counted as judged."""
     if np.isfinite(record.probabilities).all():
         return record
     nothing = LabelMatrix(record.reference.labels, np.zeros_like(record.reference.label_mask))
@@ -116,8 +205,8 @@ def _without_nan(record: EvaluationRecord) -> EvaluationRecord:
     return replace(record, reference=nothing, probabilities=values)
 
 
-def _figures(record: EvaluationRecord) -> tuple[Report, Report]:
-    """Return (figures, baseline) over the parts, as `ml.metrics.scores.evaluate` names them."""
+def _figures(record: EvaluationRecord) -> tuple[Metrics, Metrics]:
+    """Return the metrics of the model and of the baseline, averaged over the parts."""
     ours, its = [], []
     for part in record.parts():
         labels = record.reference.rows(part.rows)
@@ -131,10 +220,10 @@ def _figures(record: EvaluationRecord) -> tuple[Report, Report]:
             )
         )
         its.append(baseline(part.prior, labels))
-    return {**mean_metrics(ours)}, {**mean_metrics(its)}
+    return mean_metrics(ours), mean_metrics(its)
 
 
-def _summary(figures: Report) -> Report:
+def _summary(figures: Metrics) -> dict[str, Any]:
     return {
         name: value for name, value in figures.items() if name not in ("labels", "interval")
     }
@@ -151,7 +240,7 @@ def _draws(
 
 
 def _part_draws(part: EvaluationRecord, weights: Floats) -> Floats:
-    """Return the headlines and below them the AP of each label, (4 + n_labels, B)."""
+    """Return the headlines, followed by the AP of each label, (4 + n_labels, B)."""
     label_ap = label_average_precision(part.probabilities, part.reference, weights)
     found = headline_figures(
         part.probabilities, part.reference, part.cuts, part.constant, weights, label_ap
@@ -168,8 +257,10 @@ def _interval(name: str, values: Floats, figure: float | None) -> list[float] | 
     return [float(value) for value in np.percentile(known, [2.5, 97.5])]
 
 
-def _label_rows(record: EvaluationRecord, figures: list[Report], draws: Floats) -> list[Report]:
-    """Return the figures of each label with its name, its interval and its largest output."""
+def _label_rows(
+    record: EvaluationRecord, figures: list[LabelMetrics], draws: Floats
+) -> list[LabelReport]:
+    """Return the metrics of each label with its name, interval and largest output."""
     largest = diagnosis.outputs_of(record.probabilities)["by_label"]
     return [
         {
@@ -186,8 +277,8 @@ def _label_rows(record: EvaluationRecord, figures: list[Report], draws: Floats) 
 
 
 def _diagnosis(
-    record: EvaluationRecord, figures: Report, constant: Report, labels: list[Report]
-) -> Report:
+    record: EvaluationRecord, figures: Metrics, constant: Metrics, labels: list[LabelReport]
+) -> DiagnosisFacts:
     never = diagnosis.never_predicted(record)
     return {
         "raw": diagnosis.outputs_of(record.raw),
@@ -204,13 +295,13 @@ def _diagnosis(
 
 
 def _verdict(
-    figures: Report,
-    constant: Report,
-    intervals: Report,
-    facts: Report,
+    figures: Metrics,
+    constant: Metrics,
+    intervals: dict[str, list[float] | None],
+    facts: DiagnosisFacts,
     n_groups: int,
     message: str,
-) -> dict[str, str]:
+) -> Verdict:
     text, reasons = diagnosis.verdict(
         diagnosis.Evidence(
             n=figures["n"],
@@ -218,10 +309,10 @@ def _verdict(
             skill=figures["bce_skill"],
             skill_interval=_pair(intervals["bce_skill"]),
             accuracy=figures["binary_accuracy"],
-            constant_accuracy=constant["binary_accuracy"],
+            baseline_accuracy=constant["binary_accuracy"],
             macro_ap=figures["macro_ap"],
             macro_ap_interval=_pair(intervals["macro_ap"]),
-            constant_ap=constant["macro_ap"],
+            baseline_ap=constant["macro_ap"],
             never_at_half=len(facts["never"]["at_half"]),
             n_groups=n_groups,
             problem=message,
@@ -234,8 +325,8 @@ def _pair(values: list[float] | None) -> tuple[float, float] | None:
     return None if values is None else (values[0], values[1])
 
 
-def _precision_recall(record: EvaluationRecord) -> dict[str, Any]:
-    """Return the curve of each label over all held-out tracks, by uid; null without one."""
+def _precision_recall(record: EvaluationRecord) -> dict[str, curves.Curve | None]:
+    """Return the curve of each label over all held-out tracks, by uid."""
     found = {}
     for index, label in enumerate(record.labels):
         judged = record.reference.label_mask[:, index]

@@ -1,7 +1,7 @@
-"""The headline figures under many weightings of the tracks at once: what a bootstrap needs.
+"""Headline metrics for many weightings of the tracks at once, for the bootstrap. Numpy only.
 
-Used by `ml.evaluation.report` and `ml.evaluation.comparison`. Numpy only. With weights of one
-the figures are those of `ml.metrics.scores.evaluate`; a test compares them.
+Stage: evaluation; used by `ml.evaluation.report` and `ml.evaluation.comparison`. With weights
+of 1 the metrics are those of `ml.metrics.scores.evaluate`; a test compares them.
 """
 
 from __future__ import annotations
@@ -25,16 +25,32 @@ from ml.metrics.ranking import (
 from ml.metrics.scores import scorable_labels
 from ml.types import LabelMatrix
 
-#: The figures that a report leads with and runs are compared by.
+#: Metrics that a report shows first and by which runs are compared.
 HEADLINES = ("macro_ap", "bce_skill", "lwlrap", "macro_f1")
 
 
 def label_average_precision(
     probabilities: Floats, labels: LabelMatrix, weights: Floats
 ) -> Floats:
-    """AP of every label for each weighting: weights (n, B) -> float (n_labels, B), NaN unknown.
+    """Compute the AP of every label for each weighting, in blocks to limit memory.
 
-    Worked off in blocks of weightings, so that memory stays flat.
+    Parameters
+    ----------
+    probabilities : float (n, n_labels). labels : (n, n_labels), the reference.
+    weights : float (n, B), of each track in each weighting.
+
+    Returns
+    -------
+    Floats : float (n_labels, B), NaN if it cannot be computed.
+
+    Examples
+    --------
+    >>> given = np.array([[True], [False], [True]])
+    >>> labels = LabelMatrix(given, np.ones_like(given))
+    >>> scores = np.array([[0.9], [0.4], [0.1]])
+    >>> weights = np.array([[1.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
+    >>> label_average_precision(scores, labels, weights).round(3).tolist()
+    [[0.833, 1.0]]
     """
     found = np.full((labels.n_labels, weights.shape[1]), np.nan)
     for part in _blocks(weights):
@@ -58,53 +74,54 @@ def _blocks(weights: Floats) -> Iterator[slice]:
 def headline_figures(
     probabilities: Floats,
     labels: LabelMatrix,
-    cuts: Floats,
-    constant: Floats,
+    thresholds: Floats,
+    baseline: Floats,
     weights: Floats,
     label_ap: Floats | None = None,
 ) -> dict[str, Floats]:
-    """Every figure of `HEADLINES` for each weighting of the tracks.
+    """Compute each headline metric for each weighting of the tracks.
+
+    Labels without a judged positive or without a judged negative take no part.
 
     Parameters
     ----------
-    probabilities : float (n, n_labels) in [0, 1]. labels : what was judged.
-    cuts : float (n, n_labels), threshold of each cell.
-    constant : float (n, n_labels), what the constant predictor says.
-    weights : float (n, B), how often each track counts.
-    label_ap : `label_average_precision` of the same, where it is known already.
+    probabilities : float (n, n_labels) in [0, 1]. labels : (n, n_labels), the reference.
+    thresholds : float (n, n_labels), of each cell.
+    baseline : float (n, n_labels), probabilities of the prior predictor.
+    weights : float (n, B), of each track in each weighting.
+    label_ap : `label_average_precision` of the same, if it is known already.
 
     Returns
     -------
-    name -> float (B,), NaN where a weighting has no such figure. Labels without a positive or
-    without a negative among the judged take part in nothing.
+    dict of str and Floats : float (B,) for each of `HEADLINES`, NaN if it cannot be computed.
     """
     scored = scorable_labels(labels)
     kept = LabelMatrix(labels.labels[:, scored], labels.label_mask[:, scored])
-    values, constant = probabilities[:, scored], constant[:, scored]
+    values, baseline = probabilities[:, scored], baseline[:, scored]
     if label_ap is None:
         label_ap = label_average_precision(values, kept, weights)
     else:
         label_ap = label_ap[scored]
     return {
         "macro_ap": _mean_known(label_ap),
-        "bce_skill": _skill(values, constant, kept, weights),
+        "bce_skill": _skill(values, baseline, kept, weights),
         "lwlrap": label_ranking_precision(values, kept, weights),
-        "macro_f1": _mean_known(_f1(values >= cuts[:, scored], kept, weights)),
+        "macro_f1": _mean_known(_f1(values >= thresholds[:, scored], kept, weights)),
     }
 
 
 def _mean_known(values: Floats) -> Floats:
-    """Mean over the first axis of what is known; NaN where nothing is."""
+    """Return the mean over the first axis of finite values; NaN without any."""
     known = np.isfinite(values)
     total, n = np.where(known, values, 0.0).sum(axis=0), known.sum(axis=0)
     return np.divide(total, n, out=np.full(values.shape[1], np.nan), where=n > 0)
 
 
 def _skill(
-    probabilities: Floats, constant: Floats, labels: LabelMatrix, weights: Floats
+    probabilities: Floats, baseline: Floats, labels: LabelMatrix, weights: Floats
 ) -> Floats:
     ours, _ = cross_entropy_sums(probabilities, labels)
-    its, _ = cross_entropy_sums(constant, labels)
+    its, _ = cross_entropy_sums(baseline, labels)
     top, bottom = ours @ weights, its @ weights
     return 1 - np.divide(top, bottom, out=np.full(len(bottom), np.nan), where=bottom > 0)
 
@@ -119,9 +136,16 @@ def _f1(chosen: Bools, labels: LabelMatrix, weights: Floats) -> Floats:
 
 
 def record_weights(record: EvaluationRecord, n_resamples: int, seed: int) -> Floats:
-    """Bootstrap weights (n, n_resamples): split groups drawn anew within each part.
+    """Draw bootstrap weights: split groups with replacement, within each part.
 
-    All are 0, so that no figure is known under them, where too few groups were judged.
+    Parameters
+    ----------
+    record : of a run. n_resamples, seed : of the bootstrap.
+
+    Returns
+    -------
+    Floats : float (n, n_resamples). All weights are 0 if too few groups were judged, so that no
+        metric can be computed.
     """
     weights = np.zeros((record.n_tracks, n_resamples))
     if not can_be_resampled(record.reference, record.groups, record.part_of):
@@ -140,10 +164,19 @@ Compute = Callable[[EvaluationRecord, Floats], Floats]
 
 
 def mean_over_parts(record: EvaluationRecord, compute: Compute, weights: Floats) -> Floats:
-    """Compute something of each part's tracks by itself and take the mean of what is known.
+    """Compute a metric for the tracks of each part, and average over the parts.
 
-    Scores of different models do not rank against each other, so a figure of folds is the mean
-    of the folds' own.
+    Scores of different models cannot be ranked together, so a metric of folds is the mean of
+    the metrics of each fold.
+
+    Parameters
+    ----------
+    record : of a run. compute : metric of a record under weights, (..., B).
+    weights : float (n, B), of all tracks.
+
+    Returns
+    -------
+    Floats : float (..., B), the mean over the parts that have the metric; NaN without any.
     """
     found = np.stack(
         [compute(rows_of(record, part.rows), weights[part.rows]) for part in record.parts()]
@@ -154,7 +187,16 @@ def mean_over_parts(record: EvaluationRecord, compute: Compute, weights: Floats)
 
 
 def rows_of(record: EvaluationRecord, rows: npt.NDArray[np.intp]) -> EvaluationRecord:
-    """Return the record of some of its tracks."""
+    """Select tracks of a record.
+
+    Parameters
+    ----------
+    record : of a run. rows : int (m,), in the order wanted.
+
+    Returns
+    -------
+    EvaluationRecord : of these tracks, without history and facts.
+    """
     return EvaluationRecord(
         track_uids=record.track_uids[rows],
         groups=record.groups[rows],

@@ -1,7 +1,7 @@
 """The study of 2019, reproduced on simulated libraries and on one's own.
 
-Only the study's commands and the demo import it. `design` simulates the study's library,
-`trials` says what is run, `runner` and `store` run and keep the trials, `experiments` compares
+Only the commands of the study and the demo import it. `design` simulates the library of the
+study, `trials` lists the runs, `runner` and `store` run and store them, `experiments` compares
 recipes on one library, and `study_report`, `library_report`, `story`, `text`, `charts` and
 `files` write the reports.
 """

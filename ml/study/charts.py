@@ -1,51 +1,63 @@
-"""The charts of an experiment as PNG. Heavy (matplotlib): for workers and commands."""
+"""Charts of an experiment as PNG.
+
+Stage: study. Heavy (matplotlib): for workers and commands.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 
-from ml.evaluation.charts import new_figure, plain, png
+from ml.evaluation.charts import label_axes, new_figure, png
 from ml.evaluation.record import EvaluationRecord
 from ml.study.store import StoredRun
 
-Story = dict[str, Any]
+Story = Mapping[str, Any]
 
 _COLOURS = ("#0f6b74", "#b06f00", "#a8302c", "#24693c", "#5b4b8a", "#6b6b64")
 _PARTS = ("recipes", "ablation")
-#: What the course shows of an epoch, by its name in `EpochReport`, and of its validation.
-COURSE = (("loss", "loss"), ("binary_accuracy", "accuracy"))
+#: Series of the learning curves: name in `EpochReport`, and label of the axis.
+CURVES = (("loss", "loss"), ("binary_accuracy", "accuracy"))
 
 
-def figures_of(story: Story, runs: Sequence[StoredRun]) -> dict[str, bytes]:
-    """Return PNG by file name, of every part that ran: course, outputs and figures."""
+def experiment_charts(story: Story, runs: Sequence[StoredRun]) -> dict[str, bytes]:
+    """Draw the charts of every part that ran: learning curves, outputs and metrics.
+
+    Parameters
+    ----------
+    story : summary by part. runs : stored runs of these parts.
+
+    Returns
+    -------
+    dict of str and bytes : PNG by file name.
+    """
     found: dict[str, bytes] = {}
     for part in _PARTS:
-        told = story.get(part)
-        if told is None:
+        summary = story.get(part)
+        if summary is None:
             continue
         whole = [run for run in runs if run.part == part and run.held_out is not None]
         first_seed = [run for run in whole if run.seed == whole[0].seed]
         if first_seed:
-            found[f"{part}-course.png"] = _course(first_seed)
+            found[f"{part}-course.png"] = _learning_curves(first_seed)
             found[f"{part}-outputs.png"] = _outputs(first_seed)
-            found[f"{part}-figures.png"] = _figures(told)
+            found[f"{part}-figures.png"] = _figures(summary)
     return found
 
 
-def _course(runs: Sequence[StoredRun]) -> bytes:
-    """Loss and binary accuracy by epoch, training and validation: the study's Figure 3."""
+def _learning_curves(runs: Sequence[StoredRun]) -> bytes:
+    """Draw loss and binary accuracy by epoch, training and validation: the study's Figure 3."""
     figure = new_figure(3.1 * len(runs), 4.6)
     for place, run in enumerate(runs):
         history = run.held_out.history if run.held_out else ()
-        for line, (name, word) in enumerate(COURSE):
+        for line, (name, word) in enumerate(CURVES):
             axes = figure.add_subplot(2, len(runs), line * len(runs) + place + 1)
             draw_fits(axes, history, name, "training", _COLOURS[1], "--")
             draw_fits(axes, history, f"validation_{name}", "validation", _COLOURS[0], "-")
-            plain(axes, "epoch", word)
+            label_axes(axes, "epoch", word)
             if not line:
                 axes.set_title(run.name, fontsize=9)
     handles, labels = figure.axes[0].get_legend_handles_labels()
@@ -57,7 +69,13 @@ def _course(runs: Sequence[StoredRun]) -> bytes:
 def draw_fits(
     axes: Axes, history: Sequence[Story], name: str, label: str, colour: str, dash: str
 ) -> None:
-    """A line for each fit of the training, with a gap to the next; one epoch is a dot."""
+    """Draw a line for each fit of a training, with a gap between fits; one epoch is a dot.
+
+    Parameters
+    ----------
+    axes : changed in place. history : one dict for each epoch. name : of the series.
+    label, colour, dash : of the line.
+    """
     epochs = [epoch for epoch in history if epoch.get("part", 0) == 0]
     values = [epoch.get(name) for epoch in epochs]
     known = np.array([np.nan if value is None else value for value in values], dtype=float)
@@ -72,7 +90,7 @@ def draw_fits(
 
 
 def _outputs(runs: Sequence[StoredRun]) -> bytes:
-    """How many outputs are how large, positives and negatives apart; the count is a log."""
+    """Draw histograms of the outputs for positives and negatives, with a logarithmic count."""
     figure = new_figure(2.6 * len(runs), 2.4)
     bins = np.linspace(0, 1, 41).tolist()
     for place, run in enumerate(runs, 1):
@@ -85,7 +103,7 @@ def _outputs(runs: Sequence[StoredRun]) -> bytes:
             axes.hist(values, bins, histtype="step", color=_COLOURS[colour], label=label)
         axes.set_yscale("log")
         axes.set_xlim(0, 1)
-        plain(axes, "output", "outputs" if place == 1 else "")
+        label_axes(axes, "output", "outputs" if place == 1 else "")
         axes.set_title(run.name, fontsize=9)
         if place == 1:
             axes.legend(frameon=False, fontsize=8)
@@ -98,9 +116,9 @@ def _outputs_of(record: EvaluationRecord, is_positive: bool) -> np.ndarray:
     return np.asarray(values[np.isfinite(values)])
 
 
-def _figures(told: Story) -> bytes:
-    """Macro AP and BCE skill of every run with their intervals, the constant's beside."""
-    runs = [run for run in reversed(told["runs"]) if run["held_out"] is not None]
+def _figures(summary: Story) -> bytes:
+    """Draw macro AP and BCE skill of every run with their intervals, and the baseline."""
+    runs = [run for run in reversed(summary["runs"]) if run["held_out"] is not None]
     figure = new_figure(9, 0.42 * len(runs) + 1.2)
     for place, (name, words) in enumerate(
         (("macro_ap", "macro AP"), ("bce_skill", "BCE skill"))
@@ -118,5 +136,5 @@ def _figures(told: Story) -> bytes:
             if one["constant"] is not None:
                 axes.plot(one["constant"], row, "|", color=_COLOURS[5], markersize=10)
         axes.set_yticks(range(len(runs)), [run["name"] for run in runs] if not place else [])
-        plain(axes, f"{words}, 95 %; | is the constant", "")
+        label_axes(axes, f"{words}, 95 %; | is the baseline", "")
     return png(figure)

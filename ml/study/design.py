@@ -1,12 +1,12 @@
-"""The study in the small: what is simulated, fixed before any recipe was run on it.
+"""Design of the study in the small: the simulated library, fixed before any recipe was run.
 
-Stage: experiments. Numpy only. The study's own library cannot be had; this one has its genres
-at its prevalences, its two labels a track (so that answering "nothing" is right in 93 % of
-all cells, as there), recordings' feature statistics, and what its author suspected: a person
-who labelled before, by other criteria, and the one who labels now.
+Stage: study. Numpy only. The library of the study is not available. The simulated one has its
+genres at its prevalences and two labels a track, so that predicting no label is right in 93 %
+of all cells, as in the study. It has the feature statistics of recordings, and, as the author
+suspected, a previous curator with other criteria than the current one.
 
-No parameter here was chosen by what a recipe scored. `separation` is the smallest whole number
-at which the best possible model reaches a macro AP of 0.6 on the 30 labels of the study.
+No parameter was chosen by the score of a recipe. `separation` is the smallest whole number at
+which the best possible model reaches a macro AP of 0.6 on the 30 labels of the study.
 """
 
 from __future__ import annotations
@@ -34,21 +34,22 @@ from ml.simulation.library import (
 from ml.simulation.windows import N_FEATURES, WindowModel, quarter_windows, simulate_windows
 from ml.types import Hashed, LabelMatrix
 
-#: The day on which one curator left and the next began.
+#: Day on which one curator left and the next began.
 CHANGED_AT = datetime(2018, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
 class StudyDesign(Hashed):
-    """What `make study` simulates.
+    """Parameters of the library that `make study` simulates.
 
     Attributes
     ----------
     n_tracks : of the whole library. labels_per_track : mean, at the prevalences of Figure 1.
-    separation : as `SimulationConfig`. windows : as `WindowModel`.
-    current_share : share of the tracks learnt from that the curator of today has labelled.
-    held_out_share : share of the tracks, whole families, on which every recipe is judged by
-        the answers of the curator of today.
+    separation : as in `SimulationConfig`. windows : as in `WindowModel`.
+    current_share : share of the training tracks that the current curator has labelled, in
+        (0, 1).
+    held_out_share : share of the tracks, whole albums, on which every recipe is measured by the
+        labels of the current curator, in (0, 1).
     """
 
     n_tracks: int = 1_500
@@ -59,7 +60,16 @@ class StudyDesign(Hashed):
     held_out_share: float = 0.2
 
     def simulation(self, seed: int) -> SimulationConfig:
-        """Return the configuration of the tracks, with all 55 genres of Figure 1."""
+        """Return the configuration of the tracks, with all 55 genres of Figure 1.
+
+        Parameters
+        ----------
+        seed : of the simulation.
+
+        Returns
+        -------
+        SimulationConfig : of the library.
+        """
         return SimulationConfig(
             n_tracks=self.n_tracks,
             labels=tuple(GENRE_COUNTS.items()),
@@ -71,10 +81,14 @@ class StudyDesign(Hashed):
 
 
 def study_curators() -> tuple[SimulatedCurator, SimulatedCurator]:
-    """Return who labelled until `CHANGED_AT`, and who labels since.
+    """Return the previous and the current curator, who took over at `CHANGED_AT`.
 
-    The first gave a large part of five frequent genres the name of a related one, and heard
-    three others half as often; the second is attentive and steady.
+    The first gave a large part of five frequent genres the name of a related genre, and three
+    others half as often as they apply. The second is attentive and consistent.
+
+    Returns
+    -------
+    tuple of SimulatedCurator : previous and current.
     """
     begin = datetime.min.replace(tzinfo=UTC)
     legacy = Criteria(
@@ -107,10 +121,10 @@ class SimulatedStudy:
 
     Attributes
     ----------
-    tracks : what is true. windows : float32 (n_tracks, w, 99, 13).
-    by_legacy, by_current : bool (n_tracks, n_labels), what each would say of every track.
-    is_current : bool (n_tracks,), True where the label on record is the current curator's.
-    is_held_out : bool (n_tracks,), nothing learns from these.
+    tracks : true labels and features. windows : float32 (n_tracks, w, 99, 13).
+    by_legacy, by_current : bool (n_tracks, n_labels), labels of each curator for every track.
+    is_current : bool (n_tracks,), True if the current curator's labels are on record.
+    is_held_out : bool (n_tracks,), True for tracks from which nothing is learnt.
     """
 
     tracks: SimulatedTracks
@@ -127,11 +141,16 @@ class SimulatedStudy:
 
     @property
     def groups(self) -> npt.NDArray[np.intp]:
-        """Album of each track: what no split may cut."""
+        """Album of each track, int (n_tracks,), which every split keeps together."""
         return self.tracks.album
 
     def features(self) -> dict[str, ArrayFeatures]:
-        """Return the features by the names of their configurations."""
+        """Return the windows of the study, of 1 s and 0.25 s.
+
+        Returns
+        -------
+        dict of str and ArrayFeatures : by the name of the feature configuration.
+        """
         quarters = quarter_windows(self.windows)
         return {
             "seed-1s": ArrayFeatures(track_windows=list(self.windows)),
@@ -139,12 +158,30 @@ class SimulatedStudy:
         }
 
     def on_record(self) -> Bools:
-        """Return the labels that the library holds: each track by whoever labelled it."""
+        """Return the labels of the library, each track by the curator who labelled it.
+
+        Returns
+        -------
+        Bools : bool (n_tracks, n_labels).
+        """
         return np.where(self.is_current[:, None], self.by_current, self.by_legacy)
 
 
 def simulate_study(design: StudyDesign, seed: int) -> SimulatedStudy:
-    """Simulate the library of a design; the same design and seed give the same."""
+    """Simulate the library of a design.
+
+    Parameters
+    ----------
+    design : of the library. seed : the same design and seed give the same library.
+
+    Returns
+    -------
+    SimulatedStudy : library and labels of both curators.
+
+    Raises
+    ------
+    ParameterError : a share is not between 0 and 1.
+    """
     if not 0 < design.current_share < 1 or not 0 < design.held_out_share < 1:
         raise ParameterError("current_share and held_out_share must lie between 0 and 1")
     tracks = simulate_tracks(design.simulation(seed))
@@ -163,16 +200,33 @@ def simulate_study(design: StudyDesign, seed: int) -> SimulatedStudy:
 
 
 def study_columns(names: tuple[str, ...]) -> npt.NDArray[np.intp]:
-    """Return the columns of the study's 29 most frequent genres, the most frequent first."""
+    """Return the columns of the study's 29 most frequent genres.
+
+    Parameters
+    ----------
+    names : of all genres, in the order of the columns.
+
+    Returns
+    -------
+    ndarray : int (29,), the most frequent first.
+    """
     ranked = sorted(GENRE_COUNTS, key=lambda name: -GENRE_COUNTS[name])
     return np.array([names.index(name) for name in ranked[:N_TOP_GENRES]])
 
 
 def oracle_on_study_labels(tracks: SimulatedTracks) -> float:
-    """Macro AP of the best possible model on the study's 30 labels, judged by the truth.
+    """Compute macro AP of the best possible model on the study's 30 labels, by the truth.
 
-    "Others" applies where any of the rarer genres does; its probability is one minus that of
-    none of them, taken as independent.
+    "Others" applies if any of the rarer genres does. Its probability is one minus that of none
+    of them, treated as independent.
+
+    Parameters
+    ----------
+    tracks : simulated.
+
+    Returns
+    -------
+    float : in [0, 1].
     """
     probabilities = oracle_probabilities(tracks)
     top = study_columns(tracks.config.names)

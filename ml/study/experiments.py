@@ -1,9 +1,8 @@
-"""Recipes side by side on one library: the same tracks to learn from, the same to be judged on.
+"""Comparison of recipes on one library, with the same training and held-out tracks.
 
-Stage: experiments. A recipe decides which labels it learns, whose answers, and how; none of
-them ever learns from a held-out track. All of them are judged by the same reference: what is
-right on the held-out tracks. Runs of recipes with different labels are compared on the labels
-that both know.
+Stage: study. A recipe decides which labels it learns, from whose answers, and how. No recipe
+learns from a held-out track, and all are measured by the same reference labels. Recipes with
+different labels are compared on the labels that both have learnt.
 """
 
 from __future__ import annotations
@@ -40,18 +39,22 @@ IndexArray = npt.NDArray[np.intp]
 
 @dataclass(frozen=True)
 class Material:
-    """A library as an experiment uses it; every array has a row a track, in one order.
+    """A library in the form that an experiment reads; all arrays list the tracks in one order.
 
     Attributes
     ----------
-    names : of the labels, the columns of every matrix.
+    names : (n_labels,), of the columns of every matrix.
     track_uids : bytes (n_tracks,), distinct.
-    features : by the name of their configuration; a recipe finds its own there.
-    said : what was answered, by whose answers count ("all", "legacy", "current").
-    groups : split group of each track; no split cuts one.
-    held_out : rows that nothing learns from.
-    reference : what is right; only the rows in `held_out` are read.
-    judged_by : whose answers the reference is, in words.
+    features : by the name of the feature configuration that a recipe asks for.
+    said : labels by the annotators that count ("all", "legacy", "current").
+    groups : (n_tracks,), split groups, which every split keeps together.
+    held_out : int (m,), rows from which nothing is learnt.
+    reference : (n_tracks, n_labels), labels to measure by; only `held_out` rows are read.
+    judged_by : whose labels the reference holds, in words.
+
+    Raises
+    ------
+    ParameterError : shapes differ, or a split group is both held out and learnt from.
     """
 
     names: tuple[str, ...]
@@ -87,9 +90,9 @@ class Run:
 
     Attributes
     ----------
-    model : what came of it. n_tracks : learnt from. seconds : of the training.
-    held_out : what it said of the held-out tracks.
-    validation : what it said of the part that it held back itself, None where it did not.
+    model : trained. n_tracks : tracks learnt from. seconds : duration of the training.
+    held_out : record of the held-out tracks.
+    validation : record of its own validation set; None without one.
     """
 
     model: TrainedModel
@@ -100,12 +103,20 @@ class Run:
 
 
 def choose(material: Material, rules: SelectionRules, seed: int) -> Selected:
-    """Return what a recipe learns from; its rows are those of the material.
+    """Select the tracks and labels that a recipe learns from.
+
+    Parameters
+    ----------
+    material : library. rules : of the recipe. seed : of the thinning.
+
+    Returns
+    -------
+    Selected : its rows are those of the material.
 
     Raises
     ------
-    NothingToLearnError : nobody whose answers count has judged a track that may be learnt
-        from, or no label has enough tracks.
+    NothingToLearnError : the annotators that count have labelled no track of the training side,
+        or no label has enough tracks.
     """
     said = material.said.get(rules.annotators)
     if said is None:
@@ -130,12 +141,21 @@ def under_names(
     chosen: Sequence[str],
     rules: SelectionRules | None = None,
 ) -> LabelMatrix:
-    """Return `labels`, with columns `names`, under the labels of a recipe.
+    """Convert labels of the library to those of a recipe.
 
-    Others, where `rules` folded labels into it or the library has none of its own, applies
-    where any label applies that the recipe does not name, or the library's own Others; it is
-    judged as `ml.training.selection_rules.fold_others` has it. Where nothing was folded, or
-    without `rules`, a label Others of the library is a label like the rest.
+    If `rules` folded labels into Others, or the library has no label of this name, Others
+    applies if any label applies that the recipe does not name, or the library's own Others. It
+    is judged as in `ml.training.selection_rules.fold_others`. Otherwise, Others is a label of
+    the library like any other.
+
+    Parameters
+    ----------
+    labels : (n_tracks, n_labels). names : (n_labels,), of the library.
+    chosen : labels of the recipe. rules : of the recipe, or None.
+
+    Returns
+    -------
+    LabelMatrix : one column for each name in `chosen`.
     """
     folds = rules is not None and rules.others == "fold" and has_beyond(names, rules.top_labels)
     has_others = OTHERS in chosen and (folds or OTHERS not in names)
@@ -159,11 +179,20 @@ def run_recipe(
     on_epoch: OnEpoch | None = None,
     should_stop: ShouldStop | None = None,
 ) -> Run:
-    """Train `recipe` on `material` and let it say what the held-out tracks have.
+    """Train a recipe and score the held-out tracks.
+
+    Parameters
+    ----------
+    material : library. recipe : to train. seed : of the training.
+    on_epoch : called after every epoch. should_stop : polled every few batches.
+
+    Returns
+    -------
+    Run : model and records.
 
     Raises
     ------
-    ParameterError : the material lacks the recipe's features.
+    ParameterError : the material does not have the features of the recipe.
     NothingToLearnError, NetworkDivergedError, CancelledError : as `ml.training.fit.train`.
     """
     features = material.features.get(recipe.training.features)
@@ -206,7 +235,7 @@ def run_recipe(
 def _held_out(
     material: Material, rules: SelectionRules, names: tuple[str, ...], about: dict[str, Any]
 ) -> HeldOut:
-    """Name the tracks that a run is judged on, and what is right there under its labels."""
+    """Return the held-out tracks, with reference labels under the names of the recipe."""
     rows = material.held_out
     return HeldOut(
         track_uids=material.track_uids[rows],
@@ -219,7 +248,7 @@ def _held_out(
 
 
 def _by_present(material: Material, rows: IndexArray) -> npt.NDArray[np.bool_] | None:
-    """Say of the tracks in `rows` whether the curator of today judged them; None: unknown."""
+    """Return whether the current curator labelled each track in `rows`; None if unknown."""
     current = material.said.get("current")
     return None if current is None else np.asarray(current.label_mask[rows].any(axis=1))
 
@@ -227,7 +256,16 @@ def _by_present(material: Material, rows: IndexArray) -> npt.NDArray[np.bool_] |
 def validation_record(
     model: TrainedModel, labels: tuple[LabelName, ...], about: dict[str, Any]
 ) -> EvaluationRecord | None:
-    """What the run itself would have reported: of the part that it held back."""
+    """Return the record of a run's own validation set.
+
+    Parameters
+    ----------
+    model : trained. labels : names of its columns. about : any JSON values.
+
+    Returns
+    -------
+    EvaluationRecord or None : None without a validation set.
+    """
     held_back = model.validation
     if held_back is None:
         return None

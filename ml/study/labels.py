@@ -1,4 +1,7 @@
-"""The runs of an experiment under the same labels: all that either knows, or those all know."""
+"""Runs of an experiment under the same labels: those of either run, or those of all runs.
+
+Stage: study.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +16,17 @@ from ml.types import LabelMatrix
 
 
 def under_all_labels(run: StoredRun, other: StoredRun) -> StoredRun:
-    """Return `run` under the labels of `other` too; what it never learnt it answers constantly.
+    """Add the labels of another run; the run predicts their prior.
 
-    So a run is charged for the labels that it cannot know. Both held out the same tracks.
+    The metrics of a run then include the labels that it has not learnt.
+
+    Parameters
+    ----------
+    run : to extend. other : run with further labels, on the same held-out tracks.
+
+    Returns
+    -------
+    StoredRun : `run` itself if either failed or the held-out tracks differ.
     """
     mine, its = run.held_out, other.held_out
     if mine is None or its is None or not np.array_equal(mine.track_uids, its.track_uids):
@@ -24,7 +35,7 @@ def under_all_labels(run: StoredRun, other: StoredRun) -> StoredRun:
     extra = [n for n, label in enumerate(its.labels) if label.uid not in known]
     prior = its.prior[:, extra]
     constant = its.constant[:, extra]
-    cut = np.full((mine.n_parts, len(extra)), 0.5)
+    half = np.full((mine.n_parts, len(extra)), 0.5)
     held_out = replace(
         mine,
         reference=LabelMatrix(
@@ -33,7 +44,7 @@ def under_all_labels(run: StoredRun, other: StoredRun) -> StoredRun:
         ),
         logits=np.hstack([mine.logits, np.log(constant / (1 - constant))]).astype(np.float32),
         probabilities=np.hstack([mine.probabilities, constant]).astype(np.float32),
-        thresholds=np.hstack([mine.thresholds, cut]),
+        thresholds=np.hstack([mine.thresholds, half]),
         prior=np.hstack([mine.prior, np.repeat(prior[:1], mine.n_parts, axis=0)]),
         labels=(*mine.labels, *(its.labels[n] for n in extra)),
     )
@@ -41,10 +52,18 @@ def under_all_labels(run: StoredRun, other: StoredRun) -> StoredRun:
 
 
 def under_common_labels(runs: Sequence[StoredRun]) -> list[StoredRun]:
-    """Return what the runs said of the labels that all runs of the same seed know.
+    """Restrict the runs to the labels that all runs of the same seed have learnt.
 
-    Without a run that failed, without validation records, and without seeds that have one run
-    only, or no common label. A label made of others counts where it is made of the same.
+    A label made of others counts as common if it means the same in all runs.
+
+    Parameters
+    ----------
+    runs : of any seeds.
+
+    Returns
+    -------
+    list of StoredRun : without validation records, without failed runs, and without seeds that
+        have a single run or no common label.
     """
     found = []
     for seed in sorted({run.seed for run in runs}):

@@ -1,4 +1,7 @@
-"""Runs trials one after the other and keeps each; what is kept already is not run again."""
+"""Runner of trials: one after the other, each stored; a stored trial is not run again.
+
+Stage: study.
+"""
 
 from __future__ import annotations
 
@@ -22,10 +25,12 @@ from ml.training.trained_model import versions
 
 @dataclass(frozen=True)
 class Watcher:
-    """Who looks on.
+    """Callbacks of an experiment.
 
-    `on_run` : told after each run, and whether it was there already. `on_epoch`, `should_stop`:
-    as `ml.training.fit.train`.
+    Attributes
+    ----------
+    on_run : called after each run, with whether it had been stored already.
+    on_epoch, should_stop : as in `ml.training.fit.train`.
     """
 
     on_run: Callable[[StoredRun, bool], None] | None = None
@@ -38,26 +43,53 @@ class Trial(Protocol):
 
     @property
     def part(self) -> str:
-        """Which part of the experiment it belongs to."""
+        """Part of the experiment."""
 
     @property
     def name(self) -> str:
-        """Its name, distinct within the part."""
+        """Name, unique within the part."""
 
     @property
     def title(self) -> str:
-        """One line for people."""
+        """Title in one line, for reports."""
 
     def key(self, seed: int) -> str:
-        """Return a digest of all that decides the outcome: another key is another run."""
+        """Return a digest of everything that determines the outcome.
+
+        Parameters
+        ----------
+        seed : of the run.
+
+        Returns
+        -------
+        str : 64 hexadecimal characters; another key is another run.
+        """
 
     def run(self, seed: int, watcher: Watcher) -> Run:
-        """Train once; raises as `ml.training.fit.train`."""
+        """Train once.
+
+        Parameters
+        ----------
+        seed : of the training. watcher : callbacks.
+
+        Returns
+        -------
+        Run : model and records.
+
+        Raises
+        ------
+        NothingToLearnError, NetworkDivergedError, CancelledError : as `ml.training.fit.train`.
+        """
 
 
 @dataclass(frozen=True)
 class RecipeTrial:
-    """`recipe` on `material`."""
+    """A recipe on a material.
+
+    Attributes
+    ----------
+    part, name, title : as in `Trial`. recipe : to train. material : to learn from.
+    """
 
     part: str
     name: str
@@ -66,10 +98,18 @@ class RecipeTrial:
     material: Material
 
     def key(self, seed: int) -> str:
-        """Digest of the recipe, the seed, the arithmetic, and of what the material says.
+        """Return a digest of the recipe, the seed, the arithmetic and the material.
 
-        Features count by the first window of a few tracks: enough to tell one library or one
-        simulation from another without reading all of it.
+        Only the first window of a few tracks enters for the features: enough to distinguish
+        libraries and simulations without reading all of them.
+
+        Parameters
+        ----------
+        seed : of the run.
+
+        Returns
+        -------
+        str : 64 hexadecimal characters.
         """
         whole = hashlib.sha256()
         facts = [self.recipe.canonical(), seed, versions()["semantics"], self.material.names]
@@ -86,7 +126,16 @@ class RecipeTrial:
         return whole.hexdigest()
 
     def run(self, seed: int, watcher: Watcher) -> Run:
-        """Train the recipe on the material."""
+        """Train the recipe on the material.
+
+        Parameters
+        ----------
+        seed : of the training. watcher : callbacks.
+
+        Returns
+        -------
+        Run : model and records.
+        """
         return run_recipe(
             self.material,
             self.recipe,
@@ -99,14 +148,23 @@ class RecipeTrial:
 def run_trials(
     trials: Iterable[Trial], seed: int, root: Path, watcher: Watcher | None = None
 ) -> list[StoredRun]:
-    """Run every trial with `seed` and keep it under `root`.
+    """Run every trial and store it.
 
-    A training that has nothing to learn from, or diverges, is kept as a run with its error;
-    the others go on.
+    A training that has nothing to learn from, or diverges, is stored with its error, and the
+    next trial is run.
+
+    Parameters
+    ----------
+    trials : to run. seed : of all of them. root : folder of the experiment.
+    watcher : callbacks, or None.
+
+    Returns
+    -------
+    list of StoredRun : one for each trial.
 
     Raises
     ------
-    CancelledError : `should_stop` said so; the runs before are kept.
+    CancelledError : `should_stop` returned True; runs that ended before are stored.
     """
     watcher = watcher or Watcher()
     return [_done(trial, seed, root, watcher) for trial in trials]

@@ -1,7 +1,8 @@
-"""The runs of an experiment on disk: what was done is not done again.
+"""Store of an experiment's runs on disk, so that no run is done twice. Numpy only.
 
-One folder a run: its records (`ml.evaluation.record`) and `run.json`, written last, with their
-checksums. A folder without it is what a killed process left, and is done anew. Numpy only.
+Stage: study. One folder a run holds its records (`ml.evaluation.record`) and `run.json`, which
+is written last, with their checksums. A folder without `run.json` was left by a killed process;
+that run is done again.
 """
 
 from __future__ import annotations
@@ -26,16 +27,16 @@ class ExperimentFileError(MlError):
 
 @dataclass(frozen=True)
 class StoredRun:
-    """One run as it is kept.
+    """One stored run.
 
     Attributes
     ----------
-    part, name, title, seed : which run it is. key : digest of all that it was run with; a run
-        with another key is another run.
-    held_out : what it said of the held-out tracks; None where it failed.
-    validation : what it said of what it held back itself; None where it held nothing back.
-    error : why it failed, as a sentence; empty where it did not.
-    facts : seconds, n_tracks, versions and whatever else is to be told.
+    part, name, title, seed : of the run.
+    key : digest of everything that determines the outcome; another key is another run.
+    held_out : record of the held-out tracks; None if the run failed.
+    validation : record of its own validation set; None without one.
+    error : why it failed, as a sentence; empty if it did not.
+    facts : seconds, n_tracks, versions and any other JSON values.
     """
 
     part: str
@@ -50,12 +51,26 @@ class StoredRun:
 
 
 def folder_of(root: Path, part: str, name: str, seed: int) -> Path:
-    """Return the folder of a run under the experiment's."""
+    """Return the folder of a run.
+
+    Parameters
+    ----------
+    root : folder of the experiment. part, name, seed : of the run.
+
+    Returns
+    -------
+    Path : below `root`; it need not exist.
+    """
     return root / "runs" / part / name / f"seed-{seed}"
 
 
 def write_run(root: Path, run: StoredRun) -> None:
-    """Write a run; its `run.json` comes last, so that a folder with one is whole."""
+    """Write a run; `run.json` is written last, so that a folder with it is complete.
+
+    Parameters
+    ----------
+    root : folder of the experiment. run : to write.
+    """
     folder = folder_of(root, run.part, run.name, run.seed)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / RUN_FILE).unlink(missing_ok=True)
@@ -80,7 +95,16 @@ def write_run(root: Path, run: StoredRun) -> None:
 
 
 def read_run(root: Path, part: str, name: str, seed: int, key: str = "") -> StoredRun | None:
-    """Return a run that is there whole, with this key if one is given; else None.
+    """Read a run.
+
+    Parameters
+    ----------
+    root : folder of the experiment. part, name, seed : of the run.
+    key : that the run must have; empty accepts any.
+
+    Returns
+    -------
+    StoredRun or None : None if it is missing, incomplete, or has another key or format.
 
     Raises
     ------
@@ -110,7 +134,16 @@ def read_run(root: Path, part: str, name: str, seed: int, key: str = "") -> Stor
 
 
 def read_runs(root: Path) -> list[StoredRun]:
-    """Return all whole runs of an experiment, by part, name and seed."""
+    """Read all complete runs of an experiment.
+
+    Parameters
+    ----------
+    root : folder of the experiment.
+
+    Returns
+    -------
+    list of StoredRun : by part, name and seed.
+    """
     found = []
     for path in sorted(root.glob(f"runs/*/*/seed-*/{RUN_FILE}")):
         part, name, seed = path.parts[-4:-1]

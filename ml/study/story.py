@@ -1,85 +1,211 @@
-"""What the runs of an experiment tell together: from their records to one JSON-able dict.
+"""Results of an experiment: from the records of its runs to JSON values. Numpy only.
 
-Stage: experiments. Numpy only. A figure of several seeds is the mean over them; its interval
-is of that mean, from resampling the held-out tracks of every seed, and `low`..`high` is what
-the single seeds span. A difference is paired: both runs on the same tracks of the same seed,
-under the labels that both know, resampled together. Runs that were judged by other answers, as
-those on two simulated libraries, are not comparable.
+Stage: study. A metric of several seeds is the mean over them. Its interval is that of the mean,
+from resampling the held-out tracks of every seed; `low` and `high` are the smallest and the
+largest of the seeds. A difference is paired: both runs on the same tracks of the same seed,
+under the labels that both have learnt, resampled together. Runs measured by different labels,
+such as runs on two simulated libraries, are not comparable.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 
-from ml.evaluation.comparison import Drawn, Side, common, draw, told_apart
+from ml.evaluation.comparison import Drawn, Side, common, comparison_verdict, draw
 from ml.evaluation.diagnosis import NO_BETTER, SAME_ACCURACY
 from ml.evaluation.record import EvaluationRecord
-from ml.evaluation.report import build_report
+from ml.evaluation.report import DiagnosisFacts, EvaluationReport, build_report
 from ml.metrics.intervals import centred_bounds, centred_interval
+from ml.metrics.paired import Difference
 from ml.metrics.ranking import Floats
 from ml.study.labels import under_common_labels
 from ml.study.store import StoredRun
 from ml.training.choice_effects import explain_choices
 from ml.types import LabelMatrix
 
-Story = dict[str, Any]
-
 N_RESAMPLES = 400
-#: Figures that are told of every recipe, as the report of a run names them.
+#: Metrics that are shown for every recipe, as the report of a run names them.
 FIGURES = ("macro_ap", "bce_skill", "lwlrap", "macro_f1", "binary_accuracy", "bce")
-#: Figures that two recipes are compared by.
+#: Metrics by which two recipes are compared.
 COMPARED = ("macro_ap", "bce_skill")
-#: The study's signature wants so many of its labels never to reach 0.5: 24 of 30.
+#: Share of the labels that never reach 0.5 in the signature of the study: 24 of 30.
 SIGNATURE_SHARE = 0.8
 
 
-def tell(runs: Sequence[StoredRun], first: str = "") -> Story:
-    """Tell one part of an experiment.
+class SeedFigure(TypedDict):
+    """Metric over the seeds of a recipe, None if unknown; the keys are JSON keys.
+
+    Attributes
+    ----------
+    mean, low, high : over the seeds. interval : [low, high] of the mean, 95 %.
+    constant : mean of the baseline.
+    """
+
+    mean: float | None
+    low: float | None
+    high: float | None
+    constant: float | None
+    interval: list[float] | None
+
+
+class OutputSizes(TypedDict):
+    """Size of the outputs, mean over the seeds; the keys are JSON keys.
+
+    Attributes
+    ----------
+    largest, share_small : of the raw outputs, see `ml.evaluation.diagnosis.Outputs`.
+    never_at_half, never_tuned : labels never predicted, raw at 0.5 and at tuned thresholds.
+    small_labels : labels whose largest raw output is below 0.5. n_labels : all labels.
+    """
+
+    largest: float | None
+    share_small: float | None
+    never_at_half: float | None
+    never_tuned: float | None
+    small_labels: float | None
+    n_labels: float | None
+
+
+class Signature(TypedDict):
+    """Signs of the study's failure in a run; the keys are JSON keys.
+
+    Attributes
+    ----------
+    accuracy : binary accuracy within 0.01 of that of the baseline.
+    outputs : the largest output is below 0.5 for at least 80 % of the labels (24 of 30).
+    verdict : "no better than answering the label frequencies".
+    all : all three.
+    """
+
+    accuracy: bool
+    outputs: bool
+    verdict: bool
+    all: bool
+
+
+class SideStory(TypedDict):
+    """Results of a recipe on its held-out tracks or its validation set; the keys are JSON keys.
+
+    Attributes
+    ----------
+    n : judged tracks, mean over the seeds. figures : by name, see `FIGURES`.
+    verdicts, signature : one for each seed.
+    """
+
+    n: float | None
+    figures: dict[str, SeedFigure]
+    outputs: OutputSizes
+    verdicts: list[str]
+    signature: list[Signature]
+
+
+class SeedDifferences(TypedDict):
+    """Paired differences between two recipes, mean over seeds; the keys are JSON keys.
+
+    Attributes
+    ----------
+    differences, verdicts : by name, see `COMPARED`. verdict : by macro AP.
+    """
+
+    differences: dict[str, Difference]
+    verdicts: dict[str, str]
+    verdict: str
+
+
+class RunStory(TypedDict):
+    """Results of one recipe over its seeds; the keys are JSON keys.
+
+    Attributes
+    ----------
+    errors : why a seed failed, by seed. n_tracks, n_labels, seconds : means over the seeds.
+    choices : explanations of misleading choices.
+    held_out, validation : None without a record.
+    differences, verdicts, verdict : against the first recipe; None for itself.
+    """
+
+    name: str
+    title: str
+    seeds: list[int]
+    errors: dict[int, str]
+    n_tracks: float | None
+    n_labels: float | None
+    seconds: float | None
+    choices: list[str]
+    held_out: SideStory | None
+    validation: SideStory | None
+    differences: dict[str, Difference] | None
+    verdicts: dict[str, str] | None
+    verdict: str | None
+
+
+class PartStory(TypedDict):
+    """Results of one part of an experiment; the keys are JSON keys.
+
+    Attributes
+    ----------
+    first : name of the recipe to which the others are compared, or empty.
+    seeds : of all runs, ascending. runs : one for each name, in the order of the runs.
+    """
+
+    first: str
+    seeds: list[int]
+    runs: list[RunStory]
+
+
+def summarise_part(runs: Sequence[StoredRun], first: str = "") -> PartStory:
+    """Summarise the runs of one part of an experiment.
 
     Parameters
     ----------
-    runs : of one part, any number of names and seeds. first : the name that the others are
-        compared with; the first run's where it is empty or did not run.
+    runs : of one part, any number of names and seeds.
+    first : name to which the others are compared; if it is empty or did not run, the name of
+        the first run that did.
 
     Returns
     -------
-    dict of first, seeds, runs [one a name, in the order in which they came]: name, title,
-    seeds, errors, n_tracks, n_labels, seconds, choices, held_out and validation (see `_side`),
-    differences {figure: {difference, lo, hi}}, verdicts {figure: word} and verdict (by macro
-    AP) against `first` (None for itself).
+    PartStory : JSON values.
     """
     by_name: dict[str, list[StoredRun]] = {}
     for run in runs:
         by_name.setdefault(run.name, []).append(run)
     done = [name for name, found in by_name.items() if _whole(found)]
     against = first if first in done else (done[0] if done else "")
-    told = [_told(name, found) for name, found in by_name.items()]
-    for one in told:
-        one["differences"], one["verdicts"], one["verdict"] = None, None, None
+    summaries = [_summarised(name, found) for name, found in by_name.items()]
+    for one in summaries:
         if one["name"] in done and one["name"] != against:
-            found = differences(_whole(by_name[against]), _whole(by_name[one["name"]]))
-            one.update(found)
+            found = seed_differences(_whole(by_name[against]), _whole(by_name[one["name"]]))
+            one["differences"] = found["differences"]
+            one["verdicts"], one["verdict"] = found["verdicts"], found["verdict"]
     return {
         "first": against,
         "seeds": sorted({run.seed for run in runs}),
-        "runs": told,
+        "runs": summaries,
     }
 
 
-def common_story(runs: Sequence[StoredRun]) -> Story | None:
-    """Tell the runs on the labels that all of them know; None where two do not share any."""
+def common_story(runs: Sequence[StoredRun]) -> PartStory | None:
+    """Summarise the runs on the labels that all of them have learnt.
+
+    Parameters
+    ----------
+    runs : of one part.
+
+    Returns
+    -------
+    PartStory or None : None if no seed has two runs with a common label.
+    """
     found = under_common_labels(runs)
-    return tell(found) if found else None
+    return summarise_part(found) if found else None
 
 
 def _whole(runs: Sequence[StoredRun]) -> list[StoredRun]:
     return [run for run in runs if run.held_out is not None]
 
 
-def _told(name: str, runs: list[StoredRun]) -> Story:
+def _summarised(name: str, runs: list[StoredRun]) -> RunStory:
     whole = _whole(runs)
     return {
         "name": name,
@@ -94,6 +220,9 @@ def _told(name: str, runs: list[StoredRun]) -> Story:
         "choices": explain_choices(_config(whole)),
         "held_out": _side([run.held_out for run in whole if run.held_out]),
         "validation": _side([run.validation for run in whole if run.validation]),
+        "differences": None,
+        "verdicts": None,
+        "verdict": None,
     }
 
 
@@ -105,16 +234,8 @@ def _config(runs: Sequence[StoredRun]) -> Mapping[str, Any]:
     return found
 
 
-def _side(records: list[EvaluationRecord]) -> Story | None:
-    """Figures of one recipe over its seeds, on its held-out tracks or its own validation.
-
-    Returns
-    -------
-    dict of n (tracks, mean), figures {name: {mean, low, high, constant, interval}}, outputs
-    {largest, share_small, never_at_half, never_tuned, small_labels (labels whose largest raw
-    output is below .5), n_labels}, verdicts [one a seed], signature (of all seeds, see
-    `signature`); None without a record.
-    """
+def _side(records: list[EvaluationRecord]) -> SideStory | None:
+    """Summarise one recipe over its seeds; None without a record."""
     if not records:
         return None
     reports = [build_report(record, n_resamples=N_RESAMPLES) for record in records]
@@ -128,7 +249,7 @@ def _side(records: list[EvaluationRecord]) -> Story | None:
     }
 
 
-def _figure(name: str, reports: list[Story], draws: Floats | None) -> Story:
+def _figure(name: str, reports: list[EvaluationReport], draws: Floats | None) -> SeedFigure:
     ours = [report["figures"][name] for report in reports]
     known = [value for value in ours if value is not None]
     mean = _mean(ours)
@@ -141,8 +262,8 @@ def _figure(name: str, reports: list[Story], draws: Floats | None) -> Story:
     }
 
 
-def _outputs(reports: list[Story]) -> Story:
-    def over(find: Callable[[Story], float | None]) -> float | None:
+def _outputs(reports: list[EvaluationReport]) -> OutputSizes:
+    def over(find: Callable[[DiagnosisFacts], float | None]) -> float | None:
         return _mean([find(report["diagnosis"]) for report in reports])
 
     return {
@@ -155,47 +276,66 @@ def _outputs(reports: list[Story]) -> Story:
     }
 
 
-def _n_small(facts: Story) -> int:
+def _n_small(facts: DiagnosisFacts) -> int:
     return sum(1 for value in facts["raw"]["by_label"] if value is not None and value < 0.5)
 
 
-def signature(report: Story) -> Story:
-    """Whether a run shows the study's failure, each sign by itself.
+def signature(report: EvaluationReport) -> Signature:
+    """Check whether a run shows the failure of the study.
+
+    Parameters
+    ----------
+    report : of the run.
 
     Returns
     -------
-    dict of accuracy (binary accuracy within 0.01 of the constant's), outputs (for at least 24
-    of 30 labels, or that share, the largest output is below .5), verdict ("no better than
-    answering the label frequencies"), all.
+    Signature : each sign on its own, and all together.
     """
     facts = report["diagnosis"]
-    ours, constant = facts["binary_accuracy"], facts["constant_accuracy"]
-    is_near = None not in (ours, constant) and abs(ours - constant) <= SAME_ACCURACY
+    ours, baseline = facts["binary_accuracy"], facts["constant_accuracy"]
+    is_near = (
+        ours is not None and baseline is not None and abs(ours - baseline) <= SAME_ACCURACY
+    )
     is_small = _n_small(facts) >= SIGNATURE_SHARE * len(facts["raw"]["by_label"])
     says_so = report["verdict"]["text"] == NO_BETTER
-    signs = {"accuracy": bool(is_near), "outputs": bool(is_small), "verdict": says_so}
-    return {**signs, "all": all(signs.values())}
+    signs = (bool(is_near), bool(is_small), says_so)
+    return {"accuracy": signs[0], "outputs": signs[1], "verdict": signs[2], "all": all(signs)}
 
 
-def differences(first: Sequence[StoredRun], other: Sequence[StoredRun]) -> Story:
-    """Compare two names over the seeds that both have: {"differences", "verdicts", "verdict"}.
+def seed_differences(first: Sequence[StoredRun], other: Sequence[StoredRun]) -> SeedDifferences:
+    """Compare two recipes over the seeds that both have.
 
-    Each figure is other - first; a verdict (`ml.evaluation.comparison.told_apart`) is by one
-    figure, the last one by macro AP.
+    Parameters
+    ----------
+    first, other : runs of one recipe each.
+
+    Returns
+    -------
+    SeedDifferences : other minus first, with the verdicts of
+        `ml.evaluation.comparison.comparison_verdict`.
     """
     pairs = _pairs(first, other)
     if not all(is_judged_alike(a, b) for a, b in pairs):
         pairs = []
     drawn = [_drawn_pair(*pair) for pair in pairs]
     found = {name: _mean_difference([(a, b) for a, b, _ in drawn], name) for name in COMPARED}
-    # The seeds may have the same tracks: they are counted once.
+    # The seeds may have the same tracks, which are counted once.
     n_judged = min((n for _, _, n in drawn), default=0)
-    verdicts = {name: told_apart(gap, n_judged) for name, gap in found.items()}
+    verdicts = {name: comparison_verdict(gap, n_judged) for name, gap in found.items()}
     return {"differences": found, "verdicts": verdicts, "verdict": verdicts["macro_ap"]}
 
 
 def is_judged_alike(a: EvaluationRecord, b: EvaluationRecord) -> bool:
-    """Say whether two runs were judged by the same answers, on their common tracks."""
+    """Say whether two runs were measured by the same labels, on their common tracks.
+
+    Parameters
+    ----------
+    a, b : records of the two runs.
+
+    Returns
+    -------
+    bool : True if no cell that both judged differs.
+    """
     rows, columns = common([a, b])
     places = [np.ix_(rows[n], columns[n]) for n in (0, 1)]
     ours, its = a.reference, b.reference
@@ -231,7 +371,7 @@ def _drawn_pair(a: EvaluationRecord, b: EvaluationRecord) -> tuple[Drawn, Drawn,
     return one, two, int(labels.label_mask.any(axis=1).sum())
 
 
-def _mean_difference(pairs: list[tuple[Drawn, Drawn]], name: str) -> dict[str, float | None]:
+def _mean_difference(pairs: list[tuple[Drawn, Drawn]], name: str) -> Difference:
     gaps, draws = [], []
     for a, b in pairs:
         before, after = a.observed[name], b.observed[name]
@@ -246,7 +386,7 @@ def _mean_difference(pairs: list[tuple[Drawn, Drawn]], name: str) -> dict[str, f
 
 
 def _mean_draws(records: list[EvaluationRecord]) -> dict[str, Floats]:
-    """Resampled headlines, each the mean over the records (seeds)."""
+    """Return the resampled headline metrics, averaged over the records (seeds)."""
     found: dict[str, list[Floats]] = {}
     for record in records:
         side = Side(record.probabilities, record.cuts)

@@ -1,8 +1,11 @@
-"""What the study in the small tells: from the runs that are kept to a page."""
+"""Report of the study in the small: from the stored runs to a page.
+
+Stage: study.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import takewhile
 from typing import Any
 
@@ -11,7 +14,14 @@ from ml.evaluation.pages import Block, Heading, Items, Table, Text
 from ml.study.design import StudyDesign
 from ml.study.labels import under_all_labels
 from ml.study.store import StoredRun
-from ml.study.story import common_story, differences, tell
+from ml.study.story import (
+    PartStory,
+    SeedFigure,
+    SideStory,
+    common_story,
+    seed_differences,
+    summarise_part,
+)
 from ml.study.text import (
     common_blocks,
     differences_table,
@@ -23,17 +33,30 @@ from ml.study.text import (
 )
 from ml.study.trials import N_LEGACY, PARTS, PROPOSED_SIZES, TURNING_SIZES
 
-Story = dict[str, Any]
+Story = Mapping[str, Any]
 
 
 def study_story(runs: Sequence[StoredRun], design: StudyDesign) -> Story:
-    """Return everything that the report tells, by part; None for one that did not run."""
+    """Summarise the runs of the study.
+
+    Parameters
+    ----------
+    runs : stored runs of any part. design : of the simulated libraries.
+
+    Returns
+    -------
+    Story : JSON values by part; None for a part that did not run.
+    """
     of_part = {part: [run for run in runs if run.part == part] for part in PARTS}
     return {
         "design": design.canonical(),
-        "recipes": tell(of_part["recipes"], "seed-2019") if of_part["recipes"] else None,
+        "recipes": summarise_part(of_part["recipes"], "seed-2019")
+        if of_part["recipes"]
+        else None,
         "common": common_story(of_part["recipes"]),
-        "ablation": tell(of_part["ablation"], "sound") if of_part["ablation"] else None,
+        "ablation": summarise_part(of_part["ablation"], "sound")
+        if of_part["ablation"]
+        else None,
         "one_curator": _one_curator(of_part["recipes"]),
         "proposed": _by_size(of_part["proposed"], PROPOSED_SIZES),
         "turning": _by_size(of_part["turning"], TURNING_SIZES),
@@ -41,8 +64,12 @@ def study_story(runs: Sequence[StoredRun], design: StudyDesign) -> Story:
     }
 
 
+def _part(runs: Sequence[StoredRun], first: str) -> PartStory | None:
+    return summarise_part(runs, first) if runs else None
+
+
 def _one_curator(runs: Sequence[StoredRun]) -> Story | None:
-    """What the author's proposal gains by leaving the first curator out."""
+    """Return the gain of the author's proposal without the labels of the first curator."""
     named = {
         name: [run for run in runs if run.name == name and run.held_out is not None]
         for name in ("seed-next-both", "seed-next")
@@ -53,30 +80,30 @@ def _one_curator(runs: Sequence[StoredRun]) -> Story | None:
 
 
 def _charged(first: Sequence[StoredRun], other: Sequence[StoredRun]) -> Story:
-    """Tell two names and their difference under the labels that either of them knows."""
+    """Compare two recipes on all labels that at least one of them has learnt."""
     a, b = {run.seed: run for run in first}, {run.seed: run for run in other}
     seeds = sorted(a.keys() & b.keys())
     ours = [under_all_labels(a[seed], b[seed]) for seed in seeds]
     its = [under_all_labels(b[seed], a[seed]) for seed in seeds]
-    told = tell([*ours, *its])["runs"]
-    macro_ap = [one["held_out"]["figures"]["macro_ap"] for one in told]
+    found = summarise_part([*ours, *its])["runs"]
+    macro_ap = [one["held_out"]["figures"]["macro_ap"] for one in found if one["held_out"]]
     return {
         "first": macro_ap[0],
         "other": macro_ap[1],
-        "n_labels": told[0]["n_labels"],
-        **differences(ours, its),
+        "n_labels": found[0]["n_labels"],
+        **seed_differences(ours, its),
     }
 
 
 def _by_size(runs: Sequence[StoredRun], sizes: Sequence[int]) -> list[Story] | None:
-    """For each number of the current curator's labels: current alone against both.
+    """Compare, for each number of current tracks, the current curator alone with both curators.
 
-    `more` has four networks against one, and criteria told apart against four networks, where
-    both were run.
+    `more` compares four networks with one, and criteria-conditioned training with four
+    networks, if both were run.
     """
     if not runs:
         return None
-    found = []
+    found: list[Story] = []
     for size in sizes:
         named = {
             who: [
@@ -96,25 +123,40 @@ def _by_size(runs: Sequence[StoredRun], sizes: Sequence[int]) -> list[Story] | N
 
 
 def _leak(runs: Sequence[StoredRun]) -> list[Story]:
-    """What a run would have reported of itself, and what held-out tracks say."""
-    found = []
+    """Return macro AP on the validation set of a run, and on the held-out tracks."""
+    found: list[Story] = []
     for name in ("sound", "window-leak"):
         whole = [run for run in runs if run.name == name and run.validation is not None]
         if whole:
-            told = tell(whole)["runs"][0]
+            one = summarise_part(whole)["runs"][0]
             found.append(
                 {
                     "name": name,
-                    "title": told["title"],
-                    "validation": told["validation"]["figures"]["macro_ap"],
-                    "held_out": told["held_out"]["figures"]["macro_ap"],
+                    "title": one["title"],
+                    "validation": _macro_ap(one["validation"]),
+                    "held_out": _macro_ap(one["held_out"]),
                 }
             )
     return found
 
 
+def _macro_ap(side: SideStory | None) -> SeedFigure:
+    if side is None:
+        raise ValueError("the run has no record of this side; run it again")
+    return side["figures"]["macro_ap"]
+
+
 def study_blocks(story: Story) -> list[Block]:
-    """Return the story as a page; what did not run is left out."""
+    """Write the report of the study as blocks of a page.
+
+    Parameters
+    ----------
+    story : as `study_story` returns it.
+
+    Returns
+    -------
+    list of Block : without the parts that did not run.
+    """
     return [*_head(story), *_recipes(story), *_curators(story), *_ablation(story)]
 
 
@@ -123,14 +165,14 @@ def _head(story: Story) -> list[Block]:
     n_windows = design["windows"]["windows_per_track"]
     share = 100 * design["current_share"]
     text = (
-        f"A simulated library of {design['n_tracks']} tracks, the 55 genres of the study at "
-        f"its prevalences, {design['labels_per_track']:g} labels and {n_windows} windows a "
-        f"track. Of the tracks learnt from, {share:.0f} % were labelled by the curator of "
-        "today, the others by the one before, whose criteria differed (ml/study/design.py: "
-        "fixed before any recipe was run). The recipes are judged on the same held-out "
-        "tracks, whole albums, by the answers of the curator of today; the other parts have "
-        "libraries of their own, made alike. Figures are means over the seeds, with 95 % "
-        "intervals in brackets; a difference is paired."
+        f"A simulated library of {design['n_tracks']} tracks, with the 55 genres of the study "
+        f"at its prevalences, {design['labels_per_track']:g} labels and {n_windows} windows a "
+        f"track. The current curator has labelled {share:.0f} % of the training tracks. The "
+        "previous curator, whose criteria differed, has labelled the others "
+        "(ml/study/design.py, fixed before any recipe was run). All recipes are measured on "
+        "the same held-out tracks, whole albums, by the labels of the current curator. The "
+        "other parts have their own libraries, simulated in the same way. Figures are means "
+        "over the seeds, with 95 % intervals in brackets. Differences are paired."
     )
     return [Heading("The study in the small", 1), Text(text)]
 
@@ -147,9 +189,8 @@ def _recipes(story: Story) -> list[Block]:
         *common_blocks(story["common"]),
         *pictures_of("recipes"),
         Text(
-            "What each run would have reported of the part that it held back itself. Where a "
-            "recipe calibrates and tunes its cuts, it did so on these rows: its skill and F1 "
-            "here are too good."
+            "Results of each run on its own validation set. A recipe that calibrates and tunes "
+            "thresholds has done so on these rows: its skill and F1 here are too good."
         ),
         recipes_table(told, "validation"),
         differences_table(told),
@@ -162,16 +203,17 @@ def _curators(story: Story) -> list[Block]:
     if story["one_curator"] is not None:
         found = story["one_curator"]
         text = (
-            "The author's recipe on the current curator's labels alone, against the same on "
-            f"both: macro AP {gap(found['differences']['macro_ap'])}, BCE skill "
+            "The author's recipe on the current curator's labels alone, compared with the same "
+            "recipe on both curators' labels: macro AP "
+            f"{gap(found['differences']['macro_ap'])}, BCE skill "
             f"{gap(found['differences']['bce_skill'])} ({found['verdict']}), over the "
-            f"{number(found['n_labels'], 0)} labels that either knows."
+            f"{number(found['n_labels'], 0)} labels that at least one of them has learnt."
         )
         blocks.append(Text(text))
     if story["proposed"]:
         text = (
-            f"The same two recipes with {N_LEGACY} tracks of the curator before and more of "
-            "the current one's, on a library of its own:"
+            f"The same two recipes with {N_LEGACY} tracks of the previous curator and more "
+            "tracks of the current one, on another library:"
         )
         blocks += [Text(text), *_size_blocks(story["proposed"])]
     if story["turning"]:
@@ -181,15 +223,16 @@ def _curators(story: Story) -> list[Block]:
 
 def _turning_blocks(turning: Sequence[Story]) -> list[Block]:
     text = (
-        f"Our network, {N_LEGACY} tracks of the curator before, and more and more of the "
-        "current one's, on a library of its own; macro AP over the labels that either run "
-        "knows, where a label that a run never learnt is answered by its frequency:"
+        f"Our network with {N_LEGACY} tracks of the previous curator and more and more tracks "
+        "of the current one, on another library. Macro AP is over the labels that at least "
+        "one of the two runs has learnt; a run predicts its prior for a label it has not "
+        "learnt:"
     )
     return [Text(text), *_size_blocks(turning), *_apart_blocks(turning)]
 
 
 def _size_blocks(by_size: Sequence[Story]) -> list[Block]:
-    """Set the current curator alone beside both, one line a size."""
+    """Compare the current curator alone with both curators, one row a size."""
     rows = [
         [
             str(row["size"]),
@@ -215,7 +258,7 @@ def _size_blocks(by_size: Sequence[Story]) -> list[Block]:
 
 
 def _apart_blocks(turning: Sequence[Story]) -> list[Block]:
-    """Set four networks beside one, and criteria told apart beside four networks."""
+    """Compare four networks with one, and criteria-conditioned training with four networks."""
     rows = [
         [
             str(row["size"]),
@@ -230,12 +273,12 @@ def _apart_blocks(turning: Sequence[Story]) -> list[Block]:
     if not rows:
         return []
     header = ["tracks of the current curator"]
-    for who in ("four networks", "told apart"):
+    for who in ("four networks", "criteria-conditioned"):
         header += [f"{who}: macro AP", "gain", "gain in BCE skill"]
     text = (
-        "Is leaving out needed? Both curators' labels again: four networks from different "
-        "starts, the gain over one; and four that tell the two curators apart, as our recipe "
-        "does, the gain over four that do not:"
+        "Is leaving out needed? Both curators' labels again: an ensemble of four networks and "
+        "its gain over one network; and four networks with criteria-conditioned training, as "
+        "in our recipe, and their gain over four without:"
     )
     return [Text(text), Table(header, rows)]
 
@@ -245,10 +288,18 @@ def _gains(found: Story) -> tuple[str, str]:
 
 
 def turning_text(turning: Sequence[Story]) -> str:
-    """Say from how many tracks on the current curator alone is better, and until when not.
+    """State the numbers of tracks at which the current curator alone is better or worse.
 
-    "Up to" holds for all smaller sizes too, "from" for all larger ones: where the verdicts
-    have no such order, nothing is said of a turn.
+    "Up to" applies to all smaller sizes too, "from" to all larger ones. If the verdicts have no
+    such order, no break-even point is given.
+
+    Parameters
+    ----------
+    turning : one row for each size, with `size` and `verdict`.
+
+    Returns
+    -------
+    str : one or two sentences.
     """
     rows = sorted(turning, key=lambda row: float(row["size"]))
     worse = list(takewhile(lambda row: row["verdict"] == WORSE, rows))
@@ -260,9 +311,11 @@ def turning_text(turning: Sequence[Story]) -> str:
         least = better[-1]["size"]
         texts.append(f"From {least} tracks on the current curator alone is better.")
     if not any(row["verdict"] == BETTER for row in rows):
-        texts.append("At none of these sizes is the current curator alone told to be better.")
+        texts.append(
+            "At none of these sizes is the current curator alone significantly better."
+        )
     elif not better:
-        texts.append("The verdicts have no order from which a turn could be told.")
+        texts.append("The verdicts have no order that would show a break-even point.")
     return " ".join(texts)
 
 
@@ -271,8 +324,8 @@ def _ablation(story: Story) -> list[Block]:
     if told is None:
         return []
     text = (
-        "About 300 tracks, 15 epochs, the study's network soundly trained, and each suspected "
-        "cause added to it alone:"
+        "About 300 tracks and 15 epochs: a sound training of the study's network, and the same "
+        "with one suspected cause of its failure at a time:"
     )
     return [
         Heading("Which cause does what"),
@@ -292,13 +345,22 @@ def _leak_blocks(leak: Sequence[Story]) -> list[Block]:
         for row in leak
     ]
     return [
-        Text("What a leak does is seen in what the run reports of itself:"),
-        Table(["run", "macro AP it reports", "on held-out tracks"], rows),
+        Text("A leak inflates the results of a run on its own validation set:"),
+        Table(["run", "macro AP, validation", "macro AP, held-out tracks"], rows),
     ]
 
 
 def causes(told: Story) -> list[str]:
-    """Say of each cause what it does to the ranking, and what to the probabilities."""
+    """Describe the effect of each cause on the ranking and on the probabilities.
+
+    Parameters
+    ----------
+    told : summary of the ablation.
+
+    Returns
+    -------
+    list of str : one sentence for each run that can be compared.
+    """
     return [
         f"{run['title']}: {_effect(run, 'macro_ap')}; {_effect(run, 'bce_skill')}"
         for run in told["runs"]
@@ -310,19 +372,28 @@ def _effect(run: Story, name: str) -> str:
     words = {
         WORSE: "harmed",
         BETTER: "improved",
-        UNDECIDED: "not changed by anything that can be told from chance here",
+        UNDECIDED: "not changed significantly",
         NOT_COMPARABLE: "not comparable",
     }
     what, figure = {
         "macro_ap": ("ranking", "macro AP"),
         "bce_skill": ("probabilities", "BCE skill"),
     }[name]
-    told = words[run["verdicts"][name]]
-    return f"{what} {told} ({figure} {gap(run['differences'][name])})"
+    effect = words[run["verdicts"][name]]
+    return f"{what} {effect} ({figure} {gap(run['differences'][name])})"
 
 
 def imbalance(told: Story) -> list[str]:
-    """Set a library of equally frequent genres beside the sound training: nothing is paired."""
+    """Compare the sound training with that on a library of equally frequent genres.
+
+    Parameters
+    ----------
+    told : summary of the ablation.
+
+    Returns
+    -------
+    list of str : one sentence, or none if either did not run. Nothing is paired.
+    """
     runs = {run["name"]: run for run in told["runs"] if run["held_out"] is not None}
     if not {"sound", "balanced"} <= runs.keys():
         return []
@@ -331,10 +402,10 @@ def imbalance(told: Story) -> list[str]:
         figures = runs[name]["held_out"]["figures"]
         ap, skill = figures["macro_ap"], figures["bce_skill"]
         words.append(
-            f"macro AP {number(ap['mean'])} where the constant has {number(ap['constant'])}, "
+            f"macro AP {number(ap['mean'])} where the baseline has {number(ap['constant'])}, "
             f"BCE skill {number(skill['mean'])}"
         )
     return [
-        "imbalance: the study's prevalences against equally frequent genres, which is another "
-        f"library and so not paired: {words[0]} against {words[1]}"
+        "imbalance: the study's prevalences against equally frequent genres, on another "
+        f"library and therefore not paired: {words[0]} against {words[1]}"
     ]

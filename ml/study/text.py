@@ -1,24 +1,55 @@
-"""An experiment in tables, and in sentences that follow from stated rules."""
+"""Tables and sentences of the reports on experiments; the sentences follow fixed rules.
+
+Stage: study.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ml.evaluation.pages import Block, Heading, Items, Picture, Table, Text
 
-Story = dict[str, Any]
+Story = Mapping[str, Any]
 
 _NONE = "–"
 
 
 def number(value: float | None, places: int = 3) -> str:
-    """Return a figure as a person reads it; what is not known is a dash."""
+    """Format a number.
+
+    Parameters
+    ----------
+    value : None if unknown. places : digits after the point.
+
+    Returns
+    -------
+    str : a dash for None.
+
+    Examples
+    --------
+    >>> number(0.12345), number(None)
+    ('0.123', '–')
+    """
     return _NONE if value is None else f"{value:.{places}f}"
 
 
 def with_interval(figure: Story) -> str:
-    """Return "mean [low, high]" of a figure with its interval."""
+    """Format a metric with its interval.
+
+    Parameters
+    ----------
+    figure : with `mean` and `interval`.
+
+    Returns
+    -------
+    str : such as "0.123 [0.100, 0.150]".
+
+    Examples
+    --------
+    >>> with_interval({"mean": 0.5, "interval": [0.4, 0.6]})
+    '0.500 [0.400, 0.600]'
+    """
     if figure["mean"] is None:
         return _NONE
     if figure["interval"] is None:
@@ -28,7 +59,21 @@ def with_interval(figure: Story) -> str:
 
 
 def gap(difference: Story | None) -> str:
-    """Return "+0.123 [+0.100, +0.150]" of a paired difference, "+0.123" without an interval."""
+    """Format a paired difference.
+
+    Parameters
+    ----------
+    difference : with `difference`, `lo` and `hi`; None if unknown.
+
+    Returns
+    -------
+    str : such as "+0.123 [+0.100, +0.150]".
+
+    Examples
+    --------
+    >>> gap({"difference": 0.25, "lo": None, "hi": None})
+    '+0.250'
+    """
     if difference is None or difference["difference"] is None:
         return _NONE
     middle = f"{difference['difference']:+.3f}"
@@ -38,15 +83,24 @@ def gap(difference: Story | None) -> str:
 
 
 def recipes_table(story: Story, side: str) -> Table:
-    """Return the figures of all runs on one side, "held_out" or "validation"."""
+    """Tabulate the metrics of all runs.
+
+    Parameters
+    ----------
+    story : summary of a part. side : "held_out" or "validation".
+
+    Returns
+    -------
+    Table : one row a run.
+    """
     rows = []
     for run in story["runs"]:
-        told = run[side]
-        if told is None:
-            why = "; ".join(sorted(set(run["errors"].values()))) or "held nothing back"
+        found = run[side]
+        if found is None:
+            why = "; ".join(sorted(set(run["errors"].values()))) or "no validation set"
             rows.append([run["title"], *[_NONE] * 8, why])
             continue
-        figures, outputs = told["figures"], told["outputs"]
+        figures, outputs = found["figures"], found["outputs"]
         rows.append(
             [
                 run["title"],
@@ -60,38 +114,61 @@ def recipes_table(story: Story, side: str) -> Table:
                 f"{number(outputs['never_at_half'], 1)} of {number(outputs['n_labels'], 0)}",
                 f"{number(figures['macro_f1']['mean'])} "
                 f"({number(figures['macro_f1']['constant'])})",
-                verdicts(told["verdicts"]),
+                verdicts(found["verdicts"]),
             ]
         )
     header = [
         "run",
         "tracks",
         "macro AP",
-        "constant's",
+        "baseline",
         "BCE skill",
-        "binary accuracy (constant's)",
+        "binary accuracy (baseline)",
         "largest output",
-        "never said at .5",
-        "macro F1 (constant's)",
+        "never predicted at .5",
+        "macro F1 (baseline)",
         "verdict",
     ]
     return Table(header, rows)
 
 
 def common_blocks(common: Story | None) -> list[Block]:
-    """Return the figures of all runs on the labels that all of them know."""
+    """Show the metrics of all runs on the labels that all of them have learnt.
+
+    Parameters
+    ----------
+    common : summary on these labels, or None.
+
+    Returns
+    -------
+    list of Block : empty for None.
+    """
     if common is None:
         return []
     n_labels = number(common["runs"][0]["n_labels"], 0)
     text = (
-        f"The same on the {n_labels} labels that all of them know. Rare labels are hard for "
-        "every recipe; one that learns more of them is not to look worse for it:"
+        f"The same on the {n_labels} labels that all of them have learnt. Rare labels are hard "
+        "for every recipe, and a recipe that learns more of them should not look worse for it:"
     )
     return [Text(text), recipes_table(common, "held_out")]
 
 
 def verdicts(found: Sequence[str]) -> str:
-    """Return the verdict, or each with the number of seeds that it holds for."""
+    """Join the verdicts of several seeds.
+
+    Parameters
+    ----------
+    found : one verdict for each seed, at least one.
+
+    Returns
+    -------
+    str : the verdict, or each with its number of seeds.
+
+    Examples
+    --------
+    >>> verdicts(["useful", "useful", "cannot be judged"])
+    'useful (2 of 3); cannot be judged (1 of 3)'
+    """
     counts = {text: found.count(text) for text in dict.fromkeys(found)}
     if len(counts) == 1:
         return found[0]
@@ -99,7 +176,16 @@ def verdicts(found: Sequence[str]) -> str:
 
 
 def differences_table(story: Story) -> Table:
-    """Return the paired differences of all runs to the first."""
+    """Tabulate the paired differences of all runs to the first.
+
+    Parameters
+    ----------
+    story : summary of a part.
+
+    Returns
+    -------
+    Table : one row a run, without the first.
+    """
     title = next((run["title"] for run in story["runs"] if run["name"] == story["first"]), "")
     rows = [
         [
@@ -115,32 +201,48 @@ def differences_table(story: Story) -> Table:
 
 
 def signature_blocks(run: Story) -> list[Block]:
-    """Say whether the study's failure appears in a run, sign by sign."""
-    told = run["validation"] or run["held_out"]
-    if told is None:
-        return [Text(f"{run['title']} did not run: nothing is known of the study's signature.")]
-    signs = told["signature"]
+    """State whether the failure of the study appears in a run, sign by sign.
+
+    Parameters
+    ----------
+    run : summary of one recipe.
+
+    Returns
+    -------
+    list of Block : a sentence, and a list of the signs.
+    """
+    found = run["validation"] or run["held_out"]
+    if found is None:
+        text = f"{run['title']} did not run, so the study's signature cannot be checked."
+        return [Text(text)]
+    signs = found["signature"]
     n = len(signs)
-    shown = sum(found["all"] for found in signs)
+    shown = sum(one["all"] for one in signs)
     head = {
         n: f"The study's signature appears for all {n} seeds.",
         0: f"The study's signature does not appear as a whole for any of the {n} seeds.",
     }.get(shown, f"The study's signature appears for {shown} of {n} seeds.")
     words = {
-        "accuracy": "binary accuracy within .01 of the constant's",
+        "accuracy": "binary accuracy within .01 of the baseline",
         "outputs": "largest output below .5 for at least 24 of 30 labels",
         "verdict": 'verdict "no better than answering the label frequencies"',
     }
     counts = [
-        f"{words[sign]}: {sum(found[sign] for found in signs)} of {n} seeds" for sign in words
+        f"{words[sign]}: {sum(one[sign] for one in signs)} of {n} seeds" for sign in words
     ]
     return [Text(head), Items(counts)]
 
 
 def choices_section(*parts: Story | None) -> list[Block]:
-    """Say what misleading choices of the runs of some parts do, each with all that made it.
+    """Explain the misleading choices of the runs, each with the runs that made it.
 
-    A part that did not run is None; where no run made such a choice, nothing is said.
+    Parameters
+    ----------
+    parts : summaries; None for a part that did not run.
+
+    Returns
+    -------
+    list of Block : empty if no run made such a choice.
     """
     made: dict[str, list[str]] = {}
     for part in parts:
@@ -154,7 +256,16 @@ def choices_section(*parts: Story | None) -> list[Block]:
 
 
 def pictures_of(part: str) -> list[Block]:
-    """Return where the charts of a part stand (`ml.study.charts` draws them)."""
+    """Return the charts of a part, which `ml.study.charts` draws.
+
+    Parameters
+    ----------
+    part : of the experiment.
+
+    Returns
+    -------
+    list of Block : pictures.
+    """
     return [
         Picture(f"{part}-course.png", "Loss and binary accuracy by epoch, the first seed"),
         Picture(f"{part}-outputs.png", "How large the outputs are on the held-out tracks"),

@@ -1,15 +1,17 @@
-"""The study in the small: what is run on the simulated libraries of `ml.study.design`.
+"""Trials of the study in the small, on the simulated libraries of `ml.study.design`.
 
-Stage: experiments. Four parts, each a list of named runs on one material, as data:
+Stage: study. Each of the four parts is a list of named runs on one material, as data:
 
-- *recipes*: the study, what its author proposed next (also on both curators' labels, to see
-  what leaving out the first one does), and ours.
-- *turning*: one network trained on both curators or on the current one alone, with more and
-  more labels of the current one: where does leaving out begin to pay? Beside it four networks
-  on both, and four that tell the two apart, as our recipe does: is leaving out needed?
-- *proposed*: the same question of the recipe that the author proposed, whose network needs more
-  to learn from: both curators against the current one alone, with many labels of the current.
-- *ablation*: a small sound training, and each suspected cause of the study's failure alone.
+- *recipes*: the study, the next step that its author proposed (with the current curator's
+  labels, and with both curators' labels), and our recipe.
+- *turning*: one network trained on both curators' labels or on the current curator's alone,
+  with more and more tracks of the current one: from where on is it better to leave the first
+  curator out? Also an ensemble of four networks on both, and four with criteria-conditioned
+  training, as in our recipe: is leaving out needed?
+- *proposed*: the same question for the recipe that the author proposed, whose network needs
+  more training data: both curators against the current one alone, with many of its tracks.
+- *ablation*: a small sound training, and the same with one suspected cause of the study's
+  failure at a time.
 """
 
 from __future__ import annotations
@@ -33,10 +35,10 @@ from ml.types import LabelMatrix, TrainingConfig
 
 JUDGED_BY = "the curator of today"
 PARTS = ("recipes", "turning", "ablation", "proposed")
-#: What is run unless asked otherwise: *proposed* takes longer than the others together.
+#: Parts that are run by default; *proposed* takes longer than the others together.
 USUAL_PARTS = PARTS[:3]
 
-#: What the author proposed, without leaving out the first curator.
+#: The author's proposal, without leaving out the first curator.
 SEED_NEXT_BOTH = replace(
     SEED_NEXT,
     name="seed-next-both",
@@ -45,19 +47,19 @@ SEED_NEXT_BOTH = replace(
     selection=replace(SEED_NEXT.selection, annotators="all"),
 )
 
-#: Labels of the current curator beside the 600 of the first, for the part *turning*.
+#: Tracks labelled by the current curator, with 600 by the first, in the part *turning*.
 TURNING_SIZES = (25, 50, 100, 200, 400, 800, 1_600)
 N_LEGACY = 600
 #: The same for the part *proposed*; the part *recipes* has about 480.
 PROPOSED_SIZES = (800, 1_600)
 
-#: What *turning* compares both with alone by: one network that knows nothing of criteria.
+#: Training of the first comparison in *turning*: one network, not conditioned on criteria.
 PLAIN = TrainingConfig(network=AUDIOTAG.training.network)
 
-#: The ablation learns from about 300 tracks and is judged on as many.
+#: The ablation learns from about 300 tracks and is measured on as many.
 ABLATION_DESIGN = StudyDesign(n_tracks=600, held_out_share=0.5)
 ABLATION_EPOCHS = 15
-#: A sound training of the study's network: what each cause is added to.
+#: A sound training of the study's network, to which each cause is added.
 SOUND = Recipe(
     name="sound",
     title="The study's network, soundly trained",
@@ -89,13 +91,18 @@ def material_of(
     n_current: int | None = None,
     features: dict[str, ArrayFeatures] | None = None,
 ) -> Material:
-    """Return a simulated library as an experiment reads it.
+    """Return a simulated library in the form that an experiment reads.
 
     Parameters
     ----------
-    features : of `features_of`, where they are known already.
-    n_current : tracks of the current curator that may be learnt from, drawn at random once, so
-        that fewer are a part of more; None: all of them. The others then have no answer.
+    study : simulated library.
+    n_current : tracks of the current curator to learn from, drawn in one random order, so that
+        a smaller set is part of a larger one; the others have no labels. None means all.
+    features : as `features_of` returns them, if they are known already.
+
+    Returns
+    -------
+    Material : library and labels.
     """
     n_tracks = len(study.groups)
     everybody = np.ones(n_tracks, dtype=bool)
@@ -125,13 +132,22 @@ def _first_of(study: SimulatedStudy, n_current: int | None) -> npt.NDArray[np.bo
 
 
 def _matrix(labels: npt.NDArray[np.bool_], rows: npt.NDArray[np.bool_]) -> LabelMatrix:
-    """Labels of the given rows, every label judged there, nothing elsewhere."""
+    """Return the labels of the given rows, all judged; no other row is judged."""
     mask = np.broadcast_to(rows[:, None], labels.shape).copy()
     return LabelMatrix(labels & mask, mask)
 
 
 def features_of(study: SimulatedStudy) -> dict[str, ArrayFeatures]:
-    """Return the study's features, and the summaries that `pooled` reads, as `audiotag`."""
+    """Return the windows of the study, and as `audiotag` the summaries that `pooled` reads.
+
+    Parameters
+    ----------
+    study : simulated library.
+
+    Returns
+    -------
+    dict of str and ArrayFeatures : by the name of the feature configuration.
+    """
     summary = np.stack([summarise(windows) for windows in study.windows])
     return {
         **study.features(),
@@ -140,12 +156,16 @@ def features_of(study: SimulatedStudy) -> dict[str, ArrayFeatures]:
 
 
 def trials(part: str, seed: int, design: StudyDesign, epochs: int = 0) -> Iterator[RecipeTrial]:
-    """Yield the runs of a part for one seed; the libraries are simulated when asked for.
+    """List the runs of a part for one seed; libraries are simulated when they are needed.
 
     Parameters
     ----------
-    epochs : of the recipes of the study in the parts *recipes* and *proposed*; 0: as they have
-        it, 50.
+    part : one of `PARTS`. seed : of the simulation. design : of the library.
+    epochs : of the study's recipes in the parts *recipes* and *proposed*; 0 means theirs, 50.
+
+    Yields
+    ------
+    RecipeTrial : to run.
 
     Raises
     ------
@@ -173,7 +193,7 @@ def _of_epochs(recipe: Recipe, epochs: int) -> Recipe:
 def _turning(seed: int, design: StudyDesign) -> Iterator[RecipeTrial]:
     study = _simulate_turning(seed, design)
     everybody = replace(SEED_NEXT.selection, annotators="all")
-    # Whose answers are learnt from is what is asked here: nothing else comes in.
+    # Only the choice of the curators differs here, so there is no cardinality potential.
     uncounted = replace(AUDIOTAG.training, label_counts="free")
     apart = replace(AUDIOTAG, selection=everybody, training=uncounted)
     four = replace(apart, training=replace(apart.training, criteria="same"))
@@ -192,7 +212,7 @@ def _turning(seed: int, design: StudyDesign) -> Iterator[RecipeTrial]:
 
 
 def _simulate_turning(seed: int, design: StudyDesign) -> SimulatedStudy:
-    """Enough tracks of the current curator for the largest size, whatever the design says."""
+    """Simulate enough tracks of the current curator for the largest size."""
     needed = N_LEGACY + TURNING_SIZES[-1]
     n_tracks = int(1.1 * needed / (1 - design.held_out_share))
     return simulate_study(
@@ -201,7 +221,7 @@ def _simulate_turning(seed: int, design: StudyDesign) -> SimulatedStudy:
 
 
 def _proposed(seed: int, design: StudyDesign, epochs: int) -> Iterator[RecipeTrial]:
-    """What the author proposed as it is, on the libraries of *turning*."""
+    """Yield the author's proposal, on the libraries of *turning*."""
     study = _simulate_turning(seed, design)
     features = features_of(study)
     for size in PROPOSED_SIZES:
@@ -215,8 +235,8 @@ def _proposed(seed: int, design: StudyDesign, epochs: int) -> Iterator[RecipeTri
 
 
 def _ablation(seed: int, design: StudyDesign) -> Iterator[RecipeTrial]:
-    """The sound training, then one cause after the other added to it alone."""
-    del design  # the ablation has its own
+    """Yield the sound training, then the same with one cause at a time."""
+    del design  # the ablation has a design of its own
     material = material_of(simulate_study(ABLATION_DESIGN, seed))
     one_curator = _by_one_curator(material)
     for name, title, recipe in _causes():
@@ -227,7 +247,7 @@ def _ablation(seed: int, design: StudyDesign) -> Iterator[RecipeTrial]:
 
 
 def _by_one_curator(material: Material) -> Material:
-    """The same tracks, all of them labelled by the current curator."""
+    """Return the same tracks, all labelled by the current curator."""
     said = material.reference
     return replace(material, said={"all": said, "current": said})
 
@@ -237,7 +257,7 @@ def _simulate_balanced(seed: int) -> SimulatedStudy:
 
 
 class _BalancedDesign(StudyDesign):
-    """The ablation's design without imbalance: the 29 genres of the study, equally frequent."""
+    """Design of the ablation with the 29 genres of the study equally frequent."""
 
     def simulation(self, seed: int) -> SimulationConfig:
         """Return the configuration of the tracks, every genre with the same weight."""
@@ -246,7 +266,7 @@ class _BalancedDesign(StudyDesign):
 
 
 def _causes() -> Iterator[tuple[str, str, Recipe]]:
-    """Yield (name, title, recipe): the sound training, then each cause alone."""
+    """Yield name, title and recipe of the sound training, then of each cause."""
     training, selection = SOUND.training, SOUND.selection
     yield "sound", "none: sound training", SOUND
 

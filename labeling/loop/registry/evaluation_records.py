@@ -33,7 +33,7 @@ from labeling.models import (
     TrainingRun,
 )
 from ml.constants import OTHERS
-from ml.evaluation.comparison import compare
+from ml.evaluation.comparison import Comparison, compare
 from ml.evaluation.record import (
     FILE_NAME,
     EvaluationRecord,
@@ -71,7 +71,7 @@ def keep(folder: str, record: EvaluationRecord) -> Measured:
     """Write a record and its report into a folder below that of the models."""
     home = Path(settings.MODEL_ROOT) / folder
     stored = write_record(home / FILE_NAME, record)
-    report = {"record": stored.sha256, **build_report(record)}
+    report: Report = {"record": stored.sha256, **build_report(record)}
     atomic_write(home / REPORT_FILE, json.dumps(report, allow_nan=False).encode())
     return Measured(
         folder=folder,
@@ -285,7 +285,7 @@ def compare_evaluations(chosen: Sequence[Evaluation]) -> Report:
 
 
 @lru_cache(maxsize=16)
-def _compared(keys: tuple[tuple[int, str], ...], reference: int) -> Report:
+def _compared(keys: tuple[tuple[int, str], ...], reference: int) -> Comparison:
     rows = Evaluation.objects.in_bulk([pk for pk, _ in keys])
     return compare([record_of(rows[pk]) for pk, _ in keys], reference=reference)
 

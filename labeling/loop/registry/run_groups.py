@@ -38,7 +38,7 @@ def compare_arms(arms: Sequence[tuple[str, Measured]]) -> dict[str, Any]:
     """Return the metrics of the arms on the tracks and labels that all have; reads files."""
     root = Path(settings.MODEL_ROOT)
     records = [read_record(root / one.folder / FILE_NAME, one.sha256) for _, one in arms]
-    found = compare(records)
+    found: dict[str, Any] = {**compare(records)}
     runs = [{"arm": arm, **one} for (arm, _), one in zip(arms, found["runs"], strict=True)]
     return {**{name: found[name] for name in _KEPT}, "runs": runs}
 

@@ -23,7 +23,7 @@ MOST_CURVES = 12
 TONES = {
     diagnosis.USEFUL: "good",
     diagnosis.RANKS_ONLY: "warn",
-    diagnosis.NOT_TOLD_APART: "warn",
+    diagnosis.LIKE_GUESSING: "warn",
     diagnosis.NO_BETTER: "bad",
     diagnosis.MISLEADING: "bad",
 }

@@ -16,9 +16,9 @@ from ml.evaluation.comparison import (
     affordable_resamples,
     common,
     compare,
+    comparison_verdict,
     paired_differences,
     side_of,
-    told_apart,
 )
 from ml.evaluation.record import LabelName
 from ml.evaluation.resampling import rows_of
@@ -195,7 +195,7 @@ def test_what_cannot_be_compared_says_why(record, second, said):
 
 @pytest.mark.parametrize(
     ("n_groups", "said"),
-    [(1, "of 1 split group only; at least 3 are"), (2, "of 2 split groups only"), (3, "")],
+    [(1, "from 1 split group only; at least 3 are"), (2, "from 2 split groups only"), (3, "")],
 )
 def test_tracks_of_a_few_groups_are_told_apart_by_nothing(record, n_groups, said):
     record = replace(record, groups=np.arange(200) % n_groups)
@@ -248,7 +248,7 @@ def test_one_record_is_no_comparison(record):
     ],
 )
 def test_what_is_beyond_doubt(low, high, n, expected):
-    assert told_apart({"difference": 0.0, "lo": low, "hi": high}, n) == expected
+    assert comparison_verdict({"difference": 0.0, "lo": low, "hi": high}, n) == expected
 
 
 def test_large_sets_are_resampled_less_often():

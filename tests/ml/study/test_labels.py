@@ -6,7 +6,7 @@ import numpy as np
 
 from ml.study.labels import under_all_labels, under_common_labels
 from ml.study.store import StoredRun
-from ml.study.story import common_story, tell
+from ml.study.story import common_story, summarise_part
 from tests.ml.records import make_record
 
 WHOLE = make_record(n=60, n_labels=4)
@@ -61,7 +61,7 @@ def test_each_seed_has_common_labels_of_its_own_and_needs_two_runs():
 
 def test_figures_are_those_of_the_common_labels_alone():
     told = common_story([run("a", [0, 1, 2, 3]), run("b", [1, 2])])
-    alone = tell([run("b", [1, 2])])
+    alone = summarise_part([run("b", [1, 2])])
     for one in told["runs"]:
         assert one["n_labels"] == 2
         figures = one["held_out"]["figures"]

@@ -18,7 +18,7 @@ from ml.study.store import (
     read_runs,
     write_run,
 )
-from ml.study.story import tell
+from ml.study.story import summarise_part
 from ml.types import LabelMatrix
 
 N_TRACKS, N_LABELS = 120, 30
@@ -56,7 +56,7 @@ def story():
         *(run_of("flat", seed, record(seed, 0.0)) for seed in (0, 1)),
         *(run_of("good", seed, record(seed, 8.0)) for seed in (0, 1)),
     ]
-    return tell(runs, first="flat")
+    return summarise_part(runs, first="flat")
 
 
 def test_outputs_at_the_label_shares_are_the_studys_signature(story):
@@ -104,7 +104,7 @@ def test_differences_are_paired_and_told_by_their_interval(story):
 def test_only_common_labels_are_compared():
     names = [f"label {index}" for index in range(N_LABELS - 1)]
     a, b = record(0, 0.0, [*names, "Others"]), record(0, 8.0, [*names, "Rare"])
-    told = tell([run_of("flat", 0, a), run_of("good", 0, b)])
+    told = summarise_part([run_of("flat", 0, a), run_of("good", 0, b)])
     kept = slice(0, N_LABELS - 1)
     expected = 1 - average_precision_score(
         a.reference.labels[:, kept], a.probabilities[:, kept]
@@ -115,11 +115,11 @@ def test_only_common_labels_are_compared():
 
 def test_a_run_that_failed_is_told_and_compared_with_nothing():
     failed = run_of("dead", 0, None, error="it diverged")
-    dead = tell([run_of("good", 0, record(0, 8.0)), failed])["runs"][1]
+    dead = summarise_part([run_of("good", 0, record(0, 8.0)), failed])["runs"][1]
     assert dead["errors"] == {0: "it diverged"}
     assert dead["held_out"] is None
     assert dead["differences"] is None
-    assert tell([failed])["first"] == ""
+    assert summarise_part([failed])["first"] == ""
 
 
 def test_a_whole_run_comes_back_as_it_was(tmp_path):

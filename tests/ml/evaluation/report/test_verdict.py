@@ -40,7 +40,7 @@ class TestKnownAnswers:
         assert report["verdict"]["text"] in (
             diagnosis.NO_BETTER,
             diagnosis.MISLEADING,
-            diagnosis.NOT_TOLD_APART,
+            diagnosis.LIKE_GUESSING,
         )
 
     def test_the_constant_is_no_better_than_the_label_frequencies(self, record):
@@ -150,8 +150,8 @@ class TestWithoutFigures:
         report = build_report(record, n_resamples=50)
         assert report["verdict"] == {
             "text": diagnosis.CANNOT_BE_JUDGED,
-            "reasons": "the 12 held-out tracks judged are of 1 split group only; at least 3 "
-            "are needed",
+            "reasons": "the 12 labelled held-out tracks come from 1 split group only; at least "
+            "3 are needed",
         }
         assert set(report["intervals"].values()) == {None}
         assert {row["ap_interval"] for row in report["labels"]} == {None}
@@ -174,14 +174,14 @@ class TestWithoutFigures:
         (of(0.02, (0.01, 0.03), NEAR), diagnosis.NO_BETTER),
         (of(0.021, (0.01, 0.03), NEAR), diagnosis.USEFUL),
         (of(0.1, (-0.1, 0.3), NEAR), diagnosis.NO_BETTER),
-        (of(0.1, (-0.1, 0.3), FAR), diagnosis.NOT_TOLD_APART),
-        (of(0.0, None, 0.9501), diagnosis.NOT_TOLD_APART),
+        (of(0.1, (-0.1, 0.3), FAR), diagnosis.LIKE_GUESSING),
+        (of(0.0, None, 0.9501), diagnosis.LIKE_GUESSING),
         (of(-0.5, (-0.7, -0.3), 0.8), diagnosis.MISLEADING),
         (of(-0.5, None, 0.8), diagnosis.MISLEADING),
         (of(-0.5, (-0.7, -0.3), NEAR), diagnosis.MISLEADING),
         (of(-0.03, (-0.05, -0.01), NEAR), diagnosis.NO_BETTER),
-        ({"macro_ap_interval": (0.09, 0.6)}, diagnosis.NOT_TOLD_APART),
-        ({"macro_ap": None}, diagnosis.NOT_TOLD_APART),
+        ({"macro_ap_interval": (0.09, 0.6)}, diagnosis.LIKE_GUESSING),
+        ({"macro_ap": None}, diagnosis.LIKE_GUESSING),
         ({"skill": None}, diagnosis.CANNOT_BE_JUDGED),
         ({"n": 7}, diagnosis.CANNOT_BE_JUDGED),
         ({"n_groups": 2}, diagnosis.CANNOT_BE_JUDGED),
@@ -200,7 +200,7 @@ class TestCourse:
             *history(4, stage="fold 2 of 2"),
             *({**row, "validation_loss": None} for row in history(4, stage="all tracks")),
         )
-        found = curves.course(epochs)
+        found = curves.learning_curves(epochs)
         assert [stage["name"] for stage in found["stages"]] == [
             "fold 1 of 2", "fold 2 of 2", "all tracks",
         ]  # fmt: skip
@@ -218,17 +218,17 @@ class TestCourse:
             for fold, values in losses.items()
             for loss in values
         )
-        found = curves.course(epochs)
+        found = curves.learning_curves(epochs)
         assert found["best_epoch"] == 2
         assert found["mean"]["validation_loss"] == pytest.approx([0.5, 0.375, 0.395, 0.415])
         assert [len(stage["validation_loss"]) for stage in found["stages"]] == [4, 6]
 
     def test_without_accuracy_and_without_validation(self):
         rows = [{**row, "validation_loss": None} for row in history(3, accuracy=False)]
-        found = curves.course(tuple(rows))
+        found = curves.learning_curves(tuple(rows))
         assert found["best_epoch"] is None
         assert found["mean"]["accuracy"] == [None] * 3
-        assert curves.course(()) == {
+        assert curves.learning_curves(()) == {
             "n_stages": 0, "stages": [], "best_epoch": None,
             "mean": {name: [] for name in found["mean"]},
         }  # fmt: skip

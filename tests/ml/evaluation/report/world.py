@@ -24,10 +24,10 @@ GOOD = {
     "skill": 0.3,
     "skill_interval": (0.2, 0.4),
     "accuracy": 0.96,
-    "constant_accuracy": 0.94,
+    "baseline_accuracy": 0.94,
     "macro_ap": 0.5,
     "macro_ap_interval": (0.4, 0.6),
-    "constant_ap": 0.1,
+    "baseline_ap": 0.1,
     "never_at_half": 2,
 }
 
