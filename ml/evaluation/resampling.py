@@ -48,9 +48,9 @@ def label_average_precision(
     >>> given = np.array([[True], [False], [True]])
     >>> labels = LabelMatrix(given, np.ones_like(given))
     >>> scores = np.array([[0.9], [0.4], [0.1]])
-    >>> weights = np.array([[1.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
+    >>> weights = np.array([[1.0, 1.0], [1.0, 2.0], [1.0, 1.0]])
     >>> label_average_precision(scores, labels, weights).round(3).tolist()
-    [[0.833, 1.0]]
+    [[0.833, 0.75]]
     """
     found = np.full((labels.n_labels, weights.shape[1]), np.nan)
     for part in _blocks(weights):

@@ -98,7 +98,7 @@ def test_a_recipe_without_enough_to_learn_from_is_told_and_the_others_go_on(tmp_
     assert hopeless["macro_ap"] is None
     assert list(hopeless["errors"]) == ["0"]
     assert fast["macro_ap"] > 0.8
-    assert "What did not run:" in (tmp_path / "report.md").read_text()
+    assert "Runs that failed:" in (tmp_path / "report.md").read_text()
 
 
 @pytest.mark.parametrize(
