@@ -198,7 +198,7 @@ def predict_pool(run: Attempt) -> None:
 @job_task(JobKind.RANK)
 def rank_queue(run: Attempt) -> None:
     """Rank the tracks to ask next, and replace the live round by the new one."""
-    round_ = rounds.build_round(run.library, tell=run.progress)
+    round_ = rounds.build_round(run.library, on_progress=run.progress)
     with run.committing({"round": round_.number, "strategy": round_.strategy}) as result:
         rounds.switch(round_)
         retraining.follow_up(run.job, result)

@@ -1,7 +1,7 @@
-"""Predictions of the champion: for every track, and as suggestions for one.
+"""Predictions of the champion for all tracks, and the suggestions made from them.
 
-The array is on disk and mapped once per process; a suggestion costs a few memory reads and
-three small queries, so that it can be made while a page is served.
+Stage: prediction. The array is on disk and mapped once per process. A suggestion costs a few
+reads of memory and three small queries, so it can be made while a page is served.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -33,10 +33,11 @@ from ml.training.prediction_store import PredictionArray, StoredPredictions, wri
 
 logger = logging.getLogger(__name__)
 
-#: Labels suggested although below their threshold: the likeliest of each facet.
+#: Per facet, this many of the likeliest labels are suggested even below their threshold,
 NEAREST_A_FACET = 3
+#: if their probability is at least this.
 LEAST_PROBABILITY = 0.10
-#: Below this nothing is shown, whatever its threshold: a hint of 2 % helps nobody to decide.
+#: No label below this is suggested, whatever its threshold: a hint of 2 % helps nobody.
 LEAST_SHOWN = 0.05
 _OPEN_AT_ONCE = 4
 _FORGOTTEN_AFTER_S = 3_600.0
@@ -52,7 +53,7 @@ class Predictions:
     array: PredictionArray
 
     def rows(self, track_ids: Sequence[int] | npt.NDArray[np.int64]) -> npt.NDArray[np.intp]:
-        """Return the column of each track, -1 where it has no prediction."""
+        """Return the column of each track, or -1 if it has no prediction."""
         wanted = np.asarray(track_ids, dtype=np.int64)
         if not len(self.track_ids):
             return np.full(len(wanted), -1, dtype=np.intp)
@@ -60,12 +61,22 @@ class Predictions:
         return np.where(self.track_ids[place] == wanted, place, -1)
 
 
+class SuggestedLabel(TypedDict):
+    """A suggestion, as stored with a presentation and returned by the API."""
+
+    facet: str
+    label: str
+    label_uid: str
+    probability: float
+    above_threshold: bool
+
+
 # --- writing --------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Written:
-    """The files of a prediction set, on disk and not yet registered."""
+    """The files of a prediction set, on disk but not registered yet."""
 
     file: str
     index_file: str
@@ -74,7 +85,7 @@ class Written:
 
 
 def write(version: ModelVersion, found: Located, probabilities: npt.NDArray[Any]) -> Written:
-    """Write the probabilities (n_tracks, n_labels) under names that were never used.
+    """Write the probabilities (n_tracks, n_labels) to files with new names.
 
     `found` names their tracks and the features that they were computed from.
     """
@@ -104,7 +115,7 @@ def record(version: ModelVersion, written: Written) -> PredictionSet:
 
 
 def sweep_predictions(library: Library) -> None:
-    """Remove old files of predictions that no row names; young ones may be about to be."""
+    """Remove prediction files without a row; recent ones may still get theirs."""
     sets = PredictionSet.objects.filter(model_version__library=library)
     known = {name for pair in sets.values_list("file", "index_file") for name in pair}
     home = Path(settings.PREDICTION_ROOT) / library.slug
@@ -115,10 +126,11 @@ def sweep_predictions(library: Library) -> None:
 
 
 def is_stale(library: Library) -> bool:
-    """Say whether the champion has not scored the tracks by their current features.
+    """Return whether the champion has not scored all tracks with their current features.
 
-    A different number of tracks means yes; if it is the same, the features read are compared,
-    because a file may have been replaced. A set that has lost its files is stale too.
+    The number of tracks is compared first. If it is the same, the hash of the features is
+    compared, because an audio file may have been replaced. A prediction set that has lost its
+    files is stale as well.
     """
     champion = models.champion_of(library)
     if champion is None:
@@ -159,7 +171,7 @@ def current(library: Library) -> Predictions | None:
 
 
 def _mapped(row: PredictionSet) -> tuple[PredictionArray, npt.NDArray[np.int64]]:
-    """Return the open files; each is compared with its checksum once per process."""
+    """Return the open files; the checksum of each is verified once per process."""
     key = f"{row.file} {row.sha256}"
     with _lock:
         if key in _open:
@@ -178,11 +190,11 @@ def _mapped(row: PredictionSet) -> tuple[PredictionArray, npt.NDArray[np.int64]]
 
 def suggestions_for(
     library: Library, track_ids: Iterable[int]
-) -> dict[int, list[dict[str, Any]]]:
-    """Return, per track, the suggested labels, the likeliest first.
+) -> dict[int, list[SuggestedLabel]]:
+    """Return the suggestions for each track, the likeliest label first.
 
-    These are the labels above their threshold, and the likeliest few of each facet. A merged
-    label is suggested as its target, an inactive one not at all.
+    These are the labels above their threshold and a few of the likeliest of each facet. A
+    merged label is suggested as the label it was merged into, an inactive one not at all.
     """
     ids = list(track_ids)
     predictions = current(library)
@@ -190,7 +202,7 @@ def suggestions_for(
         return {}
     names = _names(library)
     rows = predictions.rows(ids)
-    found: dict[int, list[dict[str, Any]]] = {}
+    found: dict[int, list[SuggestedLabel]] = {}
     known = [(pk, row) for pk, row in zip(ids, rows.tolist(), strict=True) if row >= 0]
     values = predictions.array.tracks(np.array([row for _, row in known], dtype=np.intp))
     for (track_id, _), probabilities in zip(known, values, strict=True):
@@ -199,9 +211,9 @@ def suggestions_for(
 
 
 def store_suggestions(presentation: Presentation, library: Library) -> None:
-    """Store what the model suggests with a presentation, before it is shown.
+    """Store the suggestions with a presentation before it is shown.
 
-    What is stored is what is shown: the API answers with the stored suggestions only.
+    The API returns stored suggestions only, so exactly what was stored was shown.
     """
     if presentation.stratum in UNASSISTED or not library.shows_suggestions:
         return
@@ -212,7 +224,7 @@ def store_suggestions(presentation: Presentation, library: Library) -> None:
 
 
 def _names(library: Library) -> dict[str, tuple[str, str, str]]:
-    """Return uid of a label -> (facet, label, uid) under which it is suggested today."""
+    """Return uid of a label -> (facet, label, uid) under which it is suggested now."""
     merged = resolutions(library)
     rows = {
         row.pk: row
@@ -220,9 +232,13 @@ def _names(library: Library) -> dict[str, tuple[str, str, str]]:
     }
     names = {}
     for pk, label in rows.items():
-        today = rows[merged.get(pk, pk)]
-        if today.is_active:
-            names[label.uid.hex] = (today.facet.name, today.name, str(today.uid))
+        current_label = rows[merged.get(pk, pk)]
+        if current_label.is_active:
+            names[label.uid.hex] = (
+                current_label.facet.name,
+                current_label.name,
+                str(current_label.uid),
+            )
     return names
 
 
@@ -230,8 +246,8 @@ def _suggested(
     predictions: Predictions,
     probabilities: npt.NDArray[np.float32],
     names: dict[str, tuple[str, str, str]],
-) -> list[dict[str, Any]]:
-    chosen: dict[str, dict[str, Any]] = {}
+) -> list[SuggestedLabel]:
+    chosen: dict[str, SuggestedLabel] = {}
     shown: dict[str, int] = {}
     thresholds = predictions.version.thresholds
     for column in np.argsort(-probabilities, kind="stable").tolist():

@@ -1,7 +1,7 @@
-"""Retraining triggers and job chains.
+"""Retraining: the steps of a round as a chain of jobs, and the triggers that start one.
 
-A job chain is one job whose arguments name the jobs after it; each job requests the next in the
-transaction that commits it, so that no step is lost and none is done twice.
+Stage: retraining. The arguments of a job name the steps that follow it. Each job asks for the
+next one in the transaction that commits its result, so no step is lost or done twice.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ from labeling.models.jobs import JobKind
 
 logger = logging.getLogger(__name__)
 
-#: The steps of a round in their order.
+#: The steps of a round, in order.
 STEPS = (JobKind.PROBE, JobKind.FEATURES, JobKind.TRAIN, JobKind.PREDICT, JobKind.RANK)
 Arguments = dict[str, Any]
-#: The number of ended jobs among which the last failed training is looked for.
-_LOOKED_AT = 20
+#: The last failed training is searched among this many of the newest ended jobs.
+_MOST_SEARCHED = 20
 
 
 def next_missing(library: Library, feature_set: FeatureSet | None = None) -> str | None:
-    """Return the first step whose work is not done, or None if the queue is up to date."""
+    """Return the first step that has work left, or None if the queue is up to date."""
     own = recipes.features_name_for(library)
     feature_set = feature_set or loop_features.feature_set_of(own)
     if loop_features.has_pending_probe(library):
@@ -57,24 +57,24 @@ def next_missing(library: Library, feature_set: FeatureSet | None = None) -> str
 
 
 def _is_ranked_by(champion: ModelVersion) -> bool:
-    """Say whether the queue was ranked by this model, or had nothing left to rank.
+    """Return whether the champion ranked the queue, or had nothing left to rank.
 
-    A round without a scored candidate names no model: it counts if it was made after the model
-    was promoted and had scored the tracks.
+    A round without any scored candidate names no model. It counts if it was made after the
+    model was promoted and after the model had scored the tracks.
     """
     live = champion.library.rounds.filter(state="live").first()
     if live is None or live.model_version_id == champion.pk:
         return live is not None
-    in_use = champion.promotions.exclude(kind=PromotionEvent.Kind.REFUSED).first()
+    promoted = champion.promotions.exclude(kind=PromotionEvent.Kind.REFUSED).first()
     scored = PredictionSet.objects.filter(model_version=champion).first()
-    since = [one for one in (in_use and in_use.at, scored and scored.created_at) if one]
+    since = [one for one in (promoted and promoted.at, scored and scored.created_at) if one]
     return live.model_version_id is None and live.created_at > max(
         since, default=live.created_at
     )
 
 
 def steps_from(library: Library, feature_set: FeatureSet) -> list[str]:
-    """Return the steps of a round: probe and features if they are missing, and the rest."""
+    """Return the steps of a round; probe and features only if some are missing."""
     steps: list[str] = []
     if loop_features.has_pending_probe(library):
         steps.append(JobKind.PROBE)
@@ -92,7 +92,7 @@ def ask(
     by_id: int | None = None,
     is_announced: bool = True,
 ) -> Job:
-    """Request the first of these steps, which will request the others."""
+    """Enqueue the first of these steps; its arguments name the steps that follow."""
     first, *rest = steps
     return jobs.enqueue(
         first,
@@ -105,11 +105,11 @@ def ask(
 
 
 def follow_up(job: Job, result: Arguments, *, skip: Sequence[str] = ()) -> Job | None:
-    """Request the job that follows, in the transaction that commits this one.
+    """Enqueue the next step after a job, in the transaction that commits its result.
 
-    `skip` names steps that turned out to be needless. The result notes it. The key makes it one
-    job however often the commit is tried. A process that runs the whole chain itself sends no
-    message.
+    The id of the next job is added to `result`. `skip` names steps that turned out to have no
+    work. The key makes it one job, however often the commit is tried. A process that runs a
+    whole chain itself announces nothing to workers.
     """
     if job.library is None:
         return None
@@ -129,7 +129,7 @@ def follow_up(job: Job, result: Arguments, *, skip: Sequence[str] = ()) -> Job |
 
 
 def _then(job: Job, library: Library) -> list[str]:
-    """Return the steps after a job; new files found on the way get all steps."""
+    """Return the steps after a job; a probe without planned steps leads to a new ranking."""
     if "then" in job.arguments or job.kind != JobKind.PROBE:
         return list(job.arguments.get("then", []))
     has_model = models.champion_of(library) is not None
@@ -137,9 +137,9 @@ def _then(job: Job, library: Library) -> list[str]:
 
 
 def waiting_for(library: Library, steps: Sequence[str]) -> list[Job]:
-    """Return the queued jobs whose own work, and all that follows it, is among these steps.
+    """Return the queued jobs whose own step and following steps are all among these steps.
 
-    An example is the probe of an import, which has nothing left to do after a round.
+    An example is the probe that an import asked for: it has nothing left to do after a round.
     """
     early = (JobKind.PROBE, JobKind.FEATURES)
     covered = {*early, *steps}
@@ -152,44 +152,48 @@ def waiting_for(library: Library, steps: Sequence[str]) -> list[Job]:
 
 
 def end_redundant(job: Job) -> bool:
-    """Remove what follows a queued job, because the caller will do that itself."""
+    """Drop the following steps of a queued job, because the caller runs them.
+
+    Returns False if the job is not queued any more.
+    """
     arguments = {**job.arguments, "then": []}
     queued = Job.objects.filter(pk=job.pk, state=Job.State.QUEUED)
     return bool(queued.update(arguments=arguments))
 
 
-# --- the retraining trigger -----------------------------------------------------------------
+# --- retraining triggers --------------------------------------------------------------------
 
 
-def looked_last_at(library: Library) -> datetime | None:
-    """Return when answers were last trained on, or found to hold nothing new.
+def trained_last_at(library: Library) -> datetime | None:
+    """Return the time up to which answers have been trained on.
 
-    This is the start of the newest successful training on all answers: not a training by a
-    recipe, snapshot, selection or facets that somebody chose, and not a cross-validation. A
-    training that failed or was cancelled has learnt nothing, so its answers still count as new.
+    That is the start of the newest successful training on all answers. A training with a
+    chosen recipe, snapshot, selection or facets does not count, nor does a cross-validation.
+    A training that failed or was cancelled has learnt nothing, so the answers that it read
+    still count as new.
     """
-    last = last_learnt(library)
+    last = last_trained(library)
     return last.started_at if last else None
 
 
-def last_learnt(library: Library) -> Job | None:
+def last_trained(library: Library) -> Job | None:
     """Return the newest successful training on all answers."""
     done = _of_all_answers(library).filter(kind=JobKind.TRAIN, state=Job.State.DONE)
     return done.order_by("-id").first()
 
 
-def _tried_last_at(library: Library) -> datetime | None:
-    job = last_tried(library)
+def _failed_last_at(library: Library) -> datetime | None:
+    job = last_failed(library)
     return (job.finished_at or job.queued_at) if job else None
 
 
-def last_tried(library: Library) -> Job | None:
-    """Return the last failed or cancelled job of a chain that ended without a training."""
+def last_failed(library: Library) -> Job | None:
+    """Return the newest job that failed or was cancelled, in or before a training."""
     ended = _of_all_answers(library).filter(
         kind__in=[JobKind.PROBE, JobKind.FEATURES, JobKind.TRAIN],
         state__in=[Job.State.FAILED, Job.State.CANCELLED],
     )
-    for job in ended.order_by("-id")[:_LOOKED_AT]:
+    for job in ended.order_by("-id")[:_MOST_SEARCHED]:
         if _leads_to_training(job):
             return job
     return None
@@ -205,8 +209,8 @@ def _leads_to_training(job: Job) -> bool:
 
 
 def new_annotations(library: Library, at_most: int = 1) -> int:
-    """Count annotations recorded since the last training, up to `at_most`."""
-    return _recorded_since(library, looked_last_at(library), at_most)
+    """Count the annotations recorded since the last training, up to `at_most`."""
+    return _recorded_since(library, trained_last_at(library), at_most)
 
 
 def _recorded_since(library: Library, since: datetime | None, at_most: int) -> int:
@@ -217,33 +221,34 @@ def _recorded_since(library: Library, since: datetime | None, at_most: int) -> i
 
 
 def until_next(library: Library) -> int:
-    """Count the annotations towards the next automatic training, up to what it needs.
+    """Count the annotations towards the next automatic training, up to the number it needs.
 
     After a training that failed or was cancelled they are counted from its end, so that a
-    failing training does not run again with every answer; the nightly one tries again anyway.
+    training that fails is not repeated after every answer. The nightly schedule repeats it.
     """
-    times = [looked_last_at(library), _tried_last_at(library)]
+    times = [trained_last_at(library), _failed_last_at(library)]
     since = max((time for time in times if time is not None), default=None)
     return _recorded_since(library, since, max(library.retrain_after, 1))
 
 
 def after_annotation(library: Library) -> None:
-    """Request a training if enough answers are new. Called after each answer's commit.
+    """Ask for a training if enough answers are new. Called after the commit of each answer.
 
-    Cheap (a few indexed look-ups), and its failure never disturbs the answer.
+    This takes a few indexed queries, and a database error here never affects the answer.
     """
     try:
         _ask_if_enough(library)
     except DatabaseError:
-        logger.exception("could not find out whether to train %s", library.slug)
+        logger.exception("cannot determine whether %s needs a training", library.slug)
 
 
 def after_training(library: Library, ended: Job) -> None:
-    """Check again when a training ends: while it was open, no answer could request the next.
+    """Check the trigger when a training ends, because no answer could start one until now.
 
-    A training by a recipe or a selection does not count as a training on all answers, so only
-    answers since its start lead to a request. Called in the transaction that ends it; its
-    failure never disturbs the model.
+    A training by a recipe or a selection does not count as a training on all answers. After
+    it, the trigger is checked only if annotations were recorded since it began, so that the
+    next recipe need not wait for a training that nobody requested. Called in the transaction
+    that ends the training; a database error here never affects the model.
     """
     try:
         with transaction.atomic():
@@ -251,7 +256,7 @@ def after_training(library: Library, ended: Job) -> None:
             if is_of_all or _recorded_since(library, ended.started_at, 1):
                 _ask_if_enough(library)
     except DatabaseError:
-        logger.exception("could not find out whether to train %s again", library.slug)
+        logger.exception("cannot determine whether %s needs another training", library.slug)
 
 
 def _ask_if_enough(library: Library) -> None:
@@ -262,7 +267,7 @@ def _ask_if_enough(library: Library) -> None:
 
 
 def open_training(library: Library) -> Job | None:
-    """Return the job that trains, or that a training will follow."""
+    """Return the open job that trains, or that leads to a training."""
     for job in library.jobs.filter(state__in=Job.OPEN).order_by("id"):
         if _leads_to_training(job):
             return job
@@ -270,7 +275,7 @@ def open_training(library: Library) -> Job | None:
 
 
 def open_comparison(library: Library) -> Job | None:
-    """Return the job that compares criteria, or that such a comparison will follow."""
+    """Return the open job that compares criteria, or that leads to such a comparison."""
     for job in library.jobs.filter(state__in=Job.OPEN).order_by("id"):
         if JobKind.COMPARE in (job.kind, *job.arguments.get("then", [])):
             return job
@@ -280,9 +285,9 @@ def open_comparison(library: Library) -> Job | None:
 def request_training(
     library: Library, reason: str, *, by_id: int | None = None, network: str = ""
 ) -> Job | None:
-    """Request a whole round of the loop, unless one is running.
+    """Ask for a training with all steps of a round, or return the one that is under way.
 
-    None if there is nothing to learn from: no track of the library has audio.
+    Returns None if no track of the library has audio, because nothing can be learnt then.
     """
     under_way = open_training(library)
     if under_way is not None:
@@ -296,20 +301,20 @@ def request_training(
         arguments["network"] = network
     if features != library.features:
         arguments["features"] = features
-    # Two answers that arrive together request one training.
+    # Two answers that arrive at the same time ask for one training.
     key = f"turn:{library.slug}:{last.pk if last else 0}:{_minute()}"
     steps = steps_from(library, loop_features.feature_set_of(features))
     job = ask(library, steps, arguments=arguments, key=key, by_id=by_id)
-    if job.state not in Job.OPEN:  # one of this minute was cancelled or has failed
+    if job.state not in Job.OPEN:  # the job with this key was cancelled or failed already
         job = ask(library, steps, arguments=arguments, by_id=by_id)
     return job
 
 
 def request_recipe(library: Library, name: str, *, by_id: int | None = None) -> Job | None:
-    """Request a training by a recipe, unless a training is running.
+    """Ask for a training by a recipe, or return the training that is under way.
 
-    None if no track has audio. Raises BadInput if the recipe, or a name in its selection, is
-    unknown.
+    Returns None if no track has audio. Raises BadInput if there is no such recipe, or if its
+    selection names something that the library does not have.
     """
     found = recipes.find_recipe(name)
     selection = recipes.recipe_selection(found)
@@ -334,16 +339,16 @@ def _minute() -> str:
 
 
 def request_nightly(library: Library) -> Job | None:
-    """Request a training if anything is new since the last one; for the schedule."""
+    """Ask for a training if any step has work left; the nightly schedule calls this."""
     if next_missing(library) is None:
         return None
     return request_training(library, "nightly")
 
 
 def roll_back(version: ModelVersion, *, by_id: int | None = None, why: str = "") -> Job:
-    """Promote another model by hand; its predictions and the queue follow.
+    """Promote another model by hand, and ask for its predictions and a new ranking.
 
-    The comparison with the champion is read from their records before, and stored with it.
+    How it compares with the champion is computed from their records and stored with the event.
     """
     figures = evaluation_records.figures_against(version, models.champion_of(version.library))
     with transaction.atomic():

@@ -1,4 +1,4 @@
-"""The model of the world, one file per group of nouns.
+"""The database, one module per group of tables.
 
 Annotation, Answer and Judgement are append-only: triggers refuse UPDATE and DELETE on both
 engines. CurrentAnswer and the roll-ups are projections of them and can always be rebuilt.

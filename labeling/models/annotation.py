@@ -1,4 +1,4 @@
-"""What was answered: append-only events, and the projection that says what holds now."""
+"""Annotations as append-only events, and the current answers that follow from them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Annotation(Travelling):
         IMPORTED = "imported"
         AUTOMATIC = "automatic"
 
-    #: Kinds that are an independent look at the track: only these count for consistency.
+    #: Kinds of independent annotations: only these count for consistency.
     INDEPENDENT = (Kind.JUDGEMENT, Kind.IMPORTED)
     #: Prefix of the idempotency key of an event that an import wrote.
     IMPORT_KEY = "import:"
@@ -95,7 +95,7 @@ class Annotation(Travelling):
 
 
 class Answer(models.Model):
-    """What an annotation says of one facet; `is_complete`: what was not ticked is a no."""
+    """The part of an annotation about one facet; if complete, labels not given count as no."""
 
     annotation = models.ForeignKey(Annotation, on_delete=models.PROTECT, related_name="answers")
     facet = models.ForeignKey(Facet, on_delete=models.PROTECT)
@@ -134,7 +134,7 @@ class Judgement(models.Model):
 
 
 class CurrentAnswer(models.Model):
-    """The answer that holds now, per annotator, track and facet; rebuilt by replay."""
+    """The current answer per annotator, track and facet; rebuilt by replaying the events."""
 
     annotator = models.ForeignKey(Annotator, on_delete=models.PROTECT)
     track = models.ForeignKey(Track, on_delete=models.PROTECT, related_name="current_answers")

@@ -1,4 +1,4 @@
-"""What several models share."""
+"""Base classes and constraints that several tables share."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from django.db import models
 
 
 class Travelling(models.Model):
-    """A row that leaves this database (exports, snapshots, models) under a name of its own."""
+    """A row with a permanent id for use outside this database (exports, snapshots, models)."""
 
     uid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
 

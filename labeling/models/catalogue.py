@@ -74,7 +74,7 @@ class Library(Travelling):
 
 
 class Membership(models.Model):
-    """What a user may do in a library."""
+    """The role of a user in a library."""
 
     class Role(models.TextChoices):
         ANNOTATOR = "annotator", "Annotator: labels tracks"
@@ -110,7 +110,7 @@ class AudioRoot(models.Model):
 
 
 class AudioFile(models.Model):
-    """The bytes of a track and what the probe counted in them."""
+    """An audio file with the facts that the probe measured."""
 
     root = models.ForeignKey(AudioRoot, on_delete=models.PROTECT, related_name="files")
     relative_path = models.CharField(max_length=700)

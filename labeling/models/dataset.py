@@ -1,4 +1,4 @@
-"""Features on disk, and frozen selections of answers to train on."""
+"""Features on disk, and dataset snapshots to train on."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class FeatureSet(models.Model):
 
 
 class FeatureRow(models.Model):
-    """Where the features of a file lie, or why there are none."""
+    """The place of a file's features, or the reason why there are none."""
 
     class State(models.TextChoices):
         DONE = "done"
@@ -52,7 +52,7 @@ class FeatureRow(models.Model):
 
 
 class Snapshot(Travelling):
-    """A frozen training set: which answers, of whom, from when, under which guideline."""
+    """A stored training set: the answers of a selection, by annotator, period and guideline."""
 
     library = models.ForeignKey(Library, on_delete=models.PROTECT, related_name="snapshots")
     number = models.PositiveIntegerField()

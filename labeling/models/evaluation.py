@@ -1,4 +1,4 @@
-"""What runs said of tracks that they were not trained on: the row of each record."""
+"""Evaluation records: predictions of runs for tracks that they were not trained on."""
 
 from __future__ import annotations
 

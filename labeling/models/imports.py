@@ -1,4 +1,4 @@
-"""Catalogues that came in through the page, and how their columns are read."""
+"""Catalogues uploaded on the Imports page, and saved mappings of their columns."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class ImportMapping(models.Model):
 
 
 class ImportBatch(Travelling):
-    """An uploaded catalogue: what to do with it, and what came of it."""
+    """An uploaded catalogue: its options, its job and its report."""
 
     library = models.ForeignKey(Library, on_delete=models.PROTECT, related_name="imports")
     file_name = models.CharField(max_length=255)

@@ -1,4 +1,4 @@
-"""Background work. The row of a job is the truth of its state; a message only wakes."""
+"""Background work. The row of a job is the truth; a message only wakes a worker."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from labeling.models.catalogue import Library
 
 
 class JobKind(models.TextChoices):
-    """What a worker can be asked to do, in the order of the loop."""
+    """The kinds of jobs, in the order of the loop."""
 
     IMPORT = "import", "Import a catalogue"
     PROBE = "probe", "Listen to new files"
@@ -88,7 +88,7 @@ class Job(Travelling):
 
 
 class JobChunk(models.Model):
-    """A part of a long job that a process leases; a kill costs one chunk."""
+    """A part of a long job that one process leases; a killed process costs one chunk."""
 
     class State(models.TextChoices):
         OPEN = "open"

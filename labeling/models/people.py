@@ -1,4 +1,4 @@
-"""Who judges, under which criteria, and where one's criteria are known to have changed."""
+"""Annotators, guideline versions and declared criteria changes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from labeling.models.taxonomy import Facet, Label
 
 
 class Annotator(Travelling):
-    """A person or a source whose answers are kept apart from everybody else's."""
+    """A person or a source whose answers are kept separate from everybody else's."""
 
     class Kind(models.TextChoices):
         PERSON = "person"
@@ -93,7 +93,7 @@ class Receipt(models.Model):
 
 
 class EraCut(models.Model):
-    """A moment from which an annotator's criteria count as different ones."""
+    """A criteria change: from this moment on, an annotator applies different criteria."""
 
     class Kind(models.TextChoices):
         DECLARED = "declared"

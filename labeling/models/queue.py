@@ -1,4 +1,4 @@
-"""What is offered to whom, and what was shown."""
+"""Rounds, their queue items, and the presentations of tracks to annotators."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from labeling.models.training import ModelVersion
 
 
 class Stratum(models.TextChoices):
-    """Why a track is served. Only the first three may be used to measure people."""
+    """The reason why a track is served. Only the first three may measure people."""
 
     AUDIT = "audit"
     OVERLAP = "overlap"
@@ -24,7 +24,7 @@ class Stratum(models.TextChoices):
 
 
 class Round(models.Model):
-    """One ranking of the pool; the live one of a library is what is served from."""
+    """One ranking of the pool; a library serves from its live round."""
 
     class State(models.TextChoices):
         BUILDING = "building"
@@ -93,7 +93,7 @@ class QueueItem(models.Model):
             ),
         ]
         indexes = [
-            # `is_open` before `rank`: what is answered leaves the walk, which so stays flat.
+            # `is_open` before `rank`: answered items leave the scan, which so stays short.
             models.Index(
                 fields=["round", "stratum", "is_open", "rank"], name="queue_item_open"
             ),
@@ -105,7 +105,7 @@ class QueueItem(models.Model):
 
 
 class Presentation(models.Model):
-    """A track put before an annotator, and everything that was shown with it."""
+    """A track served to an annotator, with everything that was shown."""
 
     class Outcome(models.TextChoices):
         OPEN = "open"

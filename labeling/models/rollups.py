@@ -15,7 +15,7 @@ UNKNOWN_DAY = datetime.date(1, 1, 1)
 
 
 class AnswerDay(models.Model):
-    """How many independent answers an annotator gave under a label set on a day."""
+    """Number of independent answers of an annotator under a label set on a day."""
 
     annotator = models.ForeignKey(Annotator, on_delete=models.PROTECT)
     label_set = models.ForeignKey(LabelSet, on_delete=models.PROTECT)
@@ -35,7 +35,7 @@ class AnswerDay(models.Model):
 
 
 class LabelDay(models.Model):
-    """How often an annotator said yes, unsure and explicitly no to a label on a day."""
+    """Number of yes, unsure and explicit no judgements of an annotator per label and day."""
 
     annotator = models.ForeignKey(Annotator, on_delete=models.PROTECT)
     label = models.ForeignKey(Label, on_delete=models.PROTECT)
@@ -57,7 +57,7 @@ class LabelDay(models.Model):
 
 
 class PairCell(models.Model):
-    """Two annotators on the tracks that both judged: the 2 x 2 of a label."""
+    """The 2 x 2 table of a label for two annotators, over the tracks that both judged."""
 
     a = models.ForeignKey(Annotator, on_delete=models.PROTECT, related_name="+")
     b = models.ForeignKey(Annotator, on_delete=models.PROTECT, related_name="+")
@@ -80,10 +80,10 @@ class PairCell(models.Model):
 
 
 class AgreementFigures(models.Model):
-    """The figures of agreement of a library, with what they were computed from.
+    """Cached agreement statistics of a library, with the state they were computed from.
 
-    They hold while nothing was counted since (`figures_of` is `counted`), and while names,
-    merges and cuts (`made_of`, their hash) are the same.
+    They are valid while nothing was counted since (`figures_of` equals `counted`), and while
+    names, merges and criteria changes (`made_of` is their hash) are the same.
     """
 
     library = models.OneToOneField(
@@ -103,7 +103,7 @@ class AgreementFigures(models.Model):
 
 
 class DirtyKey(models.Model):
-    """An event was recorded here: what is counted of it must be counted again."""
+    """A mark that an event was recorded here, so its counts must be computed again."""
 
     library = models.ForeignKey(Library, on_delete=models.PROTECT)
     annotator = models.ForeignKey(Annotator, on_delete=models.PROTECT)

@@ -1,4 +1,4 @@
-"""Facets, labels, what they were called elsewhere, and what was on offer when."""
+"""Facets, labels, their other spellings, and the label sets on offer over time."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class LabelAlias(models.Model):
 
 
 class LabelSet(models.Model):
-    """The labels of a facet that were on offer; frozen, a change makes the next number."""
+    """The labels of a facet on offer; never edited, every change makes the next number."""
 
     facet = models.ForeignKey(Facet, on_delete=models.PROTECT, related_name="label_sets")
     number = models.PositiveIntegerField()
@@ -119,7 +119,7 @@ class LabelSetMember(models.Model):
 
 
 class TaxonomyChange(models.Model):
-    """A rename, merge, split or (de)activation, with what undoes it."""
+    """A rename, merge, split or (de)activation, with the state that an undo restores."""
 
     class Kind(models.TextChoices):
         RENAME = "rename"

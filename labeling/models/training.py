@@ -1,4 +1,4 @@
-"""Runs, the models that came of them, and which one is in use."""
+"""Training runs, their models, and the decisions on promotion."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from labeling.models.jobs import Job
 
 
 class RunGroup(Travelling):
-    """Runs of one configuration that differ in one thing, measured on the same tracks."""
+    """Runs of one configuration that differ in one thing, evaluated on the same tracks."""
 
     class Kind(models.TextChoices):
         CRITERIA = "criteria", "Everybody, legacy, current"
@@ -35,7 +35,7 @@ class RunGroup(Travelling):
 
 
 class TrainingRun(Travelling):
-    """One attempt to train: snapshot, configuration, seed, course, outcome."""
+    """One attempt to train: snapshot, configuration, seed, training history, outcome."""
 
     class State(models.TextChoices):
         RUNNING = "running"
@@ -109,7 +109,7 @@ class ModelVersion(Travelling):
 
 
 class PromotionEvent(models.Model):
-    """A model was put in use, refused, or rolled back to; with the figures that decided."""
+    """A promotion, rejection or rollback, with the metrics that decided."""
 
     class Kind(models.TextChoices):
         PROMOTED = "promoted"
@@ -139,7 +139,7 @@ class PromotionEvent(models.Model):
 
 
 class PredictionSet(models.Model):
-    """What a model says of every track: a float16 array on disk, label-major."""
+    """The predictions of a model for every track: a float16 array on disk, label-major."""
 
     model_version = models.OneToOneField(
         ModelVersion, on_delete=models.PROTECT, related_name="prediction_set"

@@ -19,12 +19,18 @@ def took(start: datetime | None, end: datetime | None) -> str:
 
 
 @register.filter
+def seconds(number: float | None) -> str:
+    """Return a number of seconds, in two units at most; empty if there is none."""
+    return "" if number is None else _in_words(number)
+
+
+@register.filter
 def ago(moment: datetime | None) -> str:
     """Return how long ago a moment was."""
     if moment is None:
         return ""
-    seconds = (timezone.now() - moment).total_seconds()
-    return "just now" if seconds < 5 else f"{_in_words(seconds)} ago"
+    since = (timezone.now() - moment).total_seconds()
+    return "just now" if since < 5 else f"{_in_words(since)} ago"
 
 
 def _in_words(seconds: float) -> str:

@@ -21,9 +21,8 @@ from ml.networks.members import network_of
 from ml.training.cardinality import LabelCounts
 from ml.training.losses import log_odds
 from ml.training.weights import ModelFileError, SavedModel, read_model, write_model
-from ml.types import LabelMatrix, TrainingConfig
+from ml.types import FloatArray, LabelMatrix, TrainingConfig
 
-FloatArray = npt.NDArray[np.float32]
 OnItems = Callable[[int, int], None]
 
 #: Version of the arithmetic from features to probabilities; files of another are refused.

@@ -91,7 +91,7 @@ def page(browser, address, password):
 
 def test_twenty_answers_train_once_and_change_the_queue(house, page, address):
     page.goto(f"{address}/models/loop/")
-    page.get_by_role("button", name="Train now").click()
+    page.get_by_role("button", name="Start training").click()
     model_in_use(page, 1)
     turns_done(page, address, 1)
     before = queue_of(house)

@@ -42,9 +42,9 @@ def work_off():
 
 def test_training_is_asked_for_watched_and_read(page):
     expect(page.get_by_role("heading", name="No model yet")).to_be_visible()
-    page.get_by_role("button", name="Train now").click()
+    page.get_by_role("button", name="Start training").click()
     expect(page.get_by_text("Training was asked for.")).to_be_visible()
-    expect(page.get_by_role("button", name="Train now")).to_be_disabled()
+    expect(page.get_by_role("button", name="Start training")).to_be_disabled()
     expect(page.get_by_text("No worker is running")).to_be_visible()
     work_off()
     row = page.locator("[data-model='1']")
@@ -61,8 +61,8 @@ def test_training_is_asked_for_watched_and_read(page):
 def test_snapshot_is_taken_by_the_form(page, live_server):
     page.goto(f"{live_server.url}/snapshots/planted/")
     page.get_by_label("catalogue (Legacy)").check()
-    page.get_by_label("Fewest positive answers of a label").fill("3")
-    page.get_by_role("button", name="Take it").click()
+    page.get_by_label("Fewest positive answers per label").fill("3")
+    page.get_by_role("button", name="Take snapshot").click()
     expect(page.get_by_text("The snapshot is being taken")).to_be_visible()
     work_off()
     page.reload()

@@ -90,11 +90,11 @@ def test_report_and_comparison_are_legible_and_the_choice_is_one_click(page, liv
     for box in page.get_by_role("checkbox").all():
         box.check()
     page.get_by_role("button", name="Compare").click()
-    expect(page.get_by_text("labelled tracks that all 2 runs held out")).to_be_visible()
+    expect(page.get_by_text("labelled tracks that both runs held out")).to_be_visible()
     is_clean(page)
     page.get_by_role("button", name="Promote").click()
     expect(
-        page.get_by_text("is the champion now. Suggestions and the queue follow")
+        page.get_by_text("is the champion now. Suggestions and the queue are")
     ).to_be_visible()
     event = PromotionEvent.objects.first()
     assert (event.kind, event.by.username) == ("rolled_back", "carla")

@@ -101,7 +101,7 @@ class TestFolded:
         assert set(Label.objects.values_list("name", flat=True)) == {"Ambient", "Drone", "Rock"}
         event = PromotionEvent.objects.get()
         assert (event.kind, version.state) == ("refused", "candidate")
-        assert event.reason.startswith("it knows a label that the library does not have")
+        assert event.reason.startswith("it predicts a label that the library does not have")
         assert models.champion_of(folded.library) is None
 
     def test_nobody_is_shown_the_label_it_made(self, folded):
@@ -125,7 +125,7 @@ class TestFolded:
         assert version.state == "candidate"
 
     def test_it_does_not_count_as_having_learnt_the_answers(self, folded):
-        assert retraining.looked_last_at(folded.library) is None
+        assert retraining.trained_last_at(folded.library) is None
         assert retraining.open_training(folded.library) is None  # but asks for nothing either
         assert round_of(folded.library)["promoted"]
 
@@ -208,7 +208,7 @@ class TestCriteria:
         run("train", changed.library, "--criteria", "each", "--inline")
         assert models.champion_of(changed.library) is None
         assert set(PromotionEvent.objects.values_list("kind", flat=True)) == {"refused"}
-        assert retraining.looked_last_at(changed.library) is None
+        assert retraining.trained_last_at(changed.library) is None
 
     def test_no_audit_track_is_learnt_from_in_any_arm(self, changed):
         run("train", changed.library, "--criteria", "each", "--recipe", "quick", "--inline")

@@ -104,7 +104,7 @@ class Prepared:
             **self.origin,
         }
 
-    def answers_of(self, rows: Rows) -> dict[str, Any]:
+    def answers_of(self, rows: Rows) -> evaluation_records.AnswersTrainedOn:
         """Return whose answers about the tracks of these rows were learnt from."""
         track_ids = self.frozen.track_ids[rows]
         return evaluation_records.about_answers(

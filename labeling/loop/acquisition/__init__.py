@@ -1,7 +1,7 @@
-"""Acquisition: which tracks are asked about in the next round, and why.
+"""Acquisition: the tracks of the next round, and the reason for each of them.
 
-`rounds` ranks the queue and switches the round, `pool` gathers the candidates and what is known
-about them, `explanations` puts the reason into words for the annotator.
+`rounds` ranks the queue and replaces the live round. `pool` collects the candidates with their
+features and probabilities. `explanations` puts the reasons into words for the annotator.
 """
 
 __all__ = ["explanations", "pool", "rounds"]

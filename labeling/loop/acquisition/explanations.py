@@ -1,4 +1,7 @@
-"""Why a track is asked about, in words for the person who is asked."""
+"""Explanations: why a track was chosen, in words for the annotator.
+
+Stage: acquisition.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from ml.constants import OTHERS
 
 AT_RANDOM = "drawn at random: there is no model to choose by yet"
 SPREAD = "chosen to spread over the catalogue"
-#: A track is "unlike" the known ones from this share of nearer candidates on.
+#: From this novelty on, a track is called unlike all labelled tracks.
 _NOVEL = 0.8
 _NAMED = 2
 _UNSURE = (0.2, 0.8)
@@ -22,7 +25,7 @@ _LONGEST_NAME = 28
 
 
 class FacetLabel(str):
-    """A label's name as a reason says it, which knows its facet."""
+    """The name of a label as reasons show it, together with its facet."""
 
     facet: str = ""
 
@@ -35,10 +38,10 @@ class FacetLabel(str):
 
 
 def facet_labels(library: Library, label_uids: Sequence[str]) -> list[str]:
-    """Return today's name of each label of a model; a folded or lost one is called Others.
+    """Return the current name of each label of a model; a folded or lost label is Others.
 
-    A label that was merged since goes by the name of what it became. Where a name stands in two
-    facets, the facet is named with it.
+    A merged label has the name of the label that it was merged into. A name that occurs in two
+    facets is followed by its facet.
     """
     rows = Label.objects.filter(facet__library=library)
     labels = {
@@ -48,19 +51,19 @@ def facet_labels(library: Library, label_uids: Sequence[str]) -> list[str]:
         )
     }
     merged = resolutions(library)
-    standing = Counter(name for _, name, _, merged_into in labels.values() if not merged_into)
+    uses = Counter(name for _, name, _, merged_into in labels.values() if not merged_into)
     names: dict[str, str] = {}
     for pk, (uid, _, _, _) in labels.items():
         _, name, facet, _ = labels[merged.get(pk, pk)]
-        names[uid] = FacetLabel.of(f"{name} ({facet})" if standing[name] > 1 else name, facet)
+        names[uid] = FacetLabel.of(f"{name} ({facet})" if uses[name] > 1 else name, facet)
     return [names.get(uid, OTHERS) for uid in label_uids]
 
 
 def explain(reason: dict[str, Any], names: Sequence[str], pool: Pool, index: int) -> str:
     """Return the reason of a choice in one short line, the strongest part first.
 
-    1. A track unlike all that is labelled has no neighbour worth naming.
-    2. What was said of a label is not said of it once more.
+    1. For a track unlike all labelled ones, no neighbour is named.
+    2. A label that was named in one part is not named in another.
     """
     is_novel = reason.get("novelty", 0.0) >= _NOVEL
     named: set[str] = set()
@@ -75,7 +78,7 @@ def explain(reason: dict[str, Any], names: Sequence[str], pool: Pool, index: int
 
 
 def _uncertain(reason: dict[str, Any], names: Sequence[str], named: set[str]) -> str:
-    """Name the most uncertain label, and a second one of its facet."""
+    """Return the part that names the most uncertain label and a second one of its facet."""
     low, high = _UNSURE
     facet: str | None = None
     unsure: list[str] = []
@@ -86,7 +89,7 @@ def _uncertain(reason: dict[str, Any], names: Sequence[str], named: set[str]) ->
         if facet not in (None, _facet(name)) or len(unsure) == _NAMED:
             continue
         facet = _facet(name)
-        named.add(name)  # two labels of the model may have become one since
+        named.add(name)  # two labels of the model may have been merged since
         unsure.append(f"{_short(name)} {_percent(one['probability'])}")
     if not unsure:
         return ""
@@ -96,7 +99,7 @@ def _uncertain(reason: dict[str, Any], names: Sequence[str], named: set[str]) ->
 def _mismatch(
     reason: dict[str, Any], names: Sequence[str], pool: Pool, index: int, named: set[str]
 ) -> str:
-    """Say where the model and the nearest labelled track differ, within one facet."""
+    """Return the part about a difference to the nearest labelled track, within one facet."""
     columns = [column for column in reason.get("mismatch", []) if names[column] != OTHERS]
     if not columns or pool.labels is None:
         return ""
@@ -129,7 +132,7 @@ def _mismatch(
 
 
 def _is_heard(column: int, names: Sequence[str], pool: Pool, index: int) -> bool:
-    """Say whether the model gives this label: over its cut, the top of its facet."""
+    """Return whether the model predicts this label as the likeliest one of its facet."""
     if pool.probabilities is None:
         return True
     row = pool.probabilities[index]

@@ -1,6 +1,6 @@
-"""The pool that a round chooses from: who is a candidate, and what is known to compare with.
+"""Pool of a round: the candidates, and the labelled tracks that they are compared with.
 
-Audit tracks never come in here.
+Stage: acquisition. The pool never contains audit tracks.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from ml.acquisition import strategies
 from ml.acquisition.strategies import Pool
 from ml.types import LabelMatrix
 
-#: With fewer tracks judged by persons, half of what the catalogue says stands in as known.
+#: With fewer tracks judged by persons, half of the imported labels count as known labels.
 FEW_PERSON_TRACKS = 50
 
 
 def candidates(library: Library) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Return the tracks no person has judged, and those judged under older guidelines only.
 
-    Of the training side; what is before somebody at this moment is in neither.
+    Both are of the training side, without the tracks that are served to somebody now.
     """
     pool = random_order.servable_tracks(library).filter(is_audit=False)
     busy = Presentation.objects.filter(library=library, outcome=Presentation.Outcome.OPEN)
@@ -38,38 +38,39 @@ def candidates(library: Library) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.
         track__library=library, answer__isnull=False, annotator__kind=Annotator.Kind.PERSON
     )
     in_force = libraries.guideline_in_force(library)
-    anyhow = set(judged.values_list("track_id", flat=True))
-    today = set(
+    under_any = set(judged.values_list("track_id", flat=True))
+    under_current = set(
         judged.filter(answer__annotation__guideline=in_force).values_list("track_id", flat=True)
     )
     fresh: list[int] = []
     older: list[int] = []
     for track_id in pool.order_by("id").values_list("id", flat=True).iterator():
-        if track_id in taken or track_id in today:
+        if track_id in taken or track_id in under_current:
             continue
-        (older if track_id in anyhow else fresh).append(track_id)
+        (older if track_id in under_any else fresh).append(track_id)
     return np.array(fresh, dtype=np.int64), np.array(older, dtype=np.int64)
 
 
 def _known(
     snapshot: Snapshot, persons: set[int], seed: int
 ) -> tuple[npt.NDArray[np.int64], LabelMatrix, list[str]]:
-    """Return training tracks whose labels are known, with the labels, by a snapshot.
+    """Return the labelled training tracks of a snapshot, their labels and the label uids.
 
-    Tracks that only a catalogue labelled are candidates as well; while persons have judged
-    few, a random half of those stands in as known, another half every round.
+    Tracks with imported labels only are candidates too. While persons have judged few tracks,
+    a random half of them counts as labelled, another half in every round.
     """
-    frozen = snapshots.load(snapshot)
+    arrays = snapshots.load(snapshot)
     audit = snapshot.library.tracks.filter(is_audit=True).values_list("pk", flat=True)
-    now = np.fromiter(audit.iterator(), dtype=np.int64)
-    is_training = ~(frozen.is_audit | np.isin(frozen.track_ids, now))  # audit wins
-    is_person = np.isin(frozen.track_ids, np.array(sorted(persons), dtype=np.int64))
-    use = is_person & is_training
-    if use.sum() < FEW_PERSON_TRACKS:
-        drawn = np.random.default_rng(seed).random(len(use)) < 0.5
-        use |= drawn & is_training
-    rows = np.flatnonzero(use)
-    return frozen.track_ids[rows], frozen.matrix.rows(rows), snapshots.label_uids(frozen)
+    audit_now = np.fromiter(audit.iterator(), dtype=np.int64)
+    # A track that is on the audit side then or now is never known.
+    is_training = ~(arrays.is_audit | np.isin(arrays.track_ids, audit_now))
+    is_person = np.isin(arrays.track_ids, np.array(sorted(persons), dtype=np.int64))
+    is_known = is_person & is_training
+    if is_known.sum() < FEW_PERSON_TRACKS:
+        drawn = np.random.default_rng(seed).random(len(is_known)) < 0.5
+        is_known |= drawn & is_training
+    rows = np.flatnonzero(is_known)
+    return arrays.track_ids[rows], arrays.matrix.rows(rows), snapshots.label_uids(arrays)
 
 
 def _sampled(
@@ -84,15 +85,15 @@ def _columns(uids: Sequence[str], wanted: Sequence[str]) -> npt.NDArray[np.intp]
 
 
 def _recast(matrix: LabelMatrix, columns: npt.NDArray[np.intp]) -> LabelMatrix:
-    """Bring the labels of a snapshot into the columns of the model; absent: not judged."""
-    there = columns >= 0
-    labels = np.where(there, matrix.labels[:, columns], False)
-    return LabelMatrix(labels, np.where(there, matrix.label_mask[:, columns], False))
+    """Arrange the labels of a snapshot in the model's columns; a missing one is not judged."""
+    exists = columns >= 0
+    labels = np.where(exists, matrix.labels[:, columns], False)
+    return LabelMatrix(labels, np.where(exists, matrix.label_mask[:, columns], False))
 
 
 @dataclass(frozen=True)
 class Warm:
-    """What a model-based strategy reads, of candidates and known tracks together."""
+    """Input of a model-based strategy: candidates and labelled tracks in one pool."""
 
     track_ids: npt.NDArray[np.int64]
     pool: Pool
@@ -100,7 +101,10 @@ class Warm:
 
 
 def warm_pool(library: Library, fresh: npt.NDArray[np.int64], seed: int) -> Warm | None:
-    """Return the pool with probabilities and features, or None while there is no model."""
+    """Return the pool with probabilities and features.
+
+    Returns None if there is no champion, no labelled track, or nothing that it has scored.
+    """
     predictions = loop_predictions.current(library)
     if predictions is None:
         return None
@@ -110,7 +114,7 @@ def warm_pool(library: Library, fresh: npt.NDArray[np.int64], seed: int) -> Warm
             track__library=library, answer__isnull=False, annotator__kind=Annotator.Kind.PERSON
         ).values_list("track_id", flat=True)
     )
-    # Its own one: a snapshot that somebody took by hand may hold another facet or period.
+    # The champion's own snapshot: one taken by hand may have other facets or another period.
     known, labels, uids = _known(predictions.version.run.snapshot, persons, seed)
     if not len(known):
         return None

@@ -1,7 +1,7 @@
-"""Ranking what to ask next: the pool, the choice, the reasons, and the switch of the round.
+"""Rounds: rank the pool with reasons, and replace the live round by the new one.
 
-Audit tracks never come in here. A round is built beside the live one and put in its place in
-one step; what is before somebody, or half answered, stays valid.
+Stage: acquisition. Audit tracks are never ranked. A round is built next to the live one and
+replaces it in one step. Open presentations and items with some answers stay valid.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ from labeling.models.queue import Stratum
 from ml.acquisition import strategies
 from ml.acquisition.strategies import Choice, Pool
 
-#: A round ranks this many tracks at most; below them the walk in random order goes on.
+#: A round ranks at most this many tracks; after them the random order goes on.
 MOST_ITEMS = 2_000
 _ROWS = 500
 _KEPT_ROUNDS = 2
 _ALWAYS_COUNTED = (Stratum.AUDIT, Stratum.EXPLORE, Stratum.ACQUIRE)
-Tell = Callable[[int, int], None]
+OnProgress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
 class Ranked:
-    """A chosen track, ready to be written."""
+    """A chosen track, not written yet."""
 
     track_id: int
     score: float | None
@@ -59,12 +59,12 @@ class Ranked:
 
 
 def rank(library: Library, *, strategy: str = "default", seed: int = 0) -> list[Ranked]:
-    """Choose what to ask next, the most wanted first; what is to be explored comes last.
+    """Choose the tracks of the next round, the most informative first and explore tracks last.
 
-    1. Set aside what is explored: acquisition neither sees nor takes it.
-    2. With a model: by the strategy, over tracks that no person has judged.
-    3. Without one, or where it has scored too little: at random.
-    4. What is left of the places goes to answers under an older guideline.
+    1. Set the explore tracks aside: acquisition does not choose from them.
+    2. With a model, choose by the strategy among the tracks that no person has judged.
+    3. Without one, or if it has scored too few tracks, choose at random.
+    4. Fill the remaining places with tracks judged under an older guideline only.
     """
     fresh, older = candidates(library)
     explored = _set_aside(library, fresh)
@@ -73,7 +73,7 @@ def rank(library: Library, *, strategy: str = "default", seed: int = 0) -> list[
     warm = warm_pool(library, rest, seed)
     ranked: list[Ranked] = []
     if warm is not None:
-        choices = strategies.choose(warm.pool, most, strategy=strategy, seed=seed)
+        choices = strategies.choose_tracks(warm.pool, most, strategy=strategy, seed=seed)
         names = explanations.facet_labels(library, warm.predictions.label_uids)
         ranked = [_ranked(warm, choice, names) for choice in choices]
     if not ranked:
@@ -84,18 +84,18 @@ def rank(library: Library, *, strategy: str = "default", seed: int = 0) -> list[
 
 
 def _set_aside(library: Library, fresh: npt.NDArray[np.int64]) -> list[Ranked]:
-    """Draw what is explored: of what nobody has judged, the first in the order of the walk.
+    """Draw the explore tracks: the first in random order that nobody has judged.
 
-    The order is a hash of the track, so the draw is uniform; and it is the same in the next
-    round but for what was answered, so that it does not wander after what acquisition left.
+    The order is a hash of the track, so the draw is uniform. Apart from answered tracks, the
+    next round draws the same ones, so the draw does not depend on what acquisition left.
     """
     n = round(library.explore_share * min(len(fresh), MOST_ITEMS))
     if not n:
         return []
     pool, left = set(fresh.tolist()), n
     explored: list[Ranked] = []
-    walk = library.tracks.filter(is_audit__in=[False]).order_by("random_key")
-    for track_id in walk.values_list("pk", flat=True).iterator():
+    in_order = library.tracks.filter(is_audit__in=[False]).order_by("random_key")
+    for track_id in in_order.values_list("pk", flat=True).iterator():
         if track_id in pool:
             explored.append(
                 Ranked(
@@ -114,7 +114,7 @@ def _set_aside(library: Library, fresh: npt.NDArray[np.int64]) -> list[Ranked]:
 
 
 def _with_chance(one: Ranked, left_to_acquire: float) -> Ranked:
-    """Return it with the chance of both draws: not to be explored, and to be chosen."""
+    """Return the track with its probability of being both not explored and chosen."""
     if one.probability is None:
         return one
     return replace(one, probability=one.probability * left_to_acquire)
@@ -132,7 +132,7 @@ def _ranked(warm: Warm, choice: Choice, names: Sequence[str]) -> Ranked:
 
 def _at_random(fresh: npt.NDArray[np.int64], most: int, seed: int) -> list[Ranked]:
     pool = Pool(labelled_mask=np.zeros(len(fresh), dtype=bool))
-    choices = strategies.choose(pool, most, strategy="random", seed=seed)
+    choices = strategies.choose_tracks(pool, most, strategy="random", seed=seed)
     return [
         Ranked(int(fresh[one.index]), None, one.probability, "random", explanations.AT_RANDOM)
         for one in choices
@@ -158,11 +158,11 @@ def build_round(
     *,
     strategy: str = "default",
     seed: int | None = None,
-    tell: Tell | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Round:
-    """Rank and write a round that is not served yet; `switch` puts it in use.
+    """Rank and write a round that is not served yet; `switch` makes it the live one.
 
-    What earlier attempts left unfinished is removed first.
+    Unfinished rounds of earlier attempts are removed first.
     """
     _remove(library.rounds.filter(state=Round.State.BUILDING))
     number = (library.rounds.aggregate(n=Max("number"))["n"] or 0) + 1
@@ -179,8 +179,8 @@ def build_round(
             [_item(round_, one, start + place) for place, one in enumerate(part)],
             batch_size=_ROWS,
         )
-        if tell is not None:
-            tell(start + len(part), len(ranked))
+        if on_progress is not None:
+            on_progress(start + len(part), len(ranked))
     return round_
 
 
@@ -199,10 +199,10 @@ def _item(round_: Round, one: Ranked, rank_: int) -> QueueItem:
 
 
 def switch(round_: Round) -> None:
-    """Put a built round in the place of the live one, in the caller's transaction.
+    """Replace the live round by a built one, in the caller's transaction.
 
-    1. The walks go on where they are: their cursors and what they have laid out move over.
-    2. What was answered while the round was built is not asked again.
+    1. The random orders continue: their cursors and their open items move to the new round.
+    2. Items that were answered while the round was built are closed.
     3. The former round retires; its open presentations stay valid.
     """
     library = round_.library
@@ -230,16 +230,19 @@ def switch(round_: Round) -> None:
 
 
 def _move_over(former: Round, round_: Round) -> None:
-    walks = Q(stratum__in=[Stratum.AUDIT, Stratum.OVERLAP, Stratum.EXPLORE])
-    # Also what several people are to judge and some have: the others are still asked.
+    in_random_order = Q(stratum__in=[Stratum.AUDIT, Stratum.OVERLAP, Stratum.EXPLORE])
+    # Items for several annotators of whom some have answered: the others are still to answer.
     begun = Q(remaining__lt=F("needed"), remaining__gt=0)
-    moving = former.items.filter(walks | begun, is_open=1)
+    moving = former.items.filter(in_random_order | begun, is_open=1)
     moving = moving.exclude(track__in=round_.items.values("track"))
     moving.update(round=round_)
 
 
 def _move_what_is_shown(former: Round, round_: Round) -> None:
-    """Move what is before somebody instead of offering it anew: given back, it is served."""
+    """Move items that are served now: given back, they are served in the new round.
+
+    A ranked item of the new round for the same track is deleted.
+    """
     shown = Presentation.objects.filter(
         library=former.library, outcome=Presentation.Outcome.OPEN, item__round=former
     )
@@ -251,24 +254,25 @@ def _move_what_is_shown(former: Round, round_: Round) -> None:
 
 
 def _drop_answered(round_: Round) -> None:
-    """Close what a person has answered since the pool was read, by what holds now.
+    """Close items that a person has answered since the pool was read.
 
-    What is asked again was answered before: only an answer under today's guideline closes it.
+    Items to be judged again were answered before, so only an answer under the guideline in
+    force closes them.
     """
     judged = CurrentAnswer.objects.filter(
         track=OuterRef("track"), annotator__kind=Annotator.Kind.PERSON, answer__isnull=False
     )
     in_force = libraries.guideline_in_force(round_.library)
-    today = judged.filter(answer__annotation__guideline=in_force)
+    under_current = judged.filter(answer__annotation__guideline=in_force)
     items = round_.items.filter(
         stratum__in=[Stratum.ACQUIRE, Stratum.EXPLORE], is_open=1, presentations__isnull=True
     )
     items.filter(~Q(strategy=ASKED_AGAIN), Exists(judged)).update(remaining=0)
-    items.filter(Exists(today), strategy=ASKED_AGAIN).update(remaining=0)
+    items.filter(Exists(under_current), strategy=ASKED_AGAIN).update(remaining=0)
 
 
 def forget_old_rounds(library: Library) -> None:
-    """Remove what was never presented of rounds that nobody can be served from any more."""
+    """Delete the items that were never served, of rounds that retired long enough ago."""
     retired = library.rounds.filter(state=Round.State.RETIRED).order_by("-number")
     for round_ in retired[_KEPT_ROUNDS:]:
         never = round_.items.filter(presentations__isnull=True)
@@ -287,10 +291,10 @@ def _remove(rounds: QuerySet[Round]) -> None:
 
 
 def counts(library: Library, *, lays_out: bool = False) -> dict[str, int]:
-    """Count the open places of the live round, by stratum.
+    """Count the open items of the live round, by stratum.
 
-    With `lays_out` the walks have their first portion written, which otherwise happens when
-    somebody comes to annotate.
+    With `lays_out`, the first items of each random order are written before. Otherwise this
+    happens when somebody opens the annotation page.
     """
     counted = dict.fromkeys((str(one) for one in _ALWAYS_COUNTED), 0)
     live = library.rounds.filter(state=Round.State.LIVE).first()

@@ -18,7 +18,7 @@ from django.db.models import BooleanField, ExpressionWrapper, Q, QuerySet
 
 from labeling.loop.datasets.criteria import CurrentCriteria, current_criteria
 from labeling.loop.datasets.selected import Column, CriteriaSide, SelectedAnswer, current_side
-from labeling.loop.datasets.selection import Selection, period
+from labeling.loop.datasets.selection import Selection, period_of
 from labeling.loop.events.replay import Event, live_ids, roots
 from labeling.loop.library.taxonomy import resolutions
 from labeling.models import (
@@ -210,7 +210,7 @@ def _within(
 
 def _asked(library: Library, selection: Selection) -> QuerySet[Answer, tuple[Any, ...]]:
     """Return the values of the answers that the database can filter."""
-    start, end = period(selection)
+    start, end = period_of(selection)
     rows = Answer.objects.filter(
         _who(selection, "annotation__"),
         annotation__library=library,

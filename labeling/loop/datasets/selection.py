@@ -125,7 +125,7 @@ def check_selection(library: Library, selection: Selection) -> None:
     for number in selection.batches:
         if number not in batches:
             raise BadInput(f"{library.slug} has no import {number}")
-    period(selection)
+    period_of(selection)
 
 
 def _check_words(selection: Selection) -> None:
@@ -161,7 +161,7 @@ def _refuse(message: str, names: Iterable[str], known: set[str]) -> None:
             raise BadInput(message.format(repr(name)))
 
 
-def period(selection: Selection) -> tuple[datetime | None, datetime | None]:
+def period_of(selection: Selection) -> tuple[datetime | None, datetime | None]:
     """Return from when (included) and until when (excluded) answers are taken."""
     start, end = _day(selection.since), _day(selection.until)
     if start and end and start > end:

@@ -1,8 +1,8 @@
-"""The record of a run beside its model, its row, and the report that is computed from it.
+"""Evaluation records: the file of a run's evaluation, its row and the report computed from it.
 
-A record is written once and read with its checksum compared. `report.json` beside it is what a
-worker computed of it at the time; where it is missing or of another format, it is computed
-again from the record, which gives the same.
+A record is written once, and its checksum is verified on every read. `report.json` in the same
+folder is the report as the worker computed it. If it is missing or of another format, it is
+computed again from the record, with the same result.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -48,13 +48,13 @@ from ml.files import atomic_write
 Report = dict[str, Any]
 
 REPORT_FILE = "report.json"
-#: No page or command compares more runs than this at once.
+#: The most runs that a page or command compares at once.
 MOST_COMPARED = 6
 
 
 @dataclass(frozen=True)
 class Measured:
-    """A record that was written, with the facts of its row."""
+    """A record that has been written: the values for its row."""
 
     folder: str
     sha256: str
@@ -62,6 +62,23 @@ class Measured:
     side: str
     tracks: int
     verdict: str
+
+
+class AnnotatorCount(TypedDict):
+    """An annotator in a report, with the number of their answers trained on."""
+
+    name: str
+    kind: str
+    answers: int
+
+
+class AnswersTrainedOn(TypedDict):
+    """The part of a report about the answers that a model was trained on."""
+
+    annotators: list[AnnotatorCount]
+    period: list[str] | None
+    undated: int
+    guidelines: list[int]
 
 
 # --- writing --------------------------------------------------------------------------------
@@ -84,9 +101,9 @@ def keep(folder: str, record: EvaluationRecord) -> Measured:
 
 
 def answers_hash(record: EvaluationRecord) -> str:
-    """Return a hash of the held-out tracks and their reference labels, in any order.
+    """Return a hash of the evaluated tracks and their reference labels, in any order.
 
-    Two runs with the same hash were evaluated on the same labels, so their metrics compare.
+    Runs with the same hash were evaluated on the same answers, so their metrics compare.
     """
     order = np.argsort(record.track_uids, kind="stable")
     columns = np.argsort([label.uid for label in record.labels], kind="stable")
@@ -128,7 +145,7 @@ def register_evaluation(
 
 
 def recorded_label_names(library: Library, uids: Sequence[str]) -> tuple[LabelName, ...]:
-    """Return the current names and facets of the columns."""
+    """Return the current name and facet of each column."""
     labels = Label.objects.filter(facet__library=library).select_related("facet")
     known = {label.uid.hex: (label.name, label.facet.name) for label in labels}
     return tuple(LabelName(uid, *known.get(uid, (OTHERS, ""))) for uid in uids)
@@ -136,11 +153,11 @@ def recorded_label_names(library: Library, uids: Sequence[str]) -> tuple[LabelNa
 
 def about_answers(
     library: Library, uids: npt.NDArray[np.bytes_], track_ids: npt.NDArray[np.int64]
-) -> Report:
-    """Return whose answers were trained on, from when, and under which guideline versions.
+) -> AnswersTrainedOn:
+    """Count the answers trained on by annotator, with their period and guideline versions.
 
-    `uids` name the answers of a snapshot, `track_ids` the training tracks: annotators of audit
-    tracks only are left out.
+    `uids` are the annotations of a snapshot, `track_ids` the tracks trained on. An annotator
+    who judged only audit tracks is not listed, because nothing was learnt from them.
     """
     wanted, learnt_from = set(uids.tolist()), set(track_ids.tolist())
     rows = Annotation.objects.filter(library=library).values_list(
@@ -176,12 +193,12 @@ def about_answers(
 
 
 def record_folder_of(evaluation: Evaluation) -> Path:
-    """Return the folder of an evaluation."""
+    """Return the folder with the files of an evaluation."""
     return Path(settings.MODEL_ROOT) / evaluation.folder
 
 
 def record_of(evaluation: Evaluation) -> EvaluationRecord:
-    """Read the record of an evaluation, or say why it cannot be read."""
+    """Read the record of an evaluation; raise BadInput if it cannot be read."""
     check_kept(evaluation)
     try:
         return read_record(record_folder_of(evaluation) / FILE_NAME, evaluation.sha256)
@@ -190,7 +207,7 @@ def record_of(evaluation: Evaluation) -> EvaluationRecord:
 
 
 def report_of(evaluation: Evaluation) -> Report:
-    """Return the report of an evaluation: as stored, else computed again from its record."""
+    """Return the report of an evaluation: the stored one, or else computed from its record."""
     try:
         kept: Report = json.loads((record_folder_of(evaluation) / REPORT_FILE).read_bytes())
     except (OSError, ValueError):
@@ -201,34 +218,37 @@ def report_of(evaluation: Evaluation) -> Report:
 
 
 def check_kept(evaluation: Evaluation) -> None:
-    """Refuse an evaluation whose record was removed: without a folder it has no files."""
+    """Raise BadInput if the record of an evaluation was removed; its folder is then empty."""
     if not evaluation.folder:
         name = name_of(evaluation)
         raise BadInput(
             f"the evaluation record of {name[0].lower()}{name[1:]} was removed to save space, "
-            "its curves, labels and mistakes are gone: train again to have one like it"
+            "with its curves, labels and mistakes: train again to get a similar one"
         )
 
 
 def is_record_gone(version: ModelVersion) -> bool:
-    """Say whether the evaluation record of a model was there and was removed to save space."""
+    """Return whether the evaluation record of a model was removed to save space."""
     return Evaluation.objects.filter(run=version.run_id, folder="").exists()
 
 
 def with_records(library: Library) -> QuerySet[Evaluation]:
-    """Return the evaluations whose reports can be shown."""
+    """Return the evaluations that still have their record, so that a report can be shown."""
     return evaluations(library).exclude(folder="")
 
 
 def evaluations(library: Library) -> QuerySet[Evaluation]:
-    """Return the evaluations of a library with the rows that name them."""
+    """Return the evaluations of a library, with the rows that their names need."""
     return library.evaluations.select_related("run__model", "run__snapshot")
 
 
 def find_evaluation(
     library: Library, *, model: int | None = None, run: int | None = None, pk: int | None = None
 ) -> Evaluation:
-    """Return the evaluation of a model number, a run or its own id; refuse with the reason."""
+    """Return an evaluation by the number of its model, by its run or by its own id.
+
+    Raises BadInput with the reason if there is none or its record was removed.
+    """
     rows = evaluations(library)
     if model is not None:
         found, name = rows.filter(run__model__number=model).first(), f"model {model}"
@@ -250,12 +270,14 @@ def _why_not(library: Library, name: str, run: int | None, is_there: bool) -> st
     row = library.runs.filter(pk=run).first() if run is not None else None
     if row is not None and row.state != TrainingRun.State.DONE:
         ended = f": {row.reason}" if row.reason else ""
-        return f"run {run} has nothing to report, it is {row.get_state_display()}{ended}"
-    return f"{name} was trained before evaluation records were kept: train again to get one"
+        return f"run {run} has no report, because it is {row.get_state_display()}{ended}"
+    return (
+        f"{name} was trained before evaluation records were stored: train again to get a report"
+    )
 
 
 def name_of(evaluation: Evaluation) -> str:
-    """Return the name of an evaluation: its model, or the cross-validation."""
+    """Return the name of an evaluation for people: its model, run or cross-validation."""
     version = getattr(evaluation.run, "model", None) if evaluation.run else None
     if version is not None:
         return f"Model {version.number}"
@@ -265,7 +287,7 @@ def name_of(evaluation: Evaluation) -> str:
 
 
 def tracks_by_uid(library: Library, uids: Iterable[str]) -> dict[str, Track]:
-    """Return tracks by the uid that a record names them by."""
+    """Return the tracks by their uid, as records contain it."""
     rows = Track.objects.filter(library=library, uid__in=list(uids))
     return {row.uid.hex: row for row in rows}
 
@@ -274,11 +296,11 @@ def tracks_by_uid(library: Library, uids: Iterable[str]) -> dict[str, Track]:
 
 
 def compare_evaluations(chosen: Sequence[Evaluation]) -> Report:
-    """Compare evaluations with the first one, by the reference labels of the newest."""
+    """Compare evaluations with the first one, on the reference labels of the newest."""
     if not 2 <= len(chosen) <= MOST_COMPARED:
         raise BadInput(f"choose 2 to {MOST_COMPARED} runs to compare")
     if len({one.pk for one in chosen}) < len(chosen):
-        raise BadInput("a run cannot be compared with itself: choose two different ones")
+        raise BadInput("a run cannot be compared with itself: choose different runs")
     reference = max(range(len(chosen)), key=lambda n: chosen[n].pk)
     found = _compared(tuple((one.pk, one.sha256) for one in chosen), reference)
     return {**found, "reference": name_of(chosen[reference])}
@@ -290,17 +312,17 @@ def _compared(keys: tuple[tuple[int, str], ...], reference: int) -> Comparison:
     return compare([record_of(rows[pk]) for pk, _ in keys], reference=reference)
 
 
-def figures_against(version: ModelVersion, present: ModelVersion | None) -> dict[str, Any]:
-    """Return the comparison of a model with the champion; empty if there is none.
+def figures_against(version: ModelVersion, champion: ModelVersion | None) -> dict[str, Any]:
+    """Return how a model compares with the champion; empty if they cannot be compared.
 
-    The keys are those of a promotion: n, against, difference, lo, hi of macro AP, and the
-    `differences` of every headline.
+    The keys are those of a promotion's figures: n, against, difference, lo and hi of macro AP,
+    and the `differences` of every headline metric.
     """
-    if present is None or present.pk == version.pk:
+    if champion is None or champion.pk == version.pk:
         return {}
     try:
         chosen = [
-            find_evaluation(version.library, model=one.number) for one in (present, version)
+            find_evaluation(version.library, model=one.number) for one in (champion, version)
         ]
         found = compare_evaluations(chosen)
     except BadInput:
@@ -308,7 +330,7 @@ def figures_against(version: ModelVersion, present: ModelVersion | None) -> dict
     gaps = found["runs"][1]["differences"]
     return {
         "n": found["n"],
-        "against": present.number,
+        "against": champion.number,
         **gaps["macro_ap"],
         "differences": gaps,
     }

@@ -1,6 +1,7 @@
-"""Runs, their models, and the champion.
+"""Training runs, the models that they produce, and the champion.
 
-Every decision (`labeling.loop.registry.promotion`) is an event with its metrics.
+Stage: model registry. Every promotion decision (`labeling.loop.registry.promotion`) is stored
+as an event with the figures behind it.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -38,7 +39,7 @@ from ml.types import TrainingConfig
 
 Kind = PromotionEvent.Kind
 _FORGOTTEN_AFTER_S = 3_600.0
-#: Metrics that `metrics` and `baseline` share.
+#: Metrics that both `metrics` and `baseline` contain.
 SHARED = (
     "n",
     "labels_scored",
@@ -51,14 +52,14 @@ SHARED = (
     "binary_accuracy",
 )
 NOT_JUDGED = (
-    "no audit track with features was judged yet, so nothing can be measured: label tracks of "
-    "the audit stratum, they come up in everybody's queue"
+    "no audit track with features has been judged yet, so the model cannot be evaluated: label "
+    "tracks of the audit stratum, which are in everybody's queue"
 )
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained model to register: its files and its metrics."""
+    """A trained model for the registry: where its files are, and its metrics."""
 
     folder: str
     sha256: str
@@ -69,6 +70,20 @@ class Trained:
     baseline: dict[str, Any]
     epochs: Sequence[dict[str, Any]] = ()
     measured: Measured | None = None
+
+
+class RunOutcome(TypedDict):
+    """The result of a finished run: in the result of its job and as commands print it."""
+
+    run: int
+    snapshot: int
+    model_version: int
+    evaluation: int | None
+    promoted: bool
+    reason: str
+    network: str
+    metrics: dict[str, Any]
+    baseline: dict[str, Any]
 
 
 # --- runs -----------------------------------------------------------------------------------
@@ -86,12 +101,13 @@ def start_run(
     group: RunGroup | None = None,
     arm: str = "",
 ) -> TrainingRun:
-    """Record that a training starts, and close the runs of dead attempts of the job.
+    """Create the row of a training that begins; close runs left by dead attempts of the job.
 
-    The runs of a group are open together: the first one closes old runs.
+    The runs of a group are open at the same time, so the caller that opens a group closes
+    those that were left.
     """
     if job is not None and group is None:
-        end_runs_of(job, "its worker stopped before the end; it was tried again")
+        end_runs_of(job, "its worker stopped before the end, and the job was started again")
     return TrainingRun.objects.create(
         library=snapshot.library,
         snapshot=snapshot,
@@ -109,7 +125,7 @@ def start_run(
 
 
 class EpochLog:
-    """The learning curve of a run while it trains: written once a second at most."""
+    """Training history of a run while it trains, written to its row at most once a second."""
 
     def __init__(self, run: TrainingRun, every_s: float = 1.0) -> None:
         self.epochs: list[dict[str, Any]] = []
@@ -118,7 +134,7 @@ class EpochLog:
         self._written_at = -float("inf")
 
     def add(self, epoch: dict[str, Any]) -> None:
-        """Record an epoch."""
+        """Add an epoch, and write the history if the last write is long enough ago."""
         self.epochs.append(epoch)
         if time.monotonic() - self._written_at >= self._every_s:
             self._written_at = time.monotonic()
@@ -128,20 +144,20 @@ class EpochLog:
 
 
 def end_runs_of(job: Job, reason: str) -> None:
-    """Close the runs that dead attempts of a job left open."""
+    """Close the runs that dead attempts of a job left open, as failed."""
     for run in TrainingRun.objects.filter(job=job, state=TrainingRun.State.RUNNING):
         end_without_model(run, TrainingRun.State.FAILED, reason)
 
 
 def end_without_model(run: TrainingRun, state: str, reason: str) -> None:
-    """Close a run without a model."""
+    """Close a run that produced no model."""
     TrainingRun.objects.filter(pk=run.pk, state=TrainingRun.State.RUNNING).update(
         state=state, reason=reason, finished_at=timezone.now()
     )
 
 
 def same_run(snapshot: Snapshot, digest: str) -> TrainingRun | None:
-    """Return the finished run that had the same snapshot and configuration, if any.
+    """Return the finished run with the same snapshot and configuration, if any.
 
     A run whose model has lost its files does not count: only a new training restores them.
     """
@@ -156,12 +172,12 @@ def same_run(snapshot: Snapshot, digest: str) -> TrainingRun | None:
 
 
 def champion_of(library: Library) -> ModelVersion | None:
-    """Return the champion."""
+    """Return the champion of a library, if it has one."""
     return library.models.filter(state=ModelVersion.State.CHAMPION).first()
 
 
 def model_version_of(library: Library, number: int | None = None) -> ModelVersion:
-    """Return the model of this number, or the champion."""
+    """Return the model with this number, or the champion."""
     if number is None:
         champion = champion_of(library)
         if champion is None:
@@ -174,8 +190,8 @@ def model_version_of(library: Library, number: int | None = None) -> ModelVersio
 
 
 def register_model(run: TrainingRun, trained: Trained, decision: Decision) -> ModelVersion:
-    """Register the model of a run and promote it or not, in the caller's transaction."""
-    # Two runs that end together take numbers one after the other.
+    """Store the model of a run and promote or reject it, in the caller's transaction."""
+    # The lock gives consecutive numbers to two runs that end at the same time.
     library = _locked(run.library_id)
     decision = _as_of_now(decision, champion_of(library))
     last = library.models.aggregate(n=Max("number"))["n"] or 0
@@ -218,23 +234,23 @@ def register_model(run: TrainingRun, trained: Trained, decision: Decision) -> Mo
 
 
 def _locked(library_id: int) -> Library:
-    """Lock the library against others that register or promote a model."""
+    """Lock the library, so that nobody else registers or promotes a model."""
     return Library.objects.select_for_update(no_key=True).get(pk=library_id)
 
 
-def _as_of_now(decision: Decision, present: ModelVersion | None) -> Decision:
-    """Promote nothing over a model that it was not compared with."""
-    then, now = decision.against_id, present.pk if present else None
+def _as_of_now(decision: Decision, champion: ModelVersion | None) -> Decision:
+    """Reject a model that was compared with another model than the champion of now."""
+    then, now = decision.against_id, champion.pk if champion else None
     if not decision.is_promoted or then in (ANY, now):
         return decision
-    reason = f"{present or 'no model'} was promoted while it was compared with another one"
+    reason = f"{champion or 'no model'} was promoted while it was compared with another model"
     return replace(decision, is_promoted=False, reason=reason)
 
 
 def _switch(
     version: ModelVersion, kind: str, reason: str, figures: dict[str, Any], by_id: int | None
 ) -> None:
-    """Make a model the champion; the constraint of one champion decides a race."""
+    """Make a model the champion; the constraint of one champion per library decides a race."""
     states = ModelVersion.State
     previous = champion_of(version.library)
     with transaction.atomic():
@@ -264,24 +280,29 @@ def promote(
 ) -> None:
     """Promote another model of the library by hand, in the caller's transaction.
 
-    `why` is the reason of the person; `figures` compares the two models, if known.
+    `why` is the person's reason; `figures` says how the two models compare, if that is known.
     """
-    present = champion_of(_locked(version.library_id))
+    champion = champion_of(_locked(version.library_id))
     version.refresh_from_db(fields=["folder"])
-    if present == version:
-        raise BadInput(f"model {version.number} is already the champion")
+    if champion == version:
+        raise BadInput(f"model {version.number} is the champion already")
     if version.folder and not has_files(version):
-        raise BadInput(f"the files of model {version.number} are not where they should be")
-    instead = f" instead of model {present.number}" if present else ""
+        raise BadInput(
+            f"the files of model {version.number} are missing: restore them from a backup, or "
+            "train again to get a similar model"
+        )
+    instead = f" instead of model {champion.number}" if champion else ""
     reason = f"promoted by hand{instead}{f': {why}' if why else ''}"
     try:
         _switch(version, Kind.ROLLED_BACK, reason, figures or {}, by_id)
     except IntegrityError:
-        raise BadInput("another model was promoted at this moment: check again") from None
+        raise BadInput(
+            "another model was promoted at the same moment: look at the Models page again"
+        ) from None
 
 
-def outcome(run: TrainingRun) -> dict[str, Any]:
-    """Return the metrics of a finished run, as commands print them."""
+def outcome(run: TrainingRun) -> RunOutcome:
+    """Return the result of a finished run, as commands print it."""
     version = ModelVersion.objects.select_related("run__snapshot").get(run=run)
     return {
         "run": run.pk,
@@ -299,7 +320,7 @@ def outcome(run: TrainingRun) -> dict[str, Any]:
 def in_common(
     champion: ModelVersion, candidate_uids: Sequence[str]
 ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-    """Return the columns of the candidate, and those of the champion, of the same labels."""
+    """Return the columns of the common labels, in the candidate and in the champion."""
     place = {uid: number for number, uid in enumerate(champion.label_uids)}
     pairs = [(n, place[uid]) for n, uid in enumerate(candidate_uids) if uid in place]
     mine, its = zip(*pairs, strict=True) if pairs else ((), ())
@@ -307,34 +328,34 @@ def in_common(
 
 
 def has_files(version: ModelVersion) -> bool:
-    """Say whether the files of a model are there; it has no folder once it was pruned."""
+    """Return whether the files of a model exist; a pruned model has no folder."""
     weights = Path(settings.MODEL_ROOT) / version.folder / WEIGHTS_FILE
     return bool(version.folder) and weights.is_file()
 
 
 def model_folder_of(version: ModelVersion) -> Path:
-    """Return the folder of a model; refuse if its files were removed to save space."""
+    """Return the folder of a model; raise BadInput if its files were removed to save space."""
     if not version.folder:
         raise BadInput(_pruned(version))
     return Path(settings.MODEL_ROOT) / version.folder
 
 
 def folder_name(run: TrainingRun) -> str:
-    """Return the folder name of a run's model, below the folder of models."""
+    """Return the folder for the files of a run's model, below MODEL_ROOT."""
     return f"{run.library.slug}/{run.uid.hex}"
 
 
 def _pruned(version: ModelVersion) -> str:
     return (
-        f"the files of model {version.number} were removed to save space, it stays for its "
-        "figures only: train again to have one like it"
+        f"the files of model {version.number} were removed to save space, only its metrics "
+        "are left: train again to get a similar model"
     )
 
 
 def sweep_models(library: Library) -> list[str]:
-    """Remove folders that no model names and no running run is about to fill."""
+    """Remove folders that belong to no model, evaluation or running run; return their names."""
     home = Path(settings.MODEL_ROOT) / library.slug
-    # Running trainings are read first: in the meantime they become a model or a record.
+    # Running runs are read first: one that ends during the reads is then found as a model.
     running = library.runs.filter(state=TrainingRun.State.RUNNING)
     known = {folder_name(run) for run in running.select_related("library")}
     known |= set(library.models.values_list("folder", flat=True))
@@ -350,5 +371,5 @@ def sweep_models(library: Library) -> list[str]:
 
 
 def without_label_rows(figures: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the metrics without the rows of labels, as commands print them."""
+    """Return the metrics without the rows of single labels, as commands print them."""
     return {name: value for name, value in figures.items() if name != "labels"}

@@ -1,9 +1,9 @@
-"""Promotion policy: whether a new model is promoted automatically, and why.
+"""Promotion policy: whether a new model becomes the champion, with a reason in plain words.
 
-Some models wait for a person: those that could not be evaluated, those worse than the
-baseline, those for comparison, and those evaluated by their own selection of answers only. Any
-other model is promoted unless it is clearly worse than the champion on audit tracks that
-neither was trained on.
+Stage: model registry. A model is left to a person if it could not be evaluated, if it ranks
+worse than the baseline, if its recipe is for comparison only, or if only its own selection of
+answers was the reference. Any other model is promoted, unless it is plainly worse than the
+champion on audit tracks that neither was trained on. The reason is shown on the Models page.
 """
 
 from __future__ import annotations
@@ -22,34 +22,34 @@ from ml.training.recipes import FOR_COMPARISON
 from ml.types import LabelMatrix
 
 UNMEASURED = (
-    "no audit track with features has been labelled yet, so it cannot be evaluated. Label "
-    "tracks of the audit stratum, which come up in everybody's queue, or promote it by hand on "
-    "the Models page"
+    "no audit track with features has been judged yet, so it cannot be evaluated: label tracks "
+    "of the audit stratum, which are in everybody's queue, or promote it by hand on the Models "
+    "page"
 )
 ONE_SIDED = (
-    "on the audit tracks labelled so far, each label is given to all tracks or to none, so it "
-    "cannot be evaluated. Label more tracks of the audit stratum, or promote it by hand on the "
+    "on the audit tracks judged so far, every label is either always or never given, so it "
+    "cannot be evaluated: label more tracks of the audit stratum, or promote it by hand on the "
     "Models page"
 )
 STRANGE = (
-    "it knows a label that the library does not have (such as Others): it is for "
-    "comparison, and never promoted automatically"
+    "it predicts a label that the library does not have (such as Others), so it is for "
+    "comparison only and never promoted automatically"
 )
-RECIPE = "its recipe is for comparison: it is never promoted automatically"
+RECIPE = "its recipe is for comparison only, so it is never promoted automatically"
 SELECTED = (
-    "it was trained on a selection of the answers and evaluated by those only: compare it "
-    "with the champion, and promote it by hand if it is better"
+    "it was trained on a selection of the answers and evaluated on the same selection only: "
+    "compare it with the champion, and promote it by hand if it is better"
 )
 LEARNT_NOTHING = "it learnt no label"
-#: A decision that holds for any champion.
+#: The value of `Decision.against_id` if the decision does not depend on the champion.
 ANY = -1
 
 
 @dataclass(frozen=True)
 class Decision:
-    """A decision to promote a model or not, its reason in words, and its metrics.
+    """A promotion decision: promoted or not, the reason in plain words and the figures.
 
-    `against_id` is the champion at that moment (None: there was none), or `ANY`.
+    `against_id` is the champion when this was decided (None: there was none), or `ANY`.
     """
 
     is_promoted: bool
@@ -61,7 +61,7 @@ class Decision:
 def for_comparison(
     selection: Selection, strangers: list[str], recipe: str = ""
 ) -> Decision | None:
-    """Reject a model that is only for comparison; None if it is not."""
+    """Reject a model that is for comparison only; return None for any other."""
     if strangers:
         return Decision(False, STRANGE, {"strangers": strangers})
     if recipe in FOR_COMPARISON:
@@ -74,12 +74,12 @@ def for_comparison(
 def needs_a_person(
     metrics: dict[str, Any], baseline: dict[str, Any], n_learnt: int, verdict: str
 ) -> Decision | None:
-    """Reject a model not known to be useful, whatever the champion is; None if it may be.
+    """Reject a model that is not known to be useful, whatever the champion; None for others.
 
     `n_learnt` counts the labels that it learnt, `verdict` is that of its report.
     """
-    ap, constant = metrics.get("macro_ap"), baseline.get("macro_ap")
-    figures = {"macro_ap": ap, "constant": constant, "n": metrics["n"]}
+    ap, prior_ap = metrics.get("macro_ap"), baseline.get("macro_ap")
+    figures = {"macro_ap": ap, "constant": prior_ap, "n": metrics["n"]}
     interval = (metrics.get("interval") or {}).get("macro_ap")
     if n_learnt == 0:
         return Decision(False, LEARNT_NOTHING, figures)
@@ -87,16 +87,19 @@ def needs_a_person(
         return Decision(False, UNMEASURED, figures)
     if ap is None:
         return Decision(False, ONE_SIDED, figures)
-    if interval and constant is not None and interval[1] < constant:
-        said = f"macro AP {ap:.3f}, the baseline has {constant:.3f}"
-        return Decision(False, f"it ranks worse than the baseline: {said}", figures)
+    if interval and prior_ap is not None and interval[1] < prior_ap:
+        reason = (
+            f"it ranks worse than the baseline: macro AP {ap:.3f}, the baseline has "
+            f"{prior_ap:.3f}"
+        )
+        return Decision(False, reason, figures)
     if verdict == MISLEADING:
         return Decision(False, f"its probabilities are {MISLEADING}", figures)
     return None
 
 
 def decide_first(metrics: dict[str, Any], baseline: dict[str, Any]) -> Decision:
-    """Decide on the first model of a library: promote it unless it needs a person."""
+    """Promote the first model of a library that the other rules did not reject."""
     figures = {"macro_ap": metrics.get("macro_ap"), "constant": baseline.get("macro_ap")}
     return Decision(True, "the first usable model of this library", figures)
 
@@ -104,36 +107,36 @@ def decide_first(metrics: dict[str, Any], baseline: dict[str, Any]) -> Decision:
 def decide_against(
     champion: ModelVersion,
     candidate: npt.NDArray[Any],
-    in_use: npt.NDArray[Any],
+    of_champion: npt.NDArray[Any],
     labels: LabelMatrix,
     groups: npt.NDArray[Any],
 ) -> Decision:
-    """Compare two models on the tracks and labels that both can be evaluated on.
+    """Compare the probabilities of two models on the tracks and labels that they share.
 
-    Reject only if the whole 95 % interval of the difference is below zero.
+    The candidate is rejected only if the whole 95 % interval of the difference is below zero.
     """
     n = int(labels.label_mask.any(axis=1).sum())
-    verdict = paired.is_plainly_worse(candidate, in_use, labels, groups=groups)
-    compared = paired.paired_bootstrap(candidate, in_use, labels, groups=groups)
+    is_worse = paired.is_plainly_worse(candidate, of_champion, labels, groups=groups)
+    compared = paired.paired_bootstrap(candidate, of_champion, labels, groups=groups)
     figures = {"n": n, "against": champion.number, **compared}
-    if verdict is None or compared["difference"] is None:
+    if is_worse is None or compared["difference"] is None:
         return Decision(
             True,
-            f"{n} audit tracks can be compared, {_too_few(n, labels, groups)} to tell it from "
-            f"model {champion.number}: the newer answers decide",
+            f"{n} audit tracks can be compared, {_too_few(n, labels, groups)} for a comparison "
+            f"with model {champion.number}, so the model with the newer answers is promoted",
             figures,
         )
     span = (
         f"macro AP {compared['difference']:+.3f} against model {champion.number} on {n} audit "
         f"tracks (95 % between {compared['lo']:+.3f} and {compared['hi']:+.3f})"
     )
-    if verdict:
-        return Decision(False, f"clearly worse: {span}", figures)
-    return Decision(True, f"not clearly worse: {span}", figures)
+    if is_worse:
+        return Decision(False, f"plainly worse: {span}", figures)
+    return Decision(True, f"not plainly worse: {span}", figures)
 
 
 def _too_few(n: int, labels: LabelMatrix, groups: npt.NDArray[Any]) -> str:
-    """Return what there is too little of: tracks, or else split groups."""
+    """Say what is too few: the tracks, or else their split groups."""
     n_groups = judged_groups(labels, groups)
     if n < paired.MINIMUM_TRACKS_TO_COMPARE or n_groups >= MINIMUM_GROUPS_TO_COMPARE:
         return "too few"

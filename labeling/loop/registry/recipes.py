@@ -1,4 +1,7 @@
-"""The database side of recipes: their selections and configurations."""
+"""Recipes on the database side: their selection, configuration and labels.
+
+Stage: model registry. `ml.training.recipes` defines the recipes themselves.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ from ml.types import TrainingConfig
 
 
 def find_recipe(name: str) -> Recipe:
-    """Return the recipe of this name, or refuse and list the known ones."""
+    """Return the recipe with this name; the BadInput for an unknown name lists all recipes."""
     try:
         return recipe(name)
     except ParameterError as error:
@@ -26,12 +29,12 @@ def find_recipe(name: str) -> Recipe:
 
 
 def listing() -> list[Recipe]:
-    """Return all recipes in their order."""
+    """Return all recipes in the order in which pages list them."""
     return list(RECIPES.values())
 
 
 def recipe_selection(found: Recipe, base: Selection | None = None) -> Selection:
-    """Return the selection of a recipe."""
+    """Return the selection of answers that the recipe trains on."""
     rules = found.selection
     return replace(
         base or Selection(),
@@ -47,10 +50,10 @@ def recipe_selection(found: Recipe, base: Selection | None = None) -> Selection:
 
 
 def training_config_of(library: Library, asked: dict[str, Any]) -> TrainingConfig:
-    """Return the configuration of a training: of the recipe that it names, else the library's.
+    """Return the training configuration of a job: its recipe's, or else the library's.
 
-    Without a recipe it is our recipe with the library's network, the features that this network
-    reads, and as many ensemble members as the settings allow.
+    Without a recipe it is the recipe `audiotag` with the network of the job or the library,
+    the features that this network needs, and at most as many members as the settings allow.
     """
     if asked.get("recipe"):
         base = find_recipe(asked["recipe"]).training
@@ -65,12 +68,12 @@ def training_config_of(library: Library, asked: dict[str, Any]) -> TrainingConfi
 
 
 def features_name_for(library: Library, network: str | None = None) -> str:
-    """Return the features that a network (None: the library's) reads."""
+    """Return the feature set that a network (None: the library's) uses in this library."""
     return feature_config_for(network or library.network, library.features)
 
 
 def facts_of(asked: dict[str, Any]) -> dict[str, Any]:
-    """Return the name and digest of the requested recipe, as a run records them."""
+    """Return the name and digest of the requested recipe, as a run stores them."""
     if not asked.get("recipe"):
         return {}
     found = find_recipe(asked["recipe"])

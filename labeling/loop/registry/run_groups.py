@@ -1,4 +1,7 @@
-"""Run groups: one configuration, trained on everybody's, legacy and current answers."""
+"""Run groups: one configuration trained on all, legacy and current answers, for comparison.
+
+Stage: model registry.
+"""
 
 from __future__ import annotations
 
@@ -16,13 +19,15 @@ from ml.evaluation.record import FILE_NAME, read_record
 
 #: The arms in the order in which they are trained and shown; the first is the reference.
 ARMS = ("all", "legacy", "current")
-#: Metrics of the comparison that are kept; curves are computed from the records on demand.
+#: Parts of the comparison that are stored; curves are computed from the records on request.
 _KEPT = ("n", "labels_compared", "n_resamples", "message", "labels", "differing")
-DECISION = Decision(False, "it is one of three runs to compare: never promoted automatically")
+DECISION = Decision(
+    False, "it is one of three runs for comparison, so it is never promoted automatically"
+)
 
 
 def open_group(library: Library, job: Job, facts: dict[str, Any]) -> RunGroup:
-    """Return the group of a job, created on its first attempt."""
+    """Return the group of a job; the first attempt creates it."""
     found = library.run_groups.filter(facts__job=job.pk).first()
     if found is not None:
         return found
@@ -35,7 +40,7 @@ def open_group(library: Library, job: Job, facts: dict[str, Any]) -> RunGroup:
 
 
 def compare_arms(arms: Sequence[tuple[str, Measured]]) -> dict[str, Any]:
-    """Return the metrics of the arms on the tracks and labels that all have; reads files."""
+    """Compare the arms on the tracks and labels that all of them have; reads files."""
     root = Path(settings.MODEL_ROOT)
     records = [read_record(root / one.folder / FILE_NAME, one.sha256) for _, one in arms]
     found: dict[str, Any] = {**compare(records)}

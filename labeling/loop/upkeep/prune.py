@@ -314,7 +314,7 @@ def _old_jobs(library: Library | None, before: datetime) -> QuerySet[Job]:
         Q(finished_at__lt=before) | Q(finished_at__isnull=True, queued_at__lt=before)
     )
     if library is not None:
-        counted_from = (retraining.last_learnt(library), retraining.last_tried(library))
+        counted_from = (retraining.last_trained(library), retraining.last_failed(library))
         old = old.exclude(pk__in=[job.pk for job in counted_from if job is not None])
     for relation in Job._meta.get_fields(include_hidden=True):
         if isinstance(relation, ForeignObjectRel) and relation.related_model not in _LET_GO:

@@ -34,6 +34,7 @@ from labeling.models import (
 from labeling.models.jobs import JobKind
 from labeling.models.queue import Stratum
 from labeling.permissions import Role, library_page
+from labeling.templatetags.formats import month, utc_day
 from labeling.views.fields import text_in, whole_number
 from ml.consistency.agreement import MINIMUM_JOINT_POSITIVES
 
@@ -69,7 +70,7 @@ def read_filters(library: Library, query: QueryDict) -> ConsistencyQuery:
     if stratum == IMPORTED_NAME:
         stratum = ""
     if stratum is not None and stratum not in STRATUM_NAMES:
-        wrong.append(f"there is no stratum {stratum!r}")
+        wrong.append(f"there is no stratum {stratum!r}: choose one from the list")
         stratum = None
     filters = Filters(
         annotator_ids=_people(library, query, wrong),
@@ -89,7 +90,7 @@ def _people(library: Library, query: QueryDict, wrong: list[str]) -> frozenset[i
         number = whole_number(text)
         chosen.add(number if number in known else NOBODY)
         if number not in known:
-            wrong.append(f"there is no annotator {text[:20]!r} here")
+            wrong.append(f"there is no annotator {text[:20]!r} here: choose one from the list")
     return frozenset(chosen)
 
 
@@ -97,7 +98,7 @@ def _named(rows: Any, query: QueryDict, name: str, wrong: list[str]) -> Any:
     text = query.get(name, "")
     found = _row(rows, text)
     if text and found is None:
-        wrong.append(f"there is no {name} {text[:20]!r} here")
+        wrong.append(f"there is no {name} {text[:20]!r} here: choose one from the list")
     return found
 
 
@@ -249,7 +250,7 @@ def _span(shown: Timeline) -> str:
     if not shown.months:
         return ""
     first, last = shown.months[0], shown.months[-1]
-    return f"{first[0]}-{first[1]:02d} to {last[0]}-{last[1]:02d}"
+    return f"{month(*first)} to {month(*last)}"
 
 
 @require_POST
@@ -261,7 +262,8 @@ def declare_cut(request: HttpRequest, library: Library) -> HttpResponse:
         cut = _declared(library, typed, cast(User, request.user))
     except BadInput as error:
         return _show(request, library, typed.dict(), str(error))
-    messages.success(request, f"From {cut.at:%Y-%m-%d} on, {cut.annotator} is compared again.")
+    day = utc_day(cut.at)
+    messages.success(request, f"Declared a criteria change of {cut.annotator} on {day}.")
     return redirect("consistency", slug=library.slug)
 
 
@@ -293,7 +295,7 @@ def withdraw_cut(request: HttpRequest, library: Library, number: int) -> HttpRes
     """Withdraw a declared criteria change."""
     try:
         cut = criteria_changes.withdraw(library, number)
-        day = f"{cut.at:%Y-%m-%d}"
+        day = utc_day(cut.at)
         messages.success(request, f"Withdrew the criteria change of {cut.annotator} on {day}.")
     except BadInput as error:
         messages.error(request, str(error))

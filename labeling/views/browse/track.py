@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import cast
 
 from django.contrib.auth.models import User
 from django.db.models import QuerySet
@@ -143,7 +143,7 @@ def track(request: HttpRequest, library: Library, track_id: int) -> HttpResponse
     )
 
 
-def _predictions(library: Library, row: Track) -> list[dict[str, Any]]:
+def _predictions(library: Library, row: Track) -> list[predictions.SuggestedLabel]:
     return predictions.suggestions_for(library, [row.pk]).get(row.pk, [])
 
 

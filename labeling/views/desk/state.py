@@ -6,7 +6,6 @@ from typing import Any
 
 from django.db.models import QuerySet
 from django.utils import timezone
-from django.utils.formats import date_format
 
 from labeling.loop import features, retraining
 from labeling.loop.library import guidelines, libraries
@@ -15,6 +14,7 @@ from labeling.loop.serving import claimable
 from labeling.models import Annotation, Annotator, GuidelineVersion, Job, Library, Round, Track
 from labeling.models.jobs import JobKind
 from labeling.models.queue import Stratum
+from labeling.templatetags.formats import time_or_day
 
 _OFFERED = (Stratum.OVERLAP, Stratum.AUDIT, Stratum.EXPLORE, Stratum.REPEAT)
 
@@ -76,7 +76,7 @@ def unread_guideline(library: Library, annotator: Annotator | None) -> Guideline
 
 def since(guideline: GuidelineVersion) -> str:
     """Return when a guideline came into force: its day, or today's hour."""
-    return _moment(guideline.published_at)
+    return time_or_day(guideline.published_at) if guideline.published_at else ""
 
 
 def loop_line(library: Library) -> str:
@@ -99,7 +99,7 @@ def _until_training(library: Library) -> str:
     if not wanted:
         return ""
     n = retraining.new_annotations(library, wanted)
-    return f"{n} of {wanted} answers until the next training"
+    return f"{n:,} of {wanted:,} annotations until the next training"
 
 
 def _model(library: Library) -> str:
@@ -108,12 +108,6 @@ def _model(library: Library) -> str:
         return ""
     live = Round.objects.filter(library=library, state=Round.State.LIVE).first()
     if live is None or live.model_version_id != champion.pk or live.live_at is None:
-        return f"model {champion.number} is champion"
-    moment = _moment(live.live_at)
-    return f"model {champion.number} is champion; it ranked the queue at {moment}"
-
-
-def _moment(when: Any) -> str:
-    here = timezone.localtime(when)
-    is_today = here.date() == timezone.localdate()
-    return date_format(here, "H:i") if is_today else date_format(here, "Y-m-d")
+        return f"model {champion.number} is the champion"
+    moment = time_or_day(live.live_at)
+    return f"model {champion.number} is the champion and has ranked the queue since {moment}"

@@ -9,6 +9,7 @@ from typing import Any
 from django.urls import reverse
 
 from labeling.models import Label, Library, ModelVersion, TrainingRun
+from labeling.templatetags.formats import whole
 
 MOST_ROWS = 50
 
@@ -93,7 +94,7 @@ def shown_macro_ap(metrics: Figures, baseline: Figures) -> Shown:
         parts.append(f"{value / prior:.1f} × baseline")
     interval = (metrics.get("interval") or {}).get("macro_ap")
     if interval:
-        parts.append(f"95 %: {short(interval[0])} to {short(interval[1])}")
+        parts.append(f"95 % CI {short(interval[0])} to {short(interval[1])}")
     hint = (
         "average precision, averaged over labels: how well tracks with the label rank"
         " above those without"
@@ -118,9 +119,13 @@ def model_row(version: ModelVersion) -> ModelRow:
             if skill is not None
             else why_unknown(metrics),
         ),
-        lwlrap=_beside(metrics, baseline, "lwlrap", "how high a track's labels rank"),
-        f1=_beside(metrics, baseline, "macro_f1", "at thresholds tuned on the training side"),
-        n=Shown(str(n), f"{metrics.get('labels_scored') or 0} labels", "labelled audit tracks"),
+        lwlrap=_beside(
+            metrics, baseline, "lwlrap", "how high a track's labels rank among its predictions"
+        ),
+        f1=_beside(metrics, baseline, "macro_f1", "at thresholds tuned without audit tracks"),
+        n=Shown(
+            whole(n), f"{metrics.get('labels_scored') or 0} labels", "labelled audit tracks"
+        ),
         judged_by=metrics.get("judged_by") or "",
         message=metrics.get("message") or "",
     )

@@ -99,7 +99,7 @@ def train_now(request: HttpRequest, library: Library) -> HttpResponse:
             request, "No track of this library has audio: import a catalogue with audio first."
         )
     else:
-        messages.success(request, "The training was requested.")
+        messages.success(request, "The training was requested. This page shows its progress.")
     return redirect("models", library.slug)
 
 
@@ -113,7 +113,8 @@ def use_model(request: HttpRequest, library: Library, number: int) -> HttpRespon
         retraining.roll_back(version, by_id=request.user.pk, why=why)
         messages.success(
             request,
-            f"Model {version.number} is the champion now. Suggestions and the queue follow.",
+            f"Model {version.number} is the champion now. Suggestions and the queue are being "
+            "updated.",
         )
     except BadInput as error:
         messages.info(request, f"{error}.")

@@ -47,8 +47,8 @@ _COLUMNS: dict[str, tuple[str, Callable[[Row], Any]]] = {
     "facet": ("Facet", lambda row: row["facet"].casefold()),
     "support": ("Positives", lambda row: row["support"]),
     "ap": ("AP", lambda row: _known(row["ap"])),
-    "ap_ratio": ("AP / share", lambda row: _known(row["ap_ratio"])),
-    "largest_output": ("Largest", lambda row: _known(row["largest_output"])),
+    "ap_ratio": ("AP / baseline", lambda row: _known(row["ap_ratio"])),
+    "largest_output": ("Largest output", lambda row: _known(row["largest_output"])),
     "threshold": ("Threshold", lambda row: _known(row["threshold"])),
     "precision": ("Precision", lambda row: _known(row["precision"])),
     "recall": ("Recall", lambda row: _known(row["recall"])),
@@ -191,9 +191,9 @@ def never_rows(report: Report) -> list[Row]:
     """Return the labels that are never predicted, by kind of threshold, by name."""
     names = {row["uid"]: row["name"] for row in _with_telling_names(report["labels"])}
     said = {
-        "raw_at_half": "before calibration at .5",
-        "at_half": "at .5",
-        "tuned": "at its tuned threshold",
+        "raw_at_half": "before calibration at threshold 0.5",
+        "at_half": "at threshold 0.5",
+        "tuned": "at their tuned thresholds",
     }
     return [
         {"said": text, "n": len(found), "names": [names[uid] for uid in found]}
@@ -256,7 +256,7 @@ _HINTS = {
     "macro_ap": "how well tracks with a label rank above those without",
     "bce_skill": "1 - cross-entropy / cross-entropy of the baseline: 0 is no better than it",
     "lwlrap": "how high a track's labels rank among its predictions",
-    "macro_f1": "at thresholds tuned on the training side",
+    "macro_f1": "at thresholds tuned without audit tracks",
 }
 
 

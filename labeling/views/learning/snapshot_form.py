@@ -10,11 +10,12 @@ from labeling.errors import BadInput
 from labeling.loop.datasets import selection as selecting
 from labeling.loop.datasets.selection import Selection
 from labeling.models import Library
+from labeling.templatetags.formats import day
 
 _CRITERIA = (
-    ("all", "everybody's, from any time"),
-    ("current", "by the current criteria"),
-    ("legacy", "by legacy criteria: all others"),
+    ("all", "all answers"),
+    ("current", "answers by the current criteria"),
+    ("legacy", "legacy answers: all others"),
 )
 #: Sources that something writes today; the API and the command accept the others too.
 _SOURCES = {
@@ -22,7 +23,7 @@ _SOURCES = {
     "imported": "imported",
 }
 _NEGATIVES = (
-    ("first-use", "a no, from the first time that this annotator used the label (careful)"),
+    ("first-use", "a no once this annotator has used the label (careful)"),
     ("closed", "always a no (the catalogue was complete from the start)"),
     ("open", "never a no (learn from given labels only)"),
 )
@@ -42,7 +43,7 @@ def _day(**kwargs: Any) -> forms.DateField:
 
 
 def _several(**kwargs: Any) -> forms.MultipleChoiceField:
-    kwargs.setdefault("help_text", "If none is chosen: all.")
+    kwargs.setdefault("help_text", "Choose none for all.")
     return forms.MultipleChoiceField(
         required=False, widget=forms.CheckboxSelectMultiple, **kwargs
     )
@@ -61,9 +62,10 @@ class SnapshotForm(forms.Form):
     )
     facets = _several()
     annotators = _several()
-    since = _day()
+    since = _day(label="From")
     until = _day(
-        help_text="UTC days, both included. Answers without a date count as the oldest."
+        label="Until",
+        help_text="UTC days, both included. Answers without a date count as the oldest.",
     )
     guidelines = _several(label="Guideline versions")
     sources = _several(label="Source of the answers")
@@ -71,17 +73,17 @@ class SnapshotForm(forms.Form):
     negatives = forms.ChoiceField(
         label="An empty cell of an import counts as",
         choices=_NEGATIVES,
-        help_text="Answers from the annotation page always record which labels were not given.",
+        help_text="This concerns imports only: the annotation page records each no.",
     )
     others = forms.ChoiceField(label="Rare labels", choices=_OTHERS)
     top_labels = forms.IntegerField(
-        label="Number of most frequent labels to keep",
+        label="Most frequent labels to keep",
         required=False,
         min_value=0,
-        help_text="Per facet, if rare labels are merged or left out. Empty: all.",
+        help_text="Per facet; the other labels count as rare. Leave empty to keep all.",
     )
     min_support = forms.IntegerField(
-        label="Minimum positive answers per label", min_value=1, initial=5
+        label="Fewest positive answers per label", min_value=1, initial=5
     )
 
     def __init__(self, library: Library, *args: Any, **kwargs: Any) -> None:
@@ -158,6 +160,6 @@ def _choices(library: Library) -> dict[str, list[tuple[str, str]]]:
 def _uploads(library: Library) -> list[tuple[str, str]]:
     rows = library.imports.filter(is_dry_run=False, job__isnull=False).order_by("-pk")
     return [
-        (str(one.pk), f"{one.pk}: {one.file_name}, {one.created_at:%Y-%m-%d}")
+        (str(one.pk), f"{one.pk}: {one.file_name}, {day(one.created_at)}")
         for one in rows[:_UPLOADS_SHOWN]
     ]

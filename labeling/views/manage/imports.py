@@ -316,12 +316,12 @@ def _progress(batch: ImportBatch) -> dict[str, Any]:
     is_open = job.state in Job.OPEN
     figures = [
         ("rows_read", "rows read"),
-        ("tracks_created", "tracks new"),
-        ("tracks_updated", "tracks changed"),
-        ("tracks_unchanged", "tracks unchanged"),
+        ("tracks_created", "new tracks"),
+        ("tracks_updated", "changed tracks"),
+        ("tracks_unchanged", "unchanged tracks"),
         ("annotations_created", "new annotations"),
-        ("labels_created", "labels new"),
-        ("labels_merged", "spellings merged"),
+        ("labels_created", "new labels"),
+        ("labels_merged", "merged spellings"),
         ("audio_missing", "missing files"),
         ("rows_rejected", "rejected rows"),
     ]

@@ -12,6 +12,7 @@ from django.views.decorators.http import require_POST, require_safe
 from labeling import jobs
 from labeling.models import Job, Library, Membership
 from labeling.permissions import has_role, library_page
+from labeling.templatetags.job_names import job_name
 
 _ON_A_PAGE = 50
 Role = Membership.Role
@@ -38,9 +39,9 @@ def cancel_job(request: HttpRequest, library: Library, job_id: int) -> HttpRespo
     job = get_object_or_404(Job, pk=job_id, library=library)
     if job.state in Job.OPEN:
         jobs.cancel(job)
-        messages.info(request, f"{job.get_kind_display()}: stop requested.")
+        messages.info(request, f"{job_name(job.kind)}: stop requested.")
     else:
-        messages.info(request, f"{job.get_kind_display()} had already ended: {job.state}.")
+        messages.info(request, f"{job_name(job.kind)} had already ended: {job.state}.")
     return redirect("jobs", library.slug)
 
 
@@ -50,13 +51,13 @@ def retry_job(request: HttpRequest, library: Library, job_id: int) -> HttpRespon
     """Request a failed or cancelled job again."""
     job = get_object_or_404(Job, pk=job_id, library=library)
     if job.state in (Job.State.FAILED, Job.State.CANCELLED):
-        again, name = jobs.retry(job), job.get_kind_display()
+        again, name = jobs.retry(job), job_name(job.kind)
         if again.arguments != job.arguments:
             messages.info(request, f"{name}: another one is already running, job {again.pk}.")
         else:
             messages.success(request, f"{name}: requested again as job {again.pk}.")
     else:
-        messages.info(request, f"{job.get_kind_display()} is {job.state}: nothing to retry.")
+        messages.info(request, f"{job_name(job.kind)} is {job.state}: nothing to retry.")
     return redirect("jobs", library.slug)
 
 

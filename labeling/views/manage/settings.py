@@ -48,22 +48,34 @@ class SettingsForm(forms.ModelForm):
             "audit_share",
         )
         labels = {
-            "retrain_after": "Train after this many new answers",
+            "retrain_after": "New annotations until the next training",
             "network": "Network",
             "shows_suggestions": "Show suggestions",
             "serve_audit_share": "Audit",
             "overlap_share": "Overlap",
             "repeat_share": "Repeat",
             "explore_share": "Explore",
-            "overlap_answers": "Answers wanted for an overlap track",
+            "overlap_answers": "Annotators per overlap track",
             "repeat_min_days": "Days until a track may be repeated",
-            "lease_minutes": "Minutes until an open track is released",
+            "lease_minutes": "Minutes until an abandoned track is released",
             "audit_share": "Share of audit tracks",
         }
         widgets = {
             name: forms.NumberInput(attrs={"step": "0.01"}) for name in (*SHARES, "audit_share")
         }
         help_texts = {
+            "retrain_after": "Changed answers count too. 0 switches automatic training off.",
+            "shows_suggestions": (
+                "Show the champion's suggestions on the annotation page. Audit, overlap and "
+                "repeat tracks never show any."
+            ),
+            "serve_audit_share": "Audit tracks in random order, for evaluation.",
+            "overlap_share": "Audit tracks for several annotators, to measure agreement.",
+            "repeat_share": "The annotator's own old tracks, blind, for self-agreement.",
+            "explore_share": "Training tracks in random order.",
+            "overlap_answers": "Each overlap track is served to this many people.",
+            "repeat_min_days": "An annotator's own track is served again after this time.",
+            "lease_minutes": "Counted from the moment its annotation page is closed.",
             "audit_share": "For evaluation. At 0, no model is ever promoted automatically.",
         }
 
@@ -71,13 +83,13 @@ class SettingsForm(forms.ModelForm):
         super().__init__(*args, **kwargs)
         names = networks.names()
         self.fields["network"] = forms.ChoiceField(
-            choices=[(name, name) for name in names], help_text="For automatic trainings."
+            choices=[(name, name) for name in names], help_text="Used by automatic trainings."
         )
         for name, least, most in _BOUNDS:
             self.fields[name].widget.attrs |= {"min": least, "max": most}
             self.fields[name].validators += [MinValueValidator(least), MaxValueValidator(most)]
         if self.instance.tracks.exists():
-            # Which side a track is on is decided when it comes in, and holds for good.
+            # The side of a track is chosen at import and never changes.
             field = self.fields["audit_share"]
             field.disabled = True
             field.help_text = "Fixed once there are tracks: a track never changes sides."

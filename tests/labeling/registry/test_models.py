@@ -99,7 +99,7 @@ def test_putting_another_in_use_by_hand(library, new_run):
     event = PromotionEvent.objects.first()
     assert (event.kind, event.previous) == ("rolled_back", second)
     assert event.reason == "promoted by hand instead of model 2"
-    with pytest.raises(BadInput, match="already the champion"):
+    with pytest.raises(BadInput, match="is the champion already"):
         models.promote(first)
 
 
@@ -112,7 +112,7 @@ def test_no_model_takes_the_place_of_one_it_was_not_compared_with(library, new_r
     assert models.champion_of(library) == first
     assert (third.state, PromotionEvent.objects.first().reason) == (
         "candidate",
-        "model 1 was promoted while it was compared with another one",
+        "model 1 was promoted while it was compared with another model",
     )
     models.register_model(new_run(), trained(), replace(YES, against_id=first.pk))
     assert models.champion_of(library).number == 4
@@ -128,7 +128,7 @@ def test_model_whose_files_are_lost_is_not_put_in_use(library, new_run):
     first = models.register_model(new_run(), trained(), YES)
     second = models.register_model(new_run(), trained(), YES)
     shutil.rmtree(Path(settings.MODEL_ROOT) / first.folder)
-    with pytest.raises(BadInput, match="files of model 1 are not where they should be"):
+    with pytest.raises(BadInput, match="files of model 1 are missing"):
         models.promote(first)
     assert models.champion_of(library) == second
 
@@ -150,7 +150,7 @@ def test_next_attempt_closes_the_run_of_a_dead_one(library, new_run):
     assert (dead.state, dead.finished_at is None) == ("failed", False)
 
 
-def test_course_is_written_while_it_runs_but_not_too_often(new_run):
+def test_history_is_written_while_it_runs_but_not_too_often(new_run):
     run = new_run()
     log = models.EpochLog(run, every_s=3600)
     for epoch in range(3):

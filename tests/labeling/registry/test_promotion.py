@@ -16,21 +16,21 @@ METRICS = {"macro_ap": 0.5, "n": 20, "interval": {"macro_ap": [0.4, 0.6]}}
 BASELINE = {"macro_ap": 0.2}
 
 
-def held(metrics=METRICS, n_learnt=2, verdict="useful"):
+def decided(metrics=METRICS, n_learnt=2, verdict="useful"):
     return promotion.needs_a_person(metrics, BASELINE, n_learnt, verdict)
 
 
 class TestHeldBack:
     def test_usable(self):
-        assert held() is None
-        assert held(verdict=NO_BETTER) is None
+        assert decided() is None
+        assert decided(verdict=NO_BETTER) is None
 
     def test_learnt_nothing(self):
-        assert held(n_learnt=0).reason == "it learnt no label"
+        assert decided(n_learnt=0).reason == "it learnt no label"
 
     def test_surely_worse_than_a_constant(self):
         bad = {"macro_ap": 0.1, "n": 20, "interval": {"macro_ap": [0.05, 0.15]}}
-        decision = held(bad)
+        decision = decided(bad)
         assert not decision.is_promoted
         assert (
             "worse than the baseline: macro AP 0.100, the baseline has 0.200" in decision.reason
@@ -38,18 +38,22 @@ class TestHeldBack:
         assert decision.figures == {"macro_ap": 0.1, "constant": 0.2, "n": 20}
 
     def test_maybe_worse_than_a_constant(self):
-        assert held({"macro_ap": 0.1, "n": 20, "interval": {"macro_ap": [0.05, 0.25]}}) is None
+        assert (
+            decided({"macro_ap": 0.1, "n": 20, "interval": {"macro_ap": [0.05, 0.25]}}) is None
+        )
 
     def test_nothing_measured(self):
         nothing = {"macro_ap": None, "n": 0, "interval": {"macro_ap": None}}
-        assert held(nothing).reason == promotion.UNMEASURED
+        assert decided(nothing).reason == promotion.UNMEASURED
 
     def test_one_class_only(self):
         one_sided = {"macro_ap": None, "n": 1, "interval": {"macro_ap": None}}
-        assert held(one_sided).reason == promotion.ONE_SIDED
+        assert decided(one_sided).reason == promotion.ONE_SIDED
 
     def test_probabilities_that_mislead(self):
-        assert held(verdict=MISLEADING).reason.endswith("than answering the label frequencies")
+        assert decided(verdict=MISLEADING).reason.endswith(
+            "than answering the label frequencies"
+        )
 
 
 class TestForComparison:
@@ -140,8 +144,8 @@ class TestAgainst:
         decision = decide(1 - good, good, groups=np.zeros(40))
         assert decision.is_promoted
         assert decision.reason == (
-            "40 audit tracks can be compared, all of 1 split group, too few to tell it from "
-            "model 1: the newer answers decide"
+            "40 audit tracks can be compared, all of 1 split group, too few for a comparison "
+            "with model 1, so the model with the newer answers is promoted"
         )
         assert decision.figures["difference"] < 0
         assert (decision.figures["lo"], decision.figures["hi"]) == (None, None)

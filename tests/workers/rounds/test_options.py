@@ -42,7 +42,7 @@ def test_folds_measure_and_register_nothing(planted):
     assert answer["metrics"]["macro_ap"] > 0.9 > answer["baseline"]["macro_ap"]
     assert ModelVersion.objects.count() == 0
     assert Job.objects.get().kind == JobKind.EVALUATE
-    assert retraining.looked_last_at(planted.library) is None
+    assert retraining.trained_last_at(planted.library) is None
 
 
 def test_folds_need_not_wait_for_a_training(planted):

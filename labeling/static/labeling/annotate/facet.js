@@ -101,8 +101,8 @@ export class Facet {
     const count = `${n} chosen`;
     this.element.querySelector("[data-count]").textContent = n ? count : "";
     this.element.querySelector("[data-complete-text]").textContent = this.values.size
-      ? "Facet complete: all other labels are no"
-      : "Mark the facet complete: none of these applies";
+      ? "Complete: no other label applies"
+      : "Complete: none of these applies";
     this.onChange();
   }
 }

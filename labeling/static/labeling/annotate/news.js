@@ -1,6 +1,7 @@
 // What changes around the desk: figures, how far the next training is, a new guideline.
 
 import { get, post } from "./http.js";
+import { showCount } from "./view.js";
 
 const EVERY_MS = 30_000;
 const SOON_MS = 800;
@@ -34,7 +35,7 @@ export class News {
 
   #show({ figures, loop, guideline }) {
     if (this.isSettled()) {
-      for (const name of ["today", "ranked"]) byId(`figure-${name}`).textContent = figures[name];
+      for (const name of ["today", "ranked"]) showCount(name, figures[name]);
     }
     byId("loop-line").textContent = loop;
     byId("loop-line").hidden = !loop;
@@ -43,6 +44,6 @@ export class News {
     if (guideline === null) return;
     box.dataset.number = guideline.number;
     byId("guideline-words").textContent =
-      `Guideline ${guideline.number} is in force since ${guideline.since}:`;
+      `Guideline ${guideline.number} has been in force since ${guideline.since}:`;
   }
 }

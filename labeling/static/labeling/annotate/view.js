@@ -77,9 +77,14 @@ export function showAlert(text, link = null) {
   box.append(" ", anchor);
 }
 
+// With commas between thousands, as the server writes counts.
+export function showCount(id, n) {
+  byId(`figure-${id}`).textContent = n.toLocaleString("en");
+}
+
 export function count(id, change) {
-  const figure = byId(`figure-${id}`);
-  figure.textContent = String(Math.max(0, Number(figure.textContent) + change));
+  const shown = Number(byId(`figure-${id}`).textContent.replaceAll(",", ""));
+  showCount(id, Math.max(0, shown + change));
 }
 
 export function withScripts() {

@@ -198,7 +198,7 @@ def detail(client, track):
 
 def test_the_file_is_described(client, ana, track):
     page = detail(client, track).content.decode()
-    for fact in ("1:01", "192 kbit/s", "44100 Hz, 2 channels", "-14.3 dB"):
+    for fact in ("1:01", "192 kbit/s", "44,100 Hz, 2 channels", "-14.3 dB"):
         assert fact in page
 
 

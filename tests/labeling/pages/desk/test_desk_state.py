@@ -96,14 +96,14 @@ class TestGuideline:
         number = put_in_force(library).number
         for path in ("/annotate/tiny/", "/"):
             page = client.get(path).content.decode()
-            assert f"Guideline {number} is in force since" in page
+            assert f"Guideline {number} has been in force since" in page
             assert "/guidelines/tiny/" in page
         body = client.get("/annotate/tiny/state/").json()
         assert body["guideline"]["number"] == number
         answer = client.post(f"/annotate/tiny/guideline/{number}/")
         assert answer.json()["guideline"] is None
         assert Receipt.objects.get().annotator.user == user
-        assert "is in force since" not in client.get("/").content.decode()
+        assert "in force since" not in client.get("/").content.decode()
 
     def test_an_older_one_cannot_be_acknowledged(self, client, library, user):
         first = put_in_force(library)
@@ -126,7 +126,7 @@ class TestLoopLine:
     def test_answers_are_counted_towards_the_next_training(self, library, ana, audio):
         for _ in range(3):
             record(library, ana)
-        assert desk_state.loop_line(library) == "3 of 20 answers until the next training"
+        assert desk_state.loop_line(library) == "3 of 20 annotations until the next training"
 
     @pytest.mark.parametrize(
         ("kind", "state", "said"),

@@ -56,8 +56,8 @@ def page(client, address):
 def test_empty_page_says_what_to_do(planted, curator):
     text = page(curator, f"/models/{planted.library.slug}/")
     assert "No model yet" in text
-    assert "Train now" in text
-    assert "20 or more answers are new" in text  # all of the catalogue is
+    assert "Start training" in text
+    assert "20 or more annotations are new" in text  # all of the catalogue is
 
 
 def test_models_stand_beside_the_constant(planted, curator):
@@ -88,7 +88,7 @@ def test_figures_that_are_not_known_are_dashes_with_a_reason(client):
     turn(planted.library)
     text = page(client, f"/models/{planted.library.slug}/")
     assert text.count(">–</span>") == 4
-    assert "no audit track with features was judged yet" in text
+    assert "no audit track with features has been judged yet" in text
     rows = model_rows.model_label_rows(ModelVersion.objects.get())
     assert {row.ap.value for row in rows} == {"–"}
     assert rows[0].ap.hint.startswith("no audit track")
@@ -140,7 +140,7 @@ def test_failed_training_says_why(planted, curator):
     Job.objects.filter(kind="train").update(state="failed", reason="the loss became nan")
     text = page(curator, f"/models/{planted.library.slug}/")
     assert "The last training failed: the loss became nan" in text
-    assert "Trainings without a model" in text
+    assert "Failed and cancelled trainings" in text
 
 
 def test_another_model_is_put_in_use_by_a_button(planted, curator):
@@ -158,7 +158,7 @@ def test_another_model_is_put_in_use_by_a_button(planted, curator):
     assert models.champion_of(planted.library) == first
     assert Job.objects.filter(kind="rank", state="queued").count() == 1
     again = curator.post(f"/models/{planted.library.slug}/1/use/", follow=True)
-    assert "already the champion" in again.content.decode()
+    assert "is the champion already" in again.content.decode()
 
 
 @pytest.mark.parametrize("part", ["models", "snapshots"])
@@ -216,8 +216,8 @@ class TestSnapshots:
             '<td class="num">45</td>',
         ):
             assert cells in text
-        assert "measured by all selected: Ana, catalogue" not in text  # audit: catalogue alone
-        assert "reference labels: all selected: catalogue" in text
+        assert "judged by all selected: Ana, catalogue" not in text  # audit: catalogue alone
+        assert "judged by all selected: catalogue" in text
         current = curator.post(address, asked | {"criteria": "current"}).content.decode()
         assert "8 for training, 0 audit" in current
         assert "The criteria of guideline 0, which is in force." in current

@@ -70,7 +70,7 @@ class TestList:
     def test_with_a_worker_of_another_queue_it_names_the_missing_one(self, curator, library):
         make_job(library)
         WorkerBeat.objects.create(name="w", queues="ml", pid=1, beat_at=timezone.now())
-        assert "No worker listens for audio work" in page(curator)
+        assert "No worker serves the queue audio" in page(curator)
         WorkerBeat.objects.create(name="v", queues="audio", pid=1, beat_at=timezone.now())
         assert "No worker" not in page(curator)
 

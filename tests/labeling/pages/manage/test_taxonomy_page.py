@@ -88,7 +88,7 @@ def test_rename_keeps_the_old_name_as_a_spelling(world):
     assert "is called Dark Drone now" in world.change(
         world.drone, action="rename", name="Dark Drone"
     )
-    assert "Also written" in world.body("taxonomy_label", world.drone.pk)
+    assert "Other spellings" in world.body("taxonomy_label", world.drone.pk)
     assert world.drone.aliases.get().text == "Drone"
     assert "merge" in world.change(world.drone, action="rename", name="Rock")
     world.drone.refresh_from_db()

@@ -129,9 +129,9 @@ class TestJobs:
         old_job(library, kind=JobKind.TRAIN, days=300)
         last = old_job(library, kind=JobKind.TRAIN, days=200)
         tried = old_job(library, "failed", kind=JobKind.TRAIN, days=150)
-        before = retraining.looked_last_at(library)
+        before = retraining.trained_last_at(library)
         prune.prune(library)
-        assert retraining.looked_last_at(library) == before
+        assert retraining.trained_last_at(library) == before
         assert set(Job.objects.all()) == {last, tried}
 
     def test_those_of_no_library_go_with_all(self, library):
