@@ -8,7 +8,8 @@ from __future__ import annotations
 
 N_TRACKS = 48_411
 N_TOP_GENRES = 29
-#: Name of the column into which a recipe or a selection folds rare labels.
+#: Name of the column into which a recipe or a selection folds rare labels; it is not a label of
+#: the library.
 OTHERS = "Others"
 
 GENRE_COUNTS: dict[str, int] = {

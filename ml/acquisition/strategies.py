@@ -367,7 +367,7 @@ STRATEGIES: dict[str, Strategy] = {
 DEFAULT_STRATEGY = "mismatch-first"
 
 
-def choose(
+def choose_tracks(
     pool: Pool,
     k: int,
     *,
@@ -401,7 +401,7 @@ def choose(
     Examples
     --------
     >>> pool = Pool(labelled_mask=np.array([True, False, False]))
-    >>> sorted(choice.index for choice in choose(pool, 5))
+    >>> sorted(choice.index for choice in choose_tracks(pool, 5))
     [1, 2]
     """
     name = DEFAULT_STRATEGY if strategy == "default" else strategy

@@ -25,11 +25,10 @@ from ml.evaluation.curves import Curve, curve_of
 from ml.evaluation.record import EvaluationRecord, LabelName
 from ml.evaluation.resampling import HEADLINES, headline_figures, label_average_precision
 from ml.metrics.intervals import centred_bounds, resampling_weights
-from ml.metrics.judged_groups import can_be_resampled, judged_groups, said_too_few
+from ml.metrics.judged_groups import can_be_resampled, judged_groups, too_few_groups
 from ml.metrics.paired import MINIMUM_TRACKS_TO_COMPARE, Difference
-from ml.metrics.ranking import Bools, Floats
 from ml.metrics.scores import scorable_labels
-from ml.types import LabelMatrix
+from ml.types import Bools, Floats, LabelMatrix
 
 #: Resamples; for large sets fewer, but at least `FEWEST_RESAMPLES`.
 N_RESAMPLES = 1_000
@@ -520,6 +519,6 @@ def _message(labels: LabelMatrix, groups: npt.NDArray[Any], n_labels: int) -> st
             f"{MINIMUM_TRACKS_TO_COMPARE} are needed to compare"
         )
     if not can_be_resampled(labels, groups):
-        said = said_too_few(judged_groups(labels, groups))
+        said = too_few_groups(judged_groups(labels, groups))
         return f"the {n} common held-out tracks with labels come from {said} to compare"
     return ""

@@ -15,8 +15,8 @@ from ml.metrics.calibration import (
     expected_calibration_error,
     reliability_diagram,
 )
-from ml.metrics.ranking import EPSILON, Bools, Floats
-from ml.types import LabelMatrix
+from ml.metrics.ranking import EPSILON
+from ml.types import Bools, Floats, LabelMatrix
 
 #: Most points of a curve on a page, both ends included.
 MOST_POINTS = 100

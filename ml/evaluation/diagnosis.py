@@ -14,10 +14,10 @@ from typing import TypedDict
 import numpy as np
 
 from ml.evaluation.record import EvaluationRecord
-from ml.metrics.judged_groups import MINIMUM_GROUPS_TO_COMPARE, said_too_few
+from ml.metrics.judged_groups import MINIMUM_GROUPS_TO_COMPARE, too_few_groups
 from ml.metrics.paired import MINIMUM_TRACKS_TO_COMPARE
-from ml.metrics.ranking import Floats
 from ml.metrics.scores import scorable_labels
+from ml.types import Floats
 
 #: Largest BCE skill that counts as none: two hundredths of the baseline's cross-entropy.
 NO_SKILL = 0.02
@@ -155,7 +155,7 @@ def _too_few(evidence: Evidence) -> str:
 
 
 def _too_few_groups(evidence: Evidence) -> str:
-    said = said_too_few(evidence.n_groups or 0)
+    said = too_few_groups(evidence.n_groups or 0)
     return f"the {evidence.n} labelled held-out tracks come from {said}"
 
 

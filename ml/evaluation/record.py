@@ -26,8 +26,7 @@ from ml.constants import OTHERS
 from ml.errors import MlError, ParameterError
 from ml.files import atomic_write
 from ml.metrics.calibration import sigmoid
-from ml.metrics.ranking import Floats
-from ml.types import LabelMatrix
+from ml.types import Floats, LabelMatrix
 
 FORMAT = 1
 FILE_NAME = "evaluation.npz"

@@ -24,9 +24,8 @@ from ml.evaluation.resampling import (
 from ml.metrics.fold_means import mean_metrics
 from ml.metrics.intervals import centred_interval
 from ml.metrics.judged_groups import judged_groups
-from ml.metrics.ranking import Floats
 from ml.metrics.scores import LabelMetrics, Metrics, baseline, evaluate, scorable_labels
-from ml.types import LabelMatrix
+from ml.types import Floats, LabelMatrix
 
 FORMAT = 1
 N_RESAMPLES = 200

@@ -16,14 +16,12 @@ from ml.metrics.intervals import resampling_weights
 from ml.metrics.judged_groups import can_be_resampled
 from ml.metrics.ranking import (
     CELLS_A_BLOCK,
-    Bools,
-    Floats,
     cross_entropy_sums,
     label_ranking_precision,
     weighted_average_precision,
 )
 from ml.metrics.scores import scorable_labels
-from ml.types import LabelMatrix
+from ml.types import Bools, Floats, LabelMatrix
 
 #: Metrics that a report shows first and by which runs are compared.
 HEADLINES = ("macro_ap", "bce_skill", "lwlrap", "macro_f1")

@@ -42,7 +42,7 @@ def judged_groups(labels: LabelMatrix, groups: npt.NDArray[Any] | None) -> int:
     return int(judged.sum()) if groups is None else len(np.unique(np.asarray(groups)[judged]))
 
 
-def said_too_few(n_groups: int) -> str:
+def too_few_groups(n_groups: int) -> str:
     """Return text about too few split groups, for the end of a sentence.
 
     Parameters
@@ -55,7 +55,7 @@ def said_too_few(n_groups: int) -> str:
 
     Examples
     --------
-    >>> said_too_few(1)
+    >>> too_few_groups(1)
     '1 split group only; at least 3 are needed'
     """
     counted = f"{n_groups} split group" + ("" if n_groups == 1 else "s")

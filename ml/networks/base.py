@@ -16,10 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ml.errors import CancelledError, ParameterError
-from ml.types import TrainingConfig, require_choice
+from ml.types import FloatArray, Indices, TrainingConfig, require_choice
 
-FloatArray = npt.NDArray[np.float32]
-IndexArray = npt.NDArray[np.intp]
 Option = float | str | bool
 Weights = dict[str, npt.NDArray[np.float32]]
 
@@ -169,7 +167,7 @@ class Inputs(Protocol):
         tuple of int : without the axis of the items.
         """
 
-    def draw(self, tracks: IndexArray, rng: np.random.Generator) -> IndexArray:
+    def draw(self, tracks: Indices, rng: np.random.Generator) -> Indices:
         """Draw the items of one epoch.
 
         Parameters
@@ -178,10 +176,10 @@ class Inputs(Protocol):
 
         Returns
         -------
-        IndexArray : int (m, 2) of (track, item), in the order in which they are learnt.
+        Indices : int (m, 2) of (track, item), in the order in which they are learnt.
         """
 
-    def fixed(self, tracks: IndexArray) -> IndexArray:
+    def fixed(self, tracks: Indices) -> Indices:
         """List the items by which tracks are scored.
 
         Parameters
@@ -190,10 +188,10 @@ class Inputs(Protocol):
 
         Returns
         -------
-        IndexArray : int (m, 2) of (track, item), grouped by track in the order of `tracks`.
+        Indices : int (m, 2) of (track, item), grouped by track in the order of `tracks`.
         """
 
-    def gather(self, items: IndexArray) -> FloatArray:
+    def gather(self, items: Indices) -> FloatArray:
         """Read and scale items.
 
         Parameters
@@ -226,8 +224,8 @@ class FitData:
     targets: FloatArray
     weights: FloatArray
     mask: npt.NDArray[np.bool_]
-    training: IndexArray
-    validation: IndexArray
+    training: Indices
+    validation: Indices
     output_bias: FloatArray
 
     @property
@@ -411,7 +409,7 @@ class Network(Protocol):
         """
 
 
-def item_batches(items: IndexArray, batch_size: int) -> Iterator[IndexArray]:
+def item_batches(items: Indices, batch_size: int) -> Iterator[Indices]:
     """Split items into consecutive batches.
 
     Parameters
@@ -421,7 +419,7 @@ def item_batches(items: IndexArray, batch_size: int) -> Iterator[IndexArray]:
 
     Yields
     ------
-    IndexArray : at most `batch_size` items; the last batch may be shorter.
+    Indices : at most `batch_size` items; the last batch may be shorter.
 
     Examples
     --------

@@ -27,20 +27,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ml.errors import ParameterError
-from ml.networks.base import (
-    Defaults,
-    FitData,
-    Fitted,
-    FloatArray,
-    Needs,
-    Plan,
-    Predictor,
-    Watch,
-    Weights,
-)
+from ml.networks.base import Defaults, FitData, Fitted, Needs, Plan, Predictor, Watch, Weights
 from ml.networks.one_pass import clipped, finished, learnt_items, statistics_read
-
-Doubles = npt.NDArray[np.float64]
+from ml.types import Doubles, FloatArray
 
 _MOST_ITERATIONS = 100
 _ENOUGH = 1e-4

@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from ml.errors import NothingToLearnError, ParameterError
 from ml.features.track_features import TrackFeatures
-from ml.networks.base import FloatArray, IndexArray, Needs, Plan, item_batches
+from ml.networks.base import Needs, Plan, item_batches
+from ml.types import FloatArray, Indices
 
 SCALINGS = ("standardise", "min-max", "none")
 
@@ -129,7 +130,7 @@ class SummaryInputs:
         """Shape of a summary, (d,)."""
         return (int(self.values.shape[1]),)
 
-    def draw(self, tracks: IndexArray, rng: np.random.Generator) -> IndexArray:
+    def draw(self, tracks: Indices, rng: np.random.Generator) -> Indices:
         """Shuffle the tracks.
 
         Parameters
@@ -138,11 +139,11 @@ class SummaryInputs:
 
         Returns
         -------
-        IndexArray : int (m, 2) of (track, item), in the order in which they are learnt.
+        Indices : int (m, 2) of (track, item), in the order in which they are learnt.
         """
         return self.fixed(rng.permutation(tracks))
 
-    def fixed(self, tracks: IndexArray) -> IndexArray:
+    def fixed(self, tracks: Indices) -> Indices:
         """List the one item of each track.
 
         Parameters
@@ -151,11 +152,11 @@ class SummaryInputs:
 
         Returns
         -------
-        IndexArray : int (m, 2) of (track, item), grouped by track.
+        Indices : int (m, 2) of (track, item), grouped by track.
         """
         return np.column_stack([tracks, np.zeros_like(tracks)])
 
-    def gather(self, items: IndexArray) -> FloatArray:
+    def gather(self, items: Indices) -> FloatArray:
         """Return summaries.
 
         Parameters
@@ -183,7 +184,7 @@ class WindowInputs:
 
     features: TrackFeatures
     scaler: Scaler
-    counts: IndexArray
+    counts: Indices
     train_windows: int
     predict_windows: int
 
@@ -192,7 +193,7 @@ class WindowInputs:
         """Shape of a window, (frames, coefficients)."""
         return self.features.window_shape
 
-    def draw(self, tracks: IndexArray, rng: np.random.Generator) -> IndexArray:
+    def draw(self, tracks: Indices, rng: np.random.Generator) -> Indices:
         """Draw up to `train_windows` windows of each track, and shuffle all of them.
 
         Parameters
@@ -201,13 +202,13 @@ class WindowInputs:
 
         Returns
         -------
-        IndexArray : int (m, 2) of (track, item), in the order in which they are learnt.
+        Indices : int (m, 2) of (track, item), in the order in which they are learnt.
         """
         limit = self.train_windows or int(self.counts[tracks].max(initial=0))
         rows, chosen = _random_windows(self.counts[tracks], limit, rng)
         return rng.permutation(np.column_stack([tracks[rows], chosen]))
 
-    def fixed(self, tracks: IndexArray) -> IndexArray:
+    def fixed(self, tracks: Indices) -> Indices:
         """List up to `predict_windows` evenly spaced windows of each track.
 
         Parameters
@@ -216,11 +217,11 @@ class WindowInputs:
 
         Returns
         -------
-        IndexArray : int (m, 2) of (track, item), grouped by track.
+        Indices : int (m, 2) of (track, item), grouped by track.
         """
         return evenly_spaced(tracks, self.counts[tracks], self.predict_windows)
 
-    def gather(self, items: IndexArray) -> FloatArray:
+    def gather(self, items: Indices) -> FloatArray:
         """Read and scale windows.
 
         Parameters
@@ -297,7 +298,7 @@ class DrawnByLabel:
     """
 
     inputs: TrackInputs
-    counts: IndexArray
+    counts: Indices
     limit: int
     targets: FloatArray
 
@@ -306,7 +307,7 @@ class DrawnByLabel:
         """Shape of one item."""
         return self.inputs.item_shape
 
-    def draw(self, tracks: IndexArray, rng: np.random.Generator) -> IndexArray:
+    def draw(self, tracks: Indices, rng: np.random.Generator) -> Indices:
         """Draw the items of one epoch.
 
         Parameters
@@ -315,7 +316,7 @@ class DrawnByLabel:
 
         Returns
         -------
-        IndexArray : int (m, 2) of (track, item), in the order in which they are learnt.
+        Indices : int (m, 2) of (track, item), in the order in which they are learnt.
         """
         held = tracks[self.counts[tracks] > 0]
         pairs = np.nonzero(self.targets[held] > 0)[0]
@@ -326,7 +327,7 @@ class DrawnByLabel:
         rows = pairs[rng.integers(len(pairs), size=n_draws)]
         return np.column_stack([held[rows], rng.integers(counts[rows])]).astype(np.intp)
 
-    def fixed(self, tracks: IndexArray) -> IndexArray:
+    def fixed(self, tracks: Indices) -> Indices:
         """List the items by which tracks are scored, as `inputs` does.
 
         Parameters
@@ -335,11 +336,11 @@ class DrawnByLabel:
 
         Returns
         -------
-        IndexArray : int (m, 2) of (track, item), grouped by track.
+        Indices : int (m, 2) of (track, item), grouped by track.
         """
         return self.inputs.fixed(tracks)
 
-    def gather(self, items: IndexArray) -> FloatArray:
+    def gather(self, items: Indices) -> FloatArray:
         """Read and scale items, as `inputs` does.
 
         Parameters
@@ -353,7 +354,7 @@ class DrawnByLabel:
         return self.inputs.gather(items)
 
 
-def evenly_spaced(tracks: IndexArray, counts: IndexArray, limit: int) -> IndexArray:
+def evenly_spaced(tracks: Indices, counts: Indices, limit: int) -> Indices:
     """Choose evenly spaced windows of each track.
 
     Parameters
@@ -363,7 +364,7 @@ def evenly_spaced(tracks: IndexArray, counts: IndexArray, limit: int) -> IndexAr
 
     Returns
     -------
-    IndexArray : int (m, 2) of (track, window), grouped by track.
+    Indices : int (m, 2) of (track, window), grouped by track.
 
     Examples
     --------
@@ -378,8 +379,8 @@ def evenly_spaced(tracks: IndexArray, counts: IndexArray, limit: int) -> IndexAr
 
 
 def _random_windows(
-    counts: IndexArray, limit: int, rng: np.random.Generator
-) -> tuple[IndexArray, IndexArray]:
+    counts: Indices, limit: int, rng: np.random.Generator
+) -> tuple[Indices, Indices]:
     """Draw up to `limit` windows of each track without replacement; return (row, window)."""
     if len(counts) == 0 or counts.max() == 0:
         return np.zeros(0, np.intp), np.zeros(0, np.intp)
@@ -390,7 +391,7 @@ def _random_windows(
     return rows, chosen[rows, columns]
 
 
-def fit_scaler(features: TrackFeatures, tracks: IndexArray, needs: Needs, plan: Plan) -> Scaler:
+def fit_scaler(features: TrackFeatures, tracks: Indices, needs: Needs, plan: Plan) -> Scaler:
     """Take the scaling statistics from the tracks to learn from.
 
     Windows are sampled: at most 4,096 tracks and 8 evenly spaced windows of each. That gives

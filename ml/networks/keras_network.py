@@ -13,18 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ml.errors import ParameterError
-from ml.networks.base import (
-    Defaults,
-    FitData,
-    Fitted,
-    FloatArray,
-    Needs,
-    Plan,
-    Predictor,
-    Watch,
-    Weights,
-)
+from ml.networks.base import Defaults, FitData, Fitted, Needs, Plan, Predictor, Watch, Weights
 from ml.networks.loop import Step, run_epochs
+from ml.types import FloatArray
 
 if TYPE_CHECKING:
     import keras

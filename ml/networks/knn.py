@@ -17,19 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ml.errors import ParameterError
-from ml.networks.base import (
-    Defaults,
-    FitData,
-    Fitted,
-    FloatArray,
-    IndexArray,
-    Needs,
-    Plan,
-    Predictor,
-    Watch,
-    Weights,
-)
+from ml.networks.base import Defaults, FitData, Fitted, Needs, Plan, Predictor, Watch, Weights
 from ml.networks.one_pass import clipped, finished, learnt_items, statistics_read
+from ml.types import FloatArray, Indices
 
 #: Smallest distance that counts: a neighbour at distance 0 must not count infinitely.
 _NEAREST = 1e-3
@@ -99,7 +89,7 @@ class NearestNeighbours:
         return np.sqrt(np.maximum(squares, 0))
 
     def _share(
-        self, label: int, distances: FloatArray, nearest: IndexArray, found: FloatArray
+        self, label: int, distances: FloatArray, nearest: Indices, found: FloatArray
     ) -> npt.NDArray[np.float64]:
         """Return the weighted share of the nearest judged tracks with the label, (m,)."""
         is_judged = self._elements[:, label] > 0
@@ -121,7 +111,7 @@ class NearestNeighbours:
         return shares
 
     def _vote(
-        self, label: int, tracks: IndexArray, at: FloatArray, takes: npt.NDArray[np.bool_]
+        self, label: int, tracks: Indices, at: FloatArray, takes: npt.NDArray[np.bool_]
     ) -> npt.NDArray[np.float64]:
         """Return the share of the votes for a label, with `pull` further votes for its prior.
 

@@ -21,8 +21,6 @@ from ml.networks.base import (
     EpochReport,
     FitData,
     Fitted,
-    FloatArray,
-    IndexArray,
     Inputs,
     Plan,
     Predictor,
@@ -33,7 +31,7 @@ from ml.networks.base import (
 )
 from ml.networks.inputs import require_finite
 from ml.networks.kept_weights import KeptWeights
-from ml.types import OnProgress
+from ml.types import FloatArray, Indices, OnProgress
 
 #: Items scored at once. One call a window would cost 50 ms in Keras, whatever the network.
 SCORING_BATCH = 256
@@ -83,7 +81,7 @@ class Trainable(Predictor, Protocol):
 def score_tracks(
     predictor: Predictor,
     inputs: Inputs,
-    tracks: IndexArray,
+    tracks: Indices,
     n_labels: int,
     *,
     pooling: str = "mean-logit",
@@ -133,7 +131,7 @@ def score_tracks(
     return (logit(means) if is_probability else means).astype(np.float32)
 
 
-def _items_a_track(items: IndexArray, tracks: IndexArray) -> IndexArray:
+def _items_a_track(items: Indices, tracks: Indices) -> Indices:
     """Return the number of items of each track; items are grouped in the order of `tracks`."""
     per_id = np.bincount(items[:, 0], minlength=int(tracks.max(initial=0)) + 1)
     return per_id[tracks]

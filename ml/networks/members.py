@@ -21,7 +21,6 @@ from ml.networks.base import (
     EpochReport,
     FitData,
     Fitted,
-    FloatArray,
     Network,
     OnEpoch,
     Plan,
@@ -29,7 +28,7 @@ from ml.networks.base import (
     Watch,
     Weights,
 )
-from ml.types import TrainingConfig
+from ml.types import FloatArray, TrainingConfig
 
 #: Distance between the seeds of two members, so that trainings with close seeds share none.
 _SEED_STEP = 1_000_003

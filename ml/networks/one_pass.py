@@ -15,9 +15,10 @@ import numpy.typing as npt
 
 from ml.errors import ParameterError
 from ml.features.summaries import summary_size
-from ml.networks.base import EpochReport, FitData, Fitted, FloatArray, Plan, Predictor, Watch
+from ml.networks.base import EpochReport, FitData, Fitted, Plan, Predictor, Watch
 from ml.networks.inputs import DrawnByLabel
 from ml.networks.loop import validation_metrics
+from ml.types import FloatArray
 
 #: Replaces an infinite log odds: e^-30 is below any share that tracks can show.
 LARGEST_LOGIT = 30.0

@@ -17,18 +17,9 @@ from typing import Any
 import numpy as np
 
 from ml.errors import ParameterError
-from ml.networks.base import (
-    Defaults,
-    FitData,
-    Fitted,
-    FloatArray,
-    Needs,
-    Plan,
-    Predictor,
-    Watch,
-    Weights,
-)
+from ml.networks.base import Defaults, FitData, Fitted, Needs, Plan, Predictor, Watch, Weights
 from ml.networks.loop import Step, run_epochs
+from ml.types import FloatArray
 
 #: Shared with the Keras twin, which must start and end as this one does.
 POOLED_DEFAULTS = Defaults(

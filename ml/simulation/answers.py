@@ -1,8 +1,9 @@
-"""A simulated office: who answers which track, when, and in which stratum.
+"""Simulated curators at work: who answers which track, when, and in which stratum.
 
-Stage: none; the demo library and the experiments. Numpy only. The strata are those of the
-product: audit tracks are walked in one random order, overlap tracks by every curator in the
-same order, repeats are a curator's own old tracks, and the rest is a random walk ("explore").
+For the demo library and the experiments. Numpy only. The strata are those of the product: audit
+tracks are served in one random order, overlap tracks in the same order to every curator,
+repeats are tracks that the curator answered before, and the rest is in random order
+("explore").
 """
 
 from __future__ import annotations
@@ -28,9 +29,12 @@ class ScriptedAnswer:
 
     Attributes
     ----------
-    track : row in the simulated tracks. annotator : name. labels : bool (n_labels,).
-    answered_at : on a weekday between 9 and 17 h, in the zone of the period.
-    stratum : audit, overlap, repeat or explore. decision_time_s : > 0.
+    track : row in the simulated tracks.
+    annotator : name of the curator.
+    answered_at : on a weekday between 9 and 17 h, in the time zone of the period.
+    labels : bool array (n_labels,).
+    stratum : audit, overlap, repeat or explore.
+    decision_time_s : > 0.
     """
 
     track: int
@@ -43,15 +47,15 @@ class ScriptedAnswer:
 
 @dataclass
 class _Desk:
-    """What one curator has done so far."""
+    """Work of one curator so far."""
 
     done: dict[int, datetime] = field(default_factory=dict)
     n_overlap: int = 0
 
 
 @dataclass
-class _Walks:
-    """The shared random walks; a track of one walk is in no other."""
+class _Orders:
+    """The shared random orders; each track is in one of them only."""
 
     audit: list[int]
     explore: list[int]
@@ -75,16 +79,19 @@ def scripted_answers(
 
     Parameters
     ----------
-    tracks : what they judge; each track goes to one curator, except overlap and repeats.
-    period : first and last moment, aware. answers_per_week : mean of each curator.
+    tracks : the tracks; each goes to one curator, except overlap and repeats.
+    curators : they answer by their criteria.
+    period : first and last moment, aware.
+    answers_per_week : mean of each curator.
+    rng : source of chance.
     overlap, repeats, audit : shares of each curator's answers; the rest is "explore".
-    audit_mask : bool (n_tracks,), tracks of the audit and overlap strata; None: a random
+    audit_mask : bool array (n_tracks,), tracks of the audit and overlap strata; None: a random
         fifth for overlap and no audit stratum.
-    repeat_min_days : days before a track comes back to the same curator.
+    repeat_min_days : days before a track is served to the same curator again.
 
     Returns
     -------
-    list of ScriptedAnswer in order of time; a curator stops when nothing is left for them.
+    list of ScriptedAnswer in order of time; a curator without tracks left stops.
 
     Raises
     ------
@@ -94,9 +101,9 @@ def scripted_answers(
     if end <= start:
         raise ParameterError(f"the period ends ({end}) before it starts ({start})")
     if min(overlap, repeats, audit) < 0 or overlap + repeats + audit > 1:
-        raise ParameterError("overlap, repeats and audit must be >= 0 and together at most 1")
+        raise ParameterError("overlap, repeats and audit must be >= 0 and add up to at most 1")
     chances = {"repeat": repeats, "overlap": overlap, "audit": audit}
-    walks = _make_walks(len(tracks.keys), audit_mask, overlap, audit, rng)
+    orders = _make_orders(len(tracks.keys), audit_mask, overlap, audit, rng)
     desks = {curator.name: _Desk() for curator in curators}
     moments = [
         (moment, curator)
@@ -106,7 +113,7 @@ def scripted_answers(
     answers = []
     for moment, curator in sorted(moments, key=lambda pair: (pair[0], pair[1].name)):
         desk = desks[curator.name]
-        served = _serve(chances, walks, desk, moment - timedelta(days=repeat_min_days), rng)
+        served = _serve(chances, orders, desk, moment - timedelta(days=repeat_min_days), rng)
         if served is None:
             continue
         track, stratum = served
@@ -119,22 +126,22 @@ def scripted_answers(
     return answers
 
 
-def _make_walks(
+def _make_orders(
     n_tracks: int,
     audit_mask: Bools | None,
     overlap: float,
     audit: float,
     rng: np.random.Generator,
-) -> _Walks:
+) -> _Orders:
     order = rng.permutation(n_tracks)
     if audit_mask is None:
-        cut = n_tracks // 5 if overlap > 0 else 0
-        return _Walks([], order[cut:].tolist(), order[:cut].tolist())
-    held = order[audit_mask[order]]
+        n_overlap = n_tracks // 5 if overlap > 0 else 0
+        return _Orders([], order[n_overlap:].tolist(), order[:n_overlap].tolist())
+    audited = order[audit_mask[order]]
     share = overlap / (overlap + audit) if overlap + audit > 0 else 0.0
-    cut = round(share * len(held))
+    n_overlap = round(share * len(audited))
     rest = order[~audit_mask[order]]
-    return _Walks(held[cut:].tolist(), rest.tolist(), held[:cut].tolist())
+    return _Orders(audited[n_overlap:].tolist(), rest.tolist(), audited[:n_overlap].tolist())
 
 
 def _working_moments(
@@ -157,12 +164,12 @@ def _working_moments(
 
 def _serve(
     chances: dict[str, float],
-    walks: _Walks,
+    orders: _Orders,
     desk: _Desk,
     old_before: datetime,
     rng: np.random.Generator,
 ) -> tuple[int, str] | None:
-    """Choose a track and its stratum; a stratum with nothing left gives way to explore."""
+    """Choose a track and its stratum; an empty stratum is replaced by explore."""
     point, stratum = float(rng.random()), "explore"
     for name, chance in chances.items():
         if point < chance:
@@ -173,9 +180,9 @@ def _serve(
         old = [track for track, moment in desk.done.items() if moment <= old_before]
         if old:
             return int(rng.choice(old)), "repeat"
-    if stratum == "overlap" and desk.n_overlap < len(walks.overlap):
+    if stratum == "overlap" and desk.n_overlap < len(orders.overlap):
         desk.n_overlap += 1
-        return walks.overlap[desk.n_overlap - 1], "overlap"
-    if stratum == "audit" and walks.audit:
-        return walks.audit.pop(), "audit"
-    return (walks.explore.pop(), "explore") if walks.explore else None
+        return orders.overlap[desk.n_overlap - 1], "overlap"
+    if stratum == "audit" and orders.audit:
+        return orders.audit.pop(), "audit"
+    return (orders.explore.pop(), "explore") if orders.explore else None

@@ -1,4 +1,4 @@
-"""One recipe a genre: what a loop of it holds. Numpy only; see `ml.simulation.synthesis`."""
+"""Genre loops: one function per genre that fills a loop. Numpy only; see `synthesis`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import numpy as np
 
 from ml.simulation.instruments import (
     Loop,
-    Sound,
     band,
     bowed_section,
     brass_stab,
@@ -26,8 +25,9 @@ from ml.simulation.instruments import (
     tone,
     voice,
 )
+from ml.types import FloatArray
 
-Recipe = Callable[[np.random.Generator, int], Loop]
+LoopMaker = Callable[[np.random.Generator, int], Loop]
 
 #: Degrees above the key note, four chords a loop.
 _PROGRESSIONS = (
@@ -41,7 +41,17 @@ _VOWELS_HZ = ((730, 1_090, 2_440), (530, 1_840, 2_480), (570, 840, 2_410), (300,
 
 
 def drone(rng: np.random.Generator, rate: int) -> Loop:
-    """Low partials that beat slowly against each other, nothing else."""
+    """Low partials that beat slowly against each other.
+
+    Parameters
+    ----------
+    rng : source of key, tempo and pattern.
+    rate : samples per second.
+
+    Returns
+    -------
+    Loop
+    """
     loop = Loop(12.0, rate)
     base = midi_hz(int(rng.integers(29, 38)))
     at = np.arange(loop.n, dtype=np.float32)
@@ -55,7 +65,17 @@ def drone(rng: np.random.Generator, rate: int) -> Loop:
 
 
 def techno(rng: np.random.Generator, rate: int) -> Loop:
-    """Four to the floor, open hats between the beats, a bass in sixteenths."""
+    """Four on the floor, open hats between the beats, a bass in sixteenths.
+
+    Parameters
+    ----------
+    rng : source of key, tempo and pattern.
+    rate : samples per second.
+
+    Returns
+    -------
+    Loop
+    """
     beat = 60 / float(rng.uniform(125, 134))
     loop = Loop(16 * beat, rate)
     bass_drum, hat = kick(rate), stroke(rate, rng, 7_000, 16_000, 0.035)
@@ -80,14 +100,36 @@ def techno(rng: np.random.Generator, rate: int) -> Loop:
     return loop
 
 
-def plucked(table: Sound, note: float, time_s: float, rate: int) -> Sound:
-    """A table read at a note, cut off by a decay."""
+def plucked(table: FloatArray, note: float, time_s: float, rate: int) -> FloatArray:
+    """Play a wave table at a note, with a decay.
+
+    Parameters
+    ----------
+    table : from `ml.simulation.instruments.wavetable`.
+    note : MIDI note number.
+    time_s : length scale in seconds.
+    rate : samples per second.
+
+    Returns
+    -------
+    float32 array (n,), mono.
+    """
     sound = tone(table, midi_hz(note), 3 * time_s, rate)
     return sound * decay(len(sound), time_s / 2, rate)
 
 
 def piano(rng: np.random.Generator, rate: int) -> Loop:
-    """Broken chords in the middle, a slow melody above, a bass note under each bar."""
+    """Broken chords in the middle, a slow melody above, a bass note under each bar.
+
+    Parameters
+    ----------
+    rng : source of key, tempo and pattern.
+    rate : samples per second.
+
+    Returns
+    -------
+    Loop
+    """
     bar = float(rng.uniform(2.0, 3.2))
     loop = Loop(4 * bar, rate)
     key, chords = int(rng.integers(57, 65)), _PROGRESSIONS[rng.integers(len(_PROGRESSIONS))]
@@ -105,7 +147,17 @@ def piano(rng: np.random.Generator, rate: int) -> Loop:
 
 
 def percussion(rng: np.random.Generator, rate: int) -> Loop:
-    """Skin drums, shaker and claps in interlocking patterns; no chord, no bass line."""
+    """Skin drums, shaker and claps in interlocking patterns; no chords, no bass line.
+
+    Parameters
+    ----------
+    rng : source of key, tempo and pattern.
+    rate : samples per second.
+
+    Returns
+    -------
+    Loop
+    """
     step = 60 / float(rng.uniform(95, 135)) / 4
     loop = Loop(64 * step, rate)
     voices = [
@@ -125,7 +177,17 @@ def percussion(rng: np.random.Generator, rate: int) -> Loop:
 
 
 def ambient(rng: np.random.Generator, rate: int) -> Loop:
-    """Slow soft pads, wide, under a breath of filtered noise."""
+    """Slow soft pads, wide, under quiet filtered noise.
+
+    Parameters
+    ----------
+    rng : source of key, tempo and pattern.
+    rate : samples per second.
+
+    Returns
+    -------
+    Loop
+    """
     loop = Loop(16.0, rate)
     key, chords = int(rng.integers(50, 60)), _PROGRESSIONS[rng.integers(len(_PROGRESSIONS))]
     for number, chord in enumerate(chords):
@@ -143,7 +205,17 @@ def ambient(rng: np.random.Generator, rate: int) -> Loop:
 
 
 def orchestral(rng: np.random.Generator, rate: int) -> Loop:
-    """Bowed chords over basses, a high line, a timpani at the turn."""
+    """Bowed chords over basses, a high line, a timpani before the repeat.
+
+    Parameters
+    ----------
+    rng : source of key, tempo and pattern.
+    rate : samples per second.
+
+    Returns
+    -------
+    Loop
+    """
     bar = float(rng.uniform(2.4, 3.2))
     loop = Loop(4 * bar, rate)
     key, chords = int(rng.integers(50, 57)), _PROGRESSIONS[rng.integers(len(_PROGRESSIONS))]
@@ -160,7 +232,17 @@ def orchestral(rng: np.random.Generator, rate: int) -> Loop:
 
 
 def rock(rng: np.random.Generator, rate: int) -> Loop:
-    """Distorted power chords in eighths, a bass an octave below, backbeat drums."""
+    """Distorted power chords in eighths, a bass an octave below, backbeat drums.
+
+    Parameters
+    ----------
+    rng : source of key, tempo and pattern.
+    rate : samples per second.
+
+    Returns
+    -------
+    Loop
+    """
     beat = 60 / float(rng.uniform(110, 150))
     loop = Loop(16 * beat, rate)
     key, roots = int(rng.integers(40, 46)), rng.choice([0, 3, 5, 7, 10], 4)
@@ -179,8 +261,8 @@ def rock(rng: np.random.Generator, rate: int) -> Loop:
     return loop
 
 
-def _pulses(n: int, period_s: float, rate: int) -> Sound:
-    """Falls from 1 to .45 in every period, as a hand that damps the string."""
+def _pulses(n: int, period_s: float, rate: int) -> FloatArray:
+    """Return falls from 1 to .45 in every period, like a hand that damps the string."""
     at = np.arange(n, dtype=np.float32) % np.float32(period_s * rate)
     return np.asarray(1 - 0.55 * at / np.float32(period_s * rate), dtype=np.float32)
 
@@ -216,7 +298,17 @@ def _swing(loop: Loop, beat: float, chords: int, key: int, rng: np.random.Genera
 
 
 def jazz(rng: np.random.Generator, rate: int) -> Loop:
-    """A trio: ride, walking bass, sparse piano chords off the beat."""
+    """A trio: ride, walking bass, sparse piano chords off the beat.
+
+    Parameters
+    ----------
+    rng : source of key, tempo and pattern.
+    rate : samples per second.
+
+    Returns
+    -------
+    Loop
+    """
     beat = 60 / float(rng.uniform(120, 180))
     loop = Loop(16 * beat, rate)
     key = int(rng.integers(57, 64))
@@ -230,7 +322,17 @@ def jazz(rng: np.random.Generator, rate: int) -> Loop:
 
 
 def big_band(rng: np.random.Generator, rate: int) -> Loop:
-    """Swing under brass sections that answer each other in short chords."""
+    """Swing under brass sections that answer each other in short chords.
+
+    Parameters
+    ----------
+    rng : source of key, tempo and pattern.
+    rate : samples per second.
+
+    Returns
+    -------
+    Loop
+    """
     beat = 60 / float(rng.uniform(130, 175))
     loop = Loop(16 * beat, rate)
     key = int(rng.integers(56, 62))
@@ -252,7 +354,17 @@ def _backbeat_soft(loop: Loop, beat: float) -> None:
 
 
 def pizzicato(rng: np.random.Generator, rate: int) -> Loop:
-    """Short plucked strings in a light pattern, with rests; nothing is held."""
+    """Short plucked strings in a light pattern, with rests.
+
+    Parameters
+    ----------
+    rng : source of key, tempo and pattern.
+    rate : samples per second.
+
+    Returns
+    -------
+    Loop
+    """
     step = 60 / float(rng.uniform(95, 130)) / 2
     loop = Loop(32 * step, rate)
     key, chords = int(rng.integers(57, 64)), _PROGRESSIONS[rng.integers(len(_PROGRESSIONS))]
@@ -269,7 +381,17 @@ def pizzicato(rng: np.random.Generator, rate: int) -> Loop:
 
 
 def a_cappella(rng: np.random.Generator, rate: int) -> Loop:
-    """Four voices on changing vowels, with a breath between the phrases."""
+    """Four voices on changing vowels, with a breath between the phrases.
+
+    Parameters
+    ----------
+    rng : source of key, tempo and pattern.
+    rate : samples per second.
+
+    Returns
+    -------
+    Loop
+    """
     bar = float(rng.uniform(2.2, 3.0))
     loop = Loop(4 * bar, rate)
     key, chords = int(rng.integers(52, 58)), _PROGRESSIONS[rng.integers(len(_PROGRESSIONS))]
@@ -291,18 +413,28 @@ def a_cappella(rng: np.random.Generator, rate: int) -> Loop:
 
 
 def sound_design(rng: np.random.Generator, rate: int) -> Loop:
-    """Risers, swept noise and deep impacts; neither beat nor key."""
+    """Risers, swept noise and deep impacts, without beat or key.
+
+    Parameters
+    ----------
+    rng : source of key, tempo and pattern.
+    rate : samples per second.
+
+    Returns
+    -------
+    Loop
+    """
     loop = Loop(10.0, rate)
     noise = shaped_noise(4 * rate, band(60, 900), rate, rng)
     for at in np.sort(rng.uniform(0, 10, 4)):
         length = float(rng.uniform(1.5, 3.5))
         n = int(length * rate)
-        course = np.linspace(0, 1, n, dtype=np.float32) ** 2
+        rise = np.linspace(0, 1, n, dtype=np.float32) ** 2
         low, high = sorted(rng.uniform(200, 6_000, 2))
-        phase = np.cumsum(low + (high - low) * course) * (2 * np.pi / rate)
-        swept = np.sin(phase).astype(np.float32) * noise[:n] * course
+        phase = np.cumsum(low + (high - low) * rise) * (2 * np.pi / rate)
+        swept = np.sin(phase).astype(np.float32) * noise[:n] * rise
         loop.add(float(at), swept, 1.4, float(rng.uniform(-0.7, 0.7)))
-        glide = np.sin(0.5 * phase).astype(np.float32) * course
+        glide = np.sin(0.5 * phase).astype(np.float32) * rise
         loop.add(float(at), glide, 0.25, float(rng.uniform(-0.7, 0.7)))
         loop.add(float(at) + length, kick(rate, low_hz=32, length_s=2.0), 1.5)
         crash = stroke(rate, rng, 300, 7_000, 0.16)
@@ -310,8 +442,8 @@ def sound_design(rng: np.random.Generator, rate: int) -> Loop:
     return loop
 
 
-#: The study's names of the genres that can be heard.
-RECIPES: dict[str, Recipe] = {
+#: Loop of each genre that can be synthesised, by the study's name of the genre.
+GENRE_LOOPS: dict[str, LoopMaker] = {
     "Drone": drone,
     "Techno": techno,
     "Piano": piano,

@@ -1,15 +1,16 @@
-"""A library that was never recorded: tracks, and curators whose criteria are known.
+"""A simulated library: tracks, and curators whose criteria are known.
 
-The demo library, the tests and the experiments are three sizes of this one simulator. Numpy
-only; the sound of its tracks is in `ml.simulation.synthesis`.
+The demo library, the tests and the experiments use this simulator at three sizes. Numpy only;
+the sound of its tracks is in `ml.simulation.synthesis`.
 
 Model
 -----
-- A track has one or two genres, at the study's prevalences. An album leans to one genre.
+- A track has one or two genres, at the study's prevalences. An album favours one genre.
 - Each genre is a point in feature space; a track lies at the mean of its genres plus an album
-  offset plus unit noise. An alternative mix has its parent's genres and nearly its features.
-- A curator hears a genre that applies with a sensitivity, one that does not with 1 -
-  specificity, and may call one genre by another's name: all by label and by date.
+  offset plus unit noise. An alternate mix has its parent's genres and nearly its features.
+- A curator gives a genre that applies with a probability (sensitivity), omits one that does not
+  apply with another (specificity), and may confuse one genre with another: all by label and
+  date.
 """
 
 from __future__ import annotations
@@ -20,12 +21,11 @@ from datetime import UTC, datetime
 from typing import Any, Self
 
 import numpy as np
-import numpy.typing as npt
 
 from ml.constants import study_labels
 from ml.errors import ParameterError
 from ml.metrics.scores import evaluate
-from ml.types import Bools, Hashed, LabelMatrix
+from ml.types import Bools, Doubles, FloatArray, Hashed, Indices, LabelMatrix
 
 _ALBUM_DEVIATION = 0.5
 _MIX_DEVIATION = 0.2
@@ -41,7 +41,7 @@ _NOUNS = (
 
 @dataclass(frozen=True)
 class SimulationConfig(Hashed):
-    """What to simulate; the same values always give the same tracks.
+    """Parameters of a simulation; the same values always give the same tracks.
 
     Attributes
     ----------
@@ -49,11 +49,16 @@ class SimulationConfig(Hashed):
     labels : (name, weight) of each genre; the default is the study's 30 with their counts.
     labels_per_track : mean number of genres, 1 to 2 (1.606 in the study's whole catalogue).
     n_features : dimensions of the feature space.
-    separation : distance of a genre from the centre, in deviations of the noise.
-    label_noise : share of tracks that have one genre replaced by another at random.
-    tracks_per_album : mean size of an album. album_lean : chance that a track takes its first
-        genre from its album. mix_share : share of tracks that are alternative mixes.
-    seed : of everything.
+    separation : distance of a genre from the centre, in standard deviations of the noise.
+    label_noise : share of tracks with one genre replaced by another at random.
+    tracks_per_album : mean size of an album.
+    album_lean : probability that a track takes its first genre from its album.
+    mix_share : share of tracks that are alternate mixes.
+    seed : seed of everything.
+
+    Raises
+    ------
+    ParameterError : a value is out of range.
     """
 
     n_tracks: int = 2_000
@@ -69,15 +74,32 @@ class SimulationConfig(Hashed):
 
     def __post_init__(self) -> None:
         if not 1 <= self.labels_per_track <= 2:
-            raise ParameterError(f"labels_per_track {self.labels_per_track} must lie in 1..2")
+            raise ParameterError(
+                f"labels_per_track is {self.labels_per_track}; it must lie in 1..2"
+            )
         if self.n_tracks < 1 or len(self.labels) < 2 or self.n_features < 1:
-            raise ParameterError("n_tracks, n_features must be >= 1 and labels at least two")
+            raise ParameterError(
+                "n_tracks and n_features must be at least 1, and there must be two labels"
+            )
         if min(weight for _, weight in self.labels) <= 0:
-            raise ParameterError("every label needs a weight above 0")
+            raise ParameterError("every label must have a weight above 0")
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
-        """Rebuild from `canonical()`, also after a trip through JSON (lists for tuples)."""
+        """Rebuild from `canonical()`, even after a round trip through JSON (lists for tuples).
+
+        Parameters
+        ----------
+        values : parameters by name; those left out have their default.
+
+        Returns
+        -------
+        SimulationConfig
+
+        Raises
+        ------
+        ParameterError : a name is unknown or a value out of range.
+        """
         if "labels" in values:
             labels = tuple((name, weight) for name, weight in values["labels"])
             values = {**values, "labels": labels}
@@ -89,8 +111,8 @@ class SimulationConfig(Hashed):
         return tuple(name for name, _ in self.labels)
 
     @property
-    def weights(self) -> npt.NDArray[np.float64]:
-        """Share of each label among first genres, (n_labels,), sums to 1."""
+    def weights(self) -> Doubles:
+        """Share of each label among first genres, float64 (n_labels,), sum 1."""
         weights = np.array([weight for _, weight in self.labels], dtype=float)
         return np.asarray(weights / weights.sum())
 
@@ -101,29 +123,45 @@ class SimulatedTracks:
 
     Attributes
     ----------
-    genres : bool (n_tracks, n_labels), what applies (after the label noise).
-    features : float32 (n_tracks, n_features).
-    genre_means : float64 (n_labels, n_features), where each genre lies.
-    album : int (n_tracks,). family : int (n_tracks,), -1 where a track has no other mix.
-    keys, titles, albums : text of each track; keys are unique relative paths.
+    config : the configuration.
+    genres : bool array (n_tracks, n_labels), true labels (after the label noise).
+    features : float32 array (n_tracks, n_features).
+    genre_means : float64 array (n_labels, n_features), the point of each genre.
+    album : int array (n_tracks,).
+    family : int array (n_tracks,), -1 for a track without other mixes.
+    keys, titles, albums : text for each track; keys are unique relative paths.
     """
 
     config: SimulationConfig
     genres: Bools
-    features: npt.NDArray[np.float32]
-    genre_means: npt.NDArray[np.float64]
-    album: npt.NDArray[np.intp]
-    family: npt.NDArray[np.intp]
+    features: FloatArray
+    genre_means: Doubles
+    album: Indices
+    family: Indices
     keys: tuple[str, ...]
     titles: tuple[str, ...]
     albums: tuple[str, ...]
 
     def genres_of(self, index: int) -> list[str]:
-        """Names of the genres of one track."""
+        """Return the genres of one track.
+
+        Parameters
+        ----------
+        index : row of the track.
+
+        Returns
+        -------
+        list of names.
+        """
         return [self.config.names[label] for label in np.flatnonzero(self.genres[index])]
 
-    def neighbours(self) -> npt.NDArray[np.intp]:
-        """For each label the one that lies nearest: what it is mistaken for."""
+    def neighbours(self) -> Indices:
+        """Return for each label the nearest other one, with which it is confused.
+
+        Returns
+        -------
+        int array (n_labels,), columns.
+        """
         gaps = self.genre_means[:, None] - self.genre_means[None]
         squared = (gaps**2).sum(axis=2)
         np.fill_diagonal(squared, np.inf)
@@ -131,7 +169,22 @@ class SimulatedTracks:
 
 
 def simulate_tracks(config: SimulationConfig) -> SimulatedTracks:
-    """Draw the tracks of a configuration; the same configuration gives the same tracks."""
+    """Draw the tracks of a configuration.
+
+    Parameters
+    ----------
+    config : the same configuration gives the same tracks.
+
+    Returns
+    -------
+    SimulatedTracks
+
+    Examples
+    --------
+    >>> tracks = simulate_tracks(SimulationConfig(n_tracks=4))
+    >>> tracks.genres.shape, tracks.features.shape
+    ((4, 30), (4, 40))
+    """
     rng = np.random.default_rng(config.seed)
     n_albums = max(1, round(config.n_tracks / config.tracks_per_album))
     album = np.sort(rng.integers(0, n_albums, config.n_tracks))
@@ -149,11 +202,26 @@ def simulate_tracks(config: SimulationConfig) -> SimulatedTracks:
     )
 
 
-def oracle_probabilities(tracks: SimulatedTracks) -> npt.NDArray[np.float64]:
-    """What the best possible model would say: exact posterior of each label, (n, n_labels).
+def oracle_probabilities(tracks: SimulatedTracks) -> Doubles:
+    """Compute the predictions of the best possible model: the exact posterior of each label.
 
-    Sums over every set of one or two genres; knows the genre points, the prevalences and the
-    label noise, and nothing of the single album.
+    Sums over every set of one or two genres. The oracle knows the points of the genres, their
+    prevalences and the label noise, but not the offset of a single album.
+
+    Parameters
+    ----------
+    tracks : simulated tracks.
+
+    Returns
+    -------
+    float64 array (n_tracks, n_labels) in [0, 1].
+
+    Examples
+    --------
+    >>> tracks = simulate_tracks(SimulationConfig(n_tracks=200))
+    >>> found = oracle_probabilities(tracks)
+    >>> bool(abs(found.sum(axis=1).mean() - tracks.genres.sum(axis=1).mean()) < 0.1)
+    True
     """
     config, weights = tracks.config, tracks.config.weights
     n_labels, share_of_two = len(weights), config.labels_per_track - 1
@@ -179,7 +247,16 @@ def oracle_probabilities(tracks: SimulatedTracks) -> npt.NDArray[np.float64]:
 
 
 def oracle_macro_ap(tracks: SimulatedTracks) -> float | None:
-    """Macro AP of `oracle_probabilities` on the tracks themselves: the ceiling of any model."""
+    """Compute macro AP of `oracle_probabilities` on the tracks: the ceiling of any model.
+
+    Parameters
+    ----------
+    tracks : simulated tracks.
+
+    Returns
+    -------
+    float in (0, 1], or None when no label can be scored.
+    """
     labels = LabelMatrix(tracks.genres, np.ones_like(tracks.genres))
     prior = tracks.genres.mean(axis=0)
     found = evaluate(oracle_probabilities(tracks), labels, prior, prior=prior, n_bootstrap=0)
@@ -187,9 +264,7 @@ def oracle_macro_ap(tracks: SimulatedTracks) -> float | None:
     return ceiling
 
 
-def _draw_genres(
-    config: SimulationConfig, album: npt.NDArray[np.intp], rng: np.random.Generator
-) -> Bools:
+def _draw_genres(config: SimulationConfig, album: Indices, rng: np.random.Generator) -> Bools:
     n_tracks, weights = len(album), config.weights
     themes = rng.choice(len(weights), int(album.max()) + 1, p=weights)
     alone = rng.choice(len(weights), n_tracks, p=weights)
@@ -206,11 +281,11 @@ def _draw_genres(
 
 def _add_mixes(
     config: SimulationConfig,
-    album: npt.NDArray[np.intp],
+    album: Indices,
     genres: Bools,
-    features: npt.NDArray[np.float64],
+    features: Doubles,
     rng: np.random.Generator,
-) -> npt.NDArray[np.intp]:
+) -> Indices:
     """Turn some tracks into mixes of the track before them on the album, in place."""
     family = np.full(len(album), -1)
     for row in np.flatnonzero(rng.random(len(album)) < config.mix_share):
@@ -233,7 +308,7 @@ def _replace_labels(genres: Bools, share: float, rng: np.random.Generator) -> No
 
 
 def _names(
-    album: npt.NDArray[np.intp], family: npt.NDArray[np.intp], rng: np.random.Generator
+    album: Indices, family: Indices, rng: np.random.Generator
 ) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
     def words() -> str:
         return f"{rng.choice(_ADJECTIVES)} {rng.choice(_NOUNS)}"
@@ -254,14 +329,14 @@ def _names(
 
 @dataclass(frozen=True)
 class Criteria:
-    """How one curator judges from a date on.
+    """Criteria of one curator from a date on.
 
     Attributes
     ----------
-    since : aware time from which they hold.
-    sensitivity, specificity : of every label that `by_label` does not name.
-    by_label : name -> (sensitivity, specificity).
-    replaced : (label, said instead, chance), in this order.
+    since : aware time from which they apply.
+    sensitivity, specificity : for every label that `by_label` does not name.
+    by_label : (name, sensitivity, specificity).
+    replaced : (label, label given in its place, probability), in this order.
     """
 
     since: datetime
@@ -273,10 +348,14 @@ class Criteria:
 
 @dataclass(frozen=True)
 class SimulatedCurator:
-    """A curator with a name and dated criteria, the oldest first.
+    """A curator with a name and dated criteria.
 
-    `gives_at_least_one` : one who hears nothing names the label nearest to a genre that
-    applies, as people who must choose do.
+    Attributes
+    ----------
+    name : unique name.
+    criteria : the oldest first.
+    gives_at_least_one : without any label to give, the curator gives the one nearest to a true
+        genre, as people who must choose do.
     """
 
     name: str
@@ -284,14 +363,35 @@ class SimulatedCurator:
     gives_at_least_one: bool = True
 
     def criteria_at(self, at: datetime) -> Criteria:
-        """Return the criteria in force at a time; before the first date, the first."""
+        """Return the criteria that apply at a time.
+
+        Parameters
+        ----------
+        at : aware time.
+
+        Returns
+        -------
+        Criteria; before the first date, the first.
+        """
         held = [criteria for criteria in self.criteria if criteria.since <= at]
         return held[-1] if held else self.criteria[0]
 
     def answer(
         self, tracks: SimulatedTracks, index: int, at: datetime, rng: np.random.Generator
     ) -> Bools:
-        """Return what this curator says of one track at one time, bool (n_labels,)."""
+        """Draw this curator's answer to one track.
+
+        Parameters
+        ----------
+        tracks : simulated tracks.
+        index : row of the track.
+        at : aware time of the answer.
+        rng : source of chance.
+
+        Returns
+        -------
+        bool array (n_labels,).
+        """
         criteria, names = self.criteria_at(at), tracks.config.names
         heard = np.full(len(names), criteria.sensitivity)
         refused = np.full(len(names), criteria.specificity)
@@ -300,13 +400,13 @@ class SimulatedCurator:
             heard[label], refused[label] = sensitivity, specificity
         applies = tracks.genres[index]
         chance = np.where(applies, heard, 1 - refused)
-        said: Bools = rng.random(len(names)) < chance
+        given: Bools = rng.random(len(names)) < chance
         for old, new, probability in criteria.replaced:
-            if said[names.index(old)] and rng.random() < probability:
-                said[names.index(old)], said[names.index(new)] = False, True
-        if self.gives_at_least_one and not said.any():
-            said[tracks.neighbours()[rng.choice(np.flatnonzero(applies))]] = True
-        return said
+            if given[names.index(old)] and rng.random() < probability:
+                given[names.index(old)], given[names.index(new)] = False, True
+        if self.gives_at_least_one and not given.any():
+            given[tracks.neighbours()[rng.choice(np.flatnonzero(applies))]] = True
+        return given
 
 
 def demo_curators(
@@ -315,11 +415,19 @@ def demo_curators(
     merged: tuple[str, str] = ("Atmosphere", "Ambient, Chill"),
     dropped: str = "Electronica",
 ) -> tuple[SimulatedCurator, ...]:
-    """Return the cast: Ana, whose criteria move at `changed_at`; Ben, steady; Cora, hasty.
+    """Return the demo's curators: Ana, whose criteria change; Ben, steady; Cora, hasty.
 
-    From then on Ana gives most of the first label of `merged` the name of the second, and
-    hears `dropped` a third as often: three labels whose rates change at a known date. The
-    labels must be among those of the configuration.
+    From `changed_at` on Ana mostly gives the second label of `merged` in place of the first,
+    and gives `dropped` a third as often: three labels whose rates change at a known date.
+
+    Parameters
+    ----------
+    changed_at : aware time of the change.
+    merged, dropped : labels of the configuration.
+
+    Returns
+    -------
+    tuple of three SimulatedCurator.
     """
     begin = datetime.min.replace(tzinfo=UTC)
     moved = Criteria(

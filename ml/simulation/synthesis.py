@@ -1,11 +1,11 @@
-"""The sound of the simulated tracks: music-like audio in a dozen genres that differ by ear.
+"""Sound of the simulated tracks: music-like audio in a dozen genres that differ audibly.
 
-For the demo library and the tests: it lets the whole way from file to prediction run without
-any recording. Numpy only; `write_mp3` imports soundfile when it is called, so this module may
-be loaded anywhere, but only workers and commands may call that function.
+For the demo library and the tests: it exercises everything from file to prediction without any
+recording. Numpy only; `write_mp3` imports soundfile when it is called, so this module can be
+imported anywhere, but only workers and commands may call that function.
 
-A genre is a function that fills a short loop; the loop is repeated to the length, its parts
-rise and fall, and a track with two genres is the sum of both at equal loudness.
+A genre is a function that fills a short loop. The loop is repeated to the length of the track,
+its level rises and falls, and a track with two genres is the sum of both at equal loudness.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ import pathlib
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from ml.errors import ParameterError
-from ml.simulation.genre_loops import RECIPES
+from ml.simulation.genre_loops import GENRE_LOOPS
 from ml.simulation.instruments import Loop
+from ml.types import FloatArray
 
-#: Genres that can be heard, named as in the study.
-SYNTHESISED_GENRES: tuple[str, ...] = tuple(RECIPES)
+#: Genres that can be synthesised, named as in the study.
+SYNTHESISED_GENRES: tuple[str, ...] = tuple(GENRE_LOOPS)
 _LOUDNESS = 0.12
 _PEAK = 0.9
 _FADE_S = 0.4
@@ -30,47 +30,57 @@ _FADE_S = 0.4
 
 def synthesise(
     genres: Sequence[str], seed: int, duration_s: float, rate: int = 44_100
-) -> npt.NDArray[np.float32]:
-    """Make a track of one or more genres.
+) -> FloatArray:
+    """Synthesise a track of one or more genres.
 
     Parameters
     ----------
-    genres : names out of `SYNTHESISED_GENRES`, at least one; the first is a little louder.
-    seed : of key, tempo, pattern and timbre; the same seed gives the same samples.
-    duration_s : length in seconds, > 0. rate : samples a second.
+    genres : names in `SYNTHESISED_GENRES`, at least one; the first is a little louder.
+    seed : seed of key, tempo, pattern and timbre; the same seed gives the same samples.
+    duration_s : length in seconds, > 0.
+    rate : samples per second.
 
     Returns
     -------
-    float32 (n_samples, 2) within -0.9 and 0.9.
+    float32 array (n_samples, 2) within -0.9 and 0.9.
 
     Raises
     ------
     ParameterError : an unknown genre, none at all, or a length of 0.
+
+    Examples
+    --------
+    >>> synthesise(["Percussion"], seed=1, duration_s=0.5, rate=8_000).shape
+    (4000, 2)
     """
-    unknown = [genre for genre in genres if genre not in RECIPES]
+    unknown = [genre for genre in genres if genre not in GENRE_LOOPS]
     if unknown or not genres:
-        raise ParameterError(f"genres {list(genres)} must be some of {SYNTHESISED_GENRES}")
+        raise ParameterError(
+            f"genres {list(genres)} must be one or more of {', '.join(SYNTHESISED_GENRES)}"
+        )
     n = round(duration_s * rate)
     if n < 1:
-        raise ParameterError(f"duration_s {duration_s} must be above 0")
+        raise ParameterError(f"duration_s is {duration_s}; it must be above 0")
     mixed = np.zeros((2, n), dtype=np.float32)
     for place, genre in enumerate(genres):
         rng = np.random.default_rng([seed, place, SYNTHESISED_GENRES.index(genre)])
-        loop = RECIPES[genre](rng, rate)
+        loop = GENRE_LOOPS[genre](rng, rate)
         loop.samples *= np.float32(0.8**place) / _root_mean_square(loop)
-        mixed += loop.tiled(n) * _course(n, loop.n, rng)
+        mixed += loop.tiled(n) * _level_curve(n, loop.n, rng)
     mixed *= _fade(n, rate)
     peak = float(np.abs(mixed).max())
     mixed *= np.float32(min(_LOUDNESS, _PEAK / peak if peak > 0 else _LOUDNESS))
     return np.ascontiguousarray(mixed.T)
 
 
-def write_mp3(path: pathlib.Path, samples: npt.NDArray[np.float32], rate: int = 44_100) -> None:
-    """Write an mp3 that is either whole or not there: a temporary name, then a rename.
+def write_mp3(path: pathlib.Path, samples: FloatArray, rate: int = 44_100) -> None:
+    """Write an mp3 file completely or not at all, under a temporary name at first.
 
     Parameters
     ----------
-    path : file to make; its folder must exist. samples : float32 (n, channels) in [-1, 1].
+    path : the file; its folder must exist.
+    samples : float32 array (n, channels) in [-1, 1].
+    rate : samples per second.
     """
     import soundfile
 
@@ -93,15 +103,15 @@ def _root_mean_square(loop: Loop) -> np.float32:
     return np.float32(max(1e-6, float(np.sqrt(np.mean(loop.samples**2)))))
 
 
-def _course(n: int, n_loop: int, rng: np.random.Generator) -> npt.NDArray[np.float32]:
-    """How loud each pass of the loop is, gliding from one to the next: a track has a shape."""
+def _level_curve(n: int, n_loop: int, rng: np.random.Generator) -> FloatArray:
+    """Return the level of each pass of the loop, gliding from one to the next."""
     levels = rng.uniform(0.6, 1.0, n // n_loop + 2)
     at = np.arange(0, n + 1_024, 1_024)
     coarse = np.interp(at / n_loop, np.arange(len(levels)), levels)
     return np.interp(np.arange(n), at, coarse).astype(np.float32)
 
 
-def _fade(n: int, rate: int) -> npt.NDArray[np.float32]:
+def _fade(n: int, rate: int) -> FloatArray:
     shape = np.ones(n, dtype=np.float32)
     edge = min(int(_FADE_S * rate), n // 2)
     shape[:edge] = np.linspace(0, 1, edge, endpoint=False)

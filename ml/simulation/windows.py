@@ -1,16 +1,15 @@
-"""MFCC windows of simulated tracks, without the detour over sound.
+"""MFCC windows of simulated tracks, without synthesising sound.
 
-Stage: none; the experiments. Numpy only. `ml.simulation.library` gives each track a point in
-feature space; here that point becomes frames that look like those of recorded music: the
-constants below are the moments of the `seed-1s` coefficients over 38 recordings of many genres,
-so that scaling by the global minimum and maximum, say, meets the ranges that it meets in
-practice.
+For the experiments. Numpy only. `ml.simulation.library` gives each track a point in feature
+space; here that point becomes frames that resemble those of recorded music. The constants below
+are the moments of the `seed-1s` coefficients over 38 recordings of many genres, so that scaling
+by the global minimum and maximum, for example, meets realistic ranges.
 
 Model
 -----
-The 39 numbers of a point, plus a deviation of each window of its own, are for each of the 13
-coefficients an offset of its mean, and the log amplitude of a slow and of a fast wave over
-time. To these come frame noise (autoregressive) and, in a few windows, digital silence.
+The 39 numbers of a point, plus a deviation for each window, give for each of the 13
+coefficients an offset of its mean, and the log amplitudes of a slow and of a fast wave over
+time. Frame noise (autoregressive) and, in a few windows, digital silence are added.
 """
 
 from __future__ import annotations
@@ -18,16 +17,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from ml.errors import ParameterError
 from ml.simulation.library import SimulatedTracks
-from ml.types import Hashed
-
-FloatArray = npt.NDArray[np.float32]
+from ml.types import Doubles, FloatArray, Hashed
 
 N_COEFFICIENTS = 13
-#: Numbers of a track's point: mean offset, slow wave and fast wave of each coefficient.
+#: Size of a track's point: mean offset, slow wave and fast wave of each coefficient.
 N_FEATURES = 3 * N_COEFFICIENTS
 FRAMES, STEP_S = 99, 0.010
 #: Frames of a quarter-second window (24, not 25: the last analysis frame must fit).
@@ -45,17 +41,21 @@ _SLOW_HZ, _FAST_HZ = (1.5, 4.0), (8.0, 16.0)
 
 @dataclass(frozen=True)
 class WindowModel(Hashed):
-    """How points become windows.
+    """Parameters of the way from points to windows.
 
     Attributes
     ----------
     windows_per_track : >= 1.
-    window_deviation : of a window's point around its track's, in the unit of the noise of
-        `ml.simulation.library`; recordings have about 0.8.
+    window_deviation : deviation of a window's point from its track's, in the unit of the noise
+        of `ml.simulation.library`; recordings have about 0.8.
     wave_share : amplitude of both waves at the middle of feature space, as a share of the
         deviation within a window.
-    wave_response : how much the log of an amplitude moves with its number.
+    wave_response : change of the log of an amplitude per unit of its number.
     silent_share : share of windows that begin or end in digital silence.
+
+    Raises
+    ------
+    ParameterError : a value is out of range.
     """
 
     windows_per_track: int = 4
@@ -66,15 +66,34 @@ class WindowModel(Hashed):
 
     def __post_init__(self) -> None:
         if self.windows_per_track < 1 or not 0 <= self.silent_share <= 1:
-            raise ParameterError("windows_per_track must be >= 1, silent_share in 0..1")
+            raise ParameterError(
+                f"windows_per_track {self.windows_per_track} must be >= 1 and silent_share "
+                f"{self.silent_share} in 0..1"
+            )
 
 
 def simulate_windows(tracks: SimulatedTracks, model: WindowModel) -> FloatArray:
-    """Return float32 (n_tracks, windows_per_track, 99, 13); the same tracks give the same.
+    """Simulate the windows of tracks; the same tracks give the same windows.
+
+    Parameters
+    ----------
+    tracks : simulated with `n_features` = 39.
+    model : parameters of the windows.
+
+    Returns
+    -------
+    float32 array (n_tracks, windows_per_track, 99, 13).
 
     Raises
     ------
-    ParameterError : the tracks were not simulated with `n_features` = 39.
+    ParameterError : the tracks have another number of features.
+
+    Examples
+    --------
+    >>> from ml.simulation.library import SimulationConfig, simulate_tracks
+    >>> tracks = simulate_tracks(SimulationConfig(n_tracks=3, n_features=39))
+    >>> simulate_windows(tracks, WindowModel(windows_per_track=2)).shape
+    (3, 2, 99, 13)
     """
     n_tracks, n_features = tracks.features.shape
     if n_features != N_FEATURES:
@@ -95,15 +114,29 @@ def simulate_windows(tracks: SimulatedTracks, model: WindowModel) -> FloatArray:
 
 
 def quarter_windows(windows: FloatArray) -> FloatArray:
-    """Cut windows of 1 s, (..., w, 99, 13), into quarter seconds, (..., 4 w, 24, 13)."""
-    cut = [windows[..., start : start + QUARTER_FRAMES, :] for start in _QUARTER_STARTS]
-    stacked = np.stack(cut, axis=-3)
+    """Divide windows of 1 s into quarter seconds.
+
+    Parameters
+    ----------
+    windows : float32 array (..., w, 99, 13).
+
+    Returns
+    -------
+    float32 array (..., 4 w, 24, 13).
+
+    Examples
+    --------
+    >>> quarter_windows(np.zeros((5, 2, 99, 13), np.float32)).shape
+    (5, 8, 24, 13)
+    """
+    parts = [windows[..., start : start + QUARTER_FRAMES, :] for start in _QUARTER_STARTS]
+    stacked = np.stack(parts, axis=-3)
     shape = (*windows.shape[:-3], -1, QUARTER_FRAMES, windows.shape[-1])
     return stacked.reshape(shape)
 
 
 def _waves(
-    numbers: npt.NDArray[np.float64],
+    numbers: Doubles,
     band_hz: tuple[float, float],
     model: WindowModel,
     rng: np.random.Generator,

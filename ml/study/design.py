@@ -21,7 +21,6 @@ import numpy.typing as npt
 from ml.constants import GENRE_COUNTS, N_TOP_GENRES
 from ml.errors import ParameterError
 from ml.features.track_features import ArrayFeatures
-from ml.metrics.ranking import Bools
 from ml.metrics.scores import evaluate
 from ml.simulation.library import (
     Criteria,
@@ -32,7 +31,7 @@ from ml.simulation.library import (
     simulate_tracks,
 )
 from ml.simulation.windows import N_FEATURES, WindowModel, quarter_windows, simulate_windows
-from ml.types import Hashed, LabelMatrix
+from ml.types import Bools, Hashed, LabelMatrix
 
 #: Day on which one curator left and the next began.
 CHANGED_AT = datetime(2018, 1, 1, tzinfo=UTC)

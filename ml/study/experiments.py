@@ -32,9 +32,7 @@ from ml.training.selection_rules import (
     select,
 )
 from ml.training.trained_model import TrainedModel
-from ml.types import LabelMatrix
-
-IndexArray = npt.NDArray[np.intp]
+from ml.types import Indices, LabelMatrix
 
 
 @dataclass(frozen=True)
@@ -62,7 +60,7 @@ class Material:
     features: Mapping[str, TrackFeatures]
     said: Mapping[Annotators, LabelMatrix]
     groups: npt.NDArray[Any]
-    held_out: IndexArray
+    held_out: Indices
     reference: LabelMatrix
     judged_by: str = ""
 
@@ -79,7 +77,7 @@ class Material:
             raise ParameterError("a split group is both held out and learnt from")
 
     @property
-    def learnable(self) -> IndexArray:
+    def learnable(self) -> Indices:
         """Rows that are not held out, ascending."""
         return np.setdiff1d(np.arange(len(self.track_uids)), self.held_out)
 
@@ -247,7 +245,7 @@ def _held_out(
     )
 
 
-def _by_present(material: Material, rows: IndexArray) -> npt.NDArray[np.bool_] | None:
+def _by_present(material: Material, rows: Indices) -> npt.NDArray[np.bool_] | None:
     """Return whether the current curator labelled each track in `rows`; None if unknown."""
     current = material.said.get("current")
     return None if current is None else np.asarray(current.label_mask[rows].any(axis=1))

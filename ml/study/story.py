@@ -20,11 +20,10 @@ from ml.evaluation.record import EvaluationRecord
 from ml.evaluation.report import DiagnosisFacts, EvaluationReport, build_report
 from ml.metrics.intervals import centred_bounds, centred_interval
 from ml.metrics.paired import Difference
-from ml.metrics.ranking import Floats
 from ml.study.labels import under_common_labels
 from ml.study.store import StoredRun
 from ml.training.choice_effects import explain_choices
-from ml.types import LabelMatrix
+from ml.types import Floats, LabelMatrix
 
 N_RESAMPLES = 400
 #: Metrics that are shown for every recipe, as the report of a run names them.

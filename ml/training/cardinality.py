@@ -29,10 +29,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ml.errors import ParameterError
-from ml.types import LabelMatrix
-
-Doubles = npt.NDArray[np.float64]
-IndexArray = npt.NDArray[np.intp]
+from ml.types import Doubles, Indices, LabelMatrix
 
 #: Fewest tracks on which enough labels of the facet were judged. On simulated libraries ten
 #: gave a gain, and forty nearly all of the gain.
@@ -57,7 +54,7 @@ class FacetCounts:
     strength : in (0, 1], how far the log odds move.
     """
 
-    columns: IndexArray
+    columns: Indices
     weights: Doubles
     strength: float = 1.0
 

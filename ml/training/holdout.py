@@ -15,15 +15,9 @@ import numpy.typing as npt
 from ml.metrics.splits import grouped_folds
 from ml.networks.base import ByEpoch, EpochReport, FitData, Fitted, Plan, Watch
 from ml.networks.inputs import Scaler
-from ml.training.task import (
-    FloatArray,
-    IndexArray,
-    TrainingTask,
-    fit_network,
-    validation_logits,
-)
+from ml.training.task import TrainingTask, fit_network, validation_logits
 from ml.training.window_split import split_windows
-from ml.types import LabelMatrix
+from ml.types import FloatArray, Indices, LabelMatrix
 
 INNER_FOLDS = 5
 #: Tracks scored out of fold that are enough for the calibration; no further fold is fitted.
@@ -46,7 +40,7 @@ class Outcome:
     fitted: Fitted
     scaler: Scaler
     unseen: LabelMatrix
-    rows: IndexArray
+    rows: Indices
     albums: npt.NDArray[Any]
     logits: FloatArray
     history: tuple[EpochReport, ...]
@@ -118,7 +112,7 @@ def _cross_fit(task: TrainingTask) -> Outcome:
 
 
 def _fit_fold(
-    task: TrainingTask, training: IndexArray, validation: IndexArray, fold: int, n_fits: int
+    task: TrainingTask, training: Indices, validation: Indices, fold: int, n_fits: int
 ) -> _Fold:
     watch = Watch(
         on_epoch=task.on_epoch,
@@ -190,7 +184,7 @@ def _hold_out_windows(task: TrainingTask) -> Outcome:
     return _fit_once(parts, rows.training, rows.validation)
 
 
-def _fit_once(task: TrainingTask, training: IndexArray, validation: IndexArray) -> Outcome:
+def _fit_once(task: TrainingTask, training: Indices, validation: Indices) -> Outcome:
     watch = Watch(on_epoch=task.on_epoch, should_stop=task.should_stop)
     fitted, scaler, data = fit_network(task, training, validation, watch, task.plan)
     logits = validation_logits(task, fitted.predictor, data)

@@ -12,9 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ml.types import LabelMatrix, require_choice
-
-FloatArray = npt.NDArray[np.float32]
+from ml.types import FloatArray, LabelMatrix, require_choice
 
 #: Largest weight of a positive; a negative weighs 1.
 LARGEST_POSITIVE_WEIGHT = 20.0

@@ -16,9 +16,8 @@ import numpy.typing as npt
 
 from ml.constants import OTHERS
 from ml.errors import ParameterError
-from ml.types import Hashed, LabelMatrix, require_choice
+from ml.types import Hashed, Indices, LabelMatrix, require_choice
 
-IndexArray = npt.NDArray[np.intp]
 BoolArray = npt.NDArray[np.bool_]
 
 Annotators = Literal["all", "legacy", "current"]
@@ -121,7 +120,7 @@ def fold_others(
     return folded, (*(names[column] for column in kept), OTHERS)
 
 
-def any_of(labels: LabelMatrix, columns: IndexArray) -> tuple[BoolArray, BoolArray]:
+def any_of(labels: LabelMatrix, columns: Indices) -> tuple[BoolArray, BoolArray]:
     """Merge several labels into one that applies if any of them does.
 
     Parameters
@@ -189,9 +188,7 @@ def has_beyond(names: Sequence[str], top: int) -> bool:
     return 0 < top < sum(name != OTHERS for name in names)
 
 
-def _ranked(
-    labels: LabelMatrix, names: Sequence[str], top: int
-) -> tuple[IndexArray, IndexArray]:
+def _ranked(labels: LabelMatrix, names: Sequence[str], top: int) -> tuple[Indices, Indices]:
     """Return the columns to keep and the columns beyond, each in their order."""
     if len(names) != labels.n_labels:
         raise ParameterError(
@@ -211,9 +208,7 @@ def _positives(labels: LabelMatrix) -> BoolArray:
     return np.asarray(labels.labels & labels.label_mask)
 
 
-def thin_combinations(
-    labels: LabelMatrix, cap: float, rare_share: float, seed: int
-) -> IndexArray:
+def thin_combinations(labels: LabelMatrix, cap: float, rare_share: float, seed: int) -> Indices:
     """Choose the tracks that stay when frequent label combinations are thinned.
 
     Parameters
@@ -228,7 +223,7 @@ def thin_combinations(
 
     Returns
     -------
-    IndexArray : int (m,), rows that stay, ascending.
+    Indices : int (m,), rows that stay, ascending.
 
     Raises
     ------
@@ -268,7 +263,7 @@ class Selected:
     labels : (m, k), of these tracks. names : (k,), of the selected labels.
     """
 
-    rows: IndexArray
+    rows: Indices
     labels: LabelMatrix
     names: tuple[str, ...]
 

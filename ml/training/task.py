@@ -27,10 +27,7 @@ from ml.networks.base import (
 from ml.networks.inputs import DrawnByLabel, Scaler, fit_scaler, scaled_inputs
 from ml.networks.loop import score_tracks
 from ml.training.losses import element_weights, log_odds, prevalence
-from ml.types import LabelMatrix, TrainingConfig
-
-FloatArray = npt.NDArray[np.float32]
-IndexArray = npt.NDArray[np.intp]
+from ml.types import FloatArray, Indices, LabelMatrix, TrainingConfig
 
 
 @dataclass(frozen=True)
@@ -61,7 +58,7 @@ class TrainingTask:
     should_stop: ShouldStop | None
 
     @property
-    def usable(self) -> IndexArray:
+    def usable(self) -> Indices:
         """Rows with any judged element."""
         return np.flatnonzero(self.labels.label_mask.any(axis=1))
 
@@ -73,8 +70,8 @@ class TrainingTask:
 
 def fit_network(
     task: TrainingTask,
-    training: IndexArray,
-    validation: IndexArray,
+    training: Indices,
+    validation: Indices,
     watch: Watch,
     plan: Plan,
 ) -> tuple[Fitted, Scaler, FitData]:

@@ -20,9 +20,7 @@ from ml.networks.members import network_of
 from ml.training.cardinality import LabelCounts
 from ml.training.losses import log_odds
 from ml.training.weights import ModelFileError, SavedModel, read_model, write_model
-from ml.types import LabelMatrix, OnProgress, TrainingConfig
-
-FloatArray = npt.NDArray[np.float32]
+from ml.types import FloatArray, LabelMatrix, OnProgress, TrainingConfig
 
 #: Version of the arithmetic from features to probabilities; files of another are refused.
 SEMANTICS = "training-1"

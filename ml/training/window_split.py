@@ -10,13 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from ml.features.track_features import TrackFeatures
 from ml.networks.inputs import evenly_spaced
-
-FloatArray = npt.NDArray[np.float32]
-IndexArray = npt.NDArray[np.intp]
+from ml.types import FloatArray, Indices
 
 
 @dataclass(frozen=True)
@@ -35,9 +32,9 @@ class WindowRows:
     """
 
     features: TrackFeatures
-    track_of: IndexArray
-    held: IndexArray
-    counts: IndexArray
+    track_of: Indices
+    held: Indices
+    counts: Indices
 
     @property
     def n_tracks(self) -> int:
@@ -50,12 +47,12 @@ class WindowRows:
         return self.features.window_shape
 
     @property
-    def training(self) -> IndexArray:
+    def training(self) -> Indices:
         """Rows that hold training windows."""
         return np.flatnonzero(self.counts[: self.features.n_tracks] > 0)
 
     @property
-    def validation(self) -> IndexArray:
+    def validation(self) -> Indices:
         """Rows that hold a validation window."""
         return np.arange(self.features.n_tracks, self.n_tracks)
 
@@ -68,16 +65,16 @@ class WindowRows:
         """
         return self.features.summaries()[self.track_of]
 
-    def window_counts(self) -> IndexArray:
+    def window_counts(self) -> Indices:
         """Return the number of windows of each row.
 
         Returns
         -------
-        IndexArray : int (rows,).
+        Indices : int (rows,).
         """
         return self.counts
 
-    def windows(self, tracks: IndexArray, windows: IndexArray) -> FloatArray:
+    def windows(self, tracks: Indices, windows: Indices) -> FloatArray:
         """Read windows: `windows[i]` of row `tracks[i]`.
 
         Parameters
@@ -93,7 +90,7 @@ class WindowRows:
 
 
 def split_windows(
-    features: TrackFeatures, tracks: IndexArray, share: float, seed: int
+    features: TrackFeatures, tracks: Indices, share: float, seed: int
 ) -> WindowRows:
     """Hold out a share of all windows, whichever track they are of.
 

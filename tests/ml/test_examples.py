@@ -32,4 +32,4 @@ def test_there_are_examples():
         for one in finder.find(importlib.import_module(name))
         if one.examples
     ]
-    assert len(found) >= 8
+    assert len(found) >= 70

@@ -73,7 +73,7 @@ def rank(library: Library, *, strategy: str = "default", seed: int = 0) -> list[
     warm = warm_pool(library, rest, seed)
     ranked: list[Ranked] = []
     if warm is not None:
-        choices = strategies.choose(warm.pool, most, strategy=strategy, seed=seed)
+        choices = strategies.choose_tracks(warm.pool, most, strategy=strategy, seed=seed)
         names = explanations.facet_labels(library, warm.predictions.label_uids)
         ranked = [_ranked(warm, choice, names) for choice in choices]
     if not ranked:
@@ -132,7 +132,7 @@ def _ranked(warm: Warm, choice: Choice, names: Sequence[str]) -> Ranked:
 
 def _at_random(fresh: npt.NDArray[np.int64], most: int, seed: int) -> list[Ranked]:
     pool = Pool(labelled_mask=np.zeros(len(fresh), dtype=bool))
-    choices = strategies.choose(pool, most, strategy="random", seed=seed)
+    choices = strategies.choose_tracks(pool, most, strategy="random", seed=seed)
     return [
         Ranked(int(fresh[one.index]), None, one.probability, "random", explanations.AT_RANDOM)
         for one in choices

@@ -32,6 +32,7 @@ from labeling.models import (
     Track,
     TrainingRun,
 )
+from ml.constants import OTHERS
 from ml.evaluation.comparison import Comparison, compare
 from ml.evaluation.record import (
     FILE_NAME,
@@ -47,8 +48,6 @@ from ml.files import atomic_write
 Report = dict[str, Any]
 
 REPORT_FILE = "report.json"
-#: The name of a column that is not a label of the library: a recipe or selection created it.
-OTHERS = "Others"
 #: The most runs that a page or command compares at once.
 MOST_COMPARED = 6
 

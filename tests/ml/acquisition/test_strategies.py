@@ -14,7 +14,7 @@ from ml.acquisition.strategies import (
     STRATEGIES,
     Pool,
     binary_entropy,
-    choose,
+    choose_tracks,
     label_entropy,
     label_mismatch,
     margin,
@@ -108,7 +108,7 @@ def test_mismatched_tracks_come_before_all_others():
         features=features,
         labels=LabelMatrix(labels, mask),
     )
-    chosen = choose(pool, 4)
+    chosen = choose_tracks(pool, 4)
     assert [choice.index for choice in chosen[:2]] == [4, 5]
     assert [choice.score for choice in chosen] == [1.0, 1.0, 0.0, 0.0]
     assert [choice.reason["neighbour"] for choice in chosen] == [1, 1, 0, 0]
@@ -117,7 +117,7 @@ def test_mismatched_tracks_come_before_all_others():
 
 def test_the_reason_names_the_most_uncertain_labels_and_the_novelty():
     pool = make_pool()
-    chosen = choose(pool, 5)
+    chosen = choose_tracks(pool, 5)
     for choice in chosen:
         row = pool.probabilities[choice.index]
         nearest_to_half = np.argsort(np.abs(row - 0.5))[:3].tolist()
@@ -131,15 +131,17 @@ def test_the_reason_names_the_most_uncertain_labels_and_the_novelty():
 @pytest.mark.parametrize("strategy", [*STRATEGIES, "default"])
 def test_every_strategy_chooses_distinct_unlabelled_tracks_and_repeats(strategy):
     pool = make_pool()
-    chosen = [choice.index for choice in choose(pool, 60, strategy=strategy, seed=3)]
+    chosen = [choice.index for choice in choose_tracks(pool, 60, strategy=strategy, seed=3)]
     assert len(set(chosen)) == 60
     assert not pool.labelled_mask[chosen].any()
-    assert chosen == [c.index for c in choose(pool, 60, strategy=strategy, seed=3)]
+    assert chosen == [c.index for c in choose_tracks(pool, 60, strategy=strategy, seed=3)]
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_every_strategy_empties_the_pool_in_the_end(strategy):
-    chosen = choose(make_pool(albums=np.repeat(np.arange(4), 50)), 999, strategy=strategy)
+    chosen = choose_tracks(
+        make_pool(albums=np.repeat(np.arange(4), 50)), 999, strategy=strategy
+    )
     assert len({choice.index for choice in chosen}) == 170
 
 
@@ -147,22 +149,22 @@ def test_every_strategy_empties_the_pool_in_the_end(strategy):
 def test_no_album_sends_more_than_its_cap_while_others_wait(strategy):
     albums = np.repeat(np.arange(40), 5)
     pool = make_pool(albums=albums)
-    chosen = [choice.index for choice in choose(pool, 40, strategy=strategy)]
+    chosen = [choice.index for choice in choose_tracks(pool, 40, strategy=strategy)]
     assert np.bincount(albums[chosen]).max() <= 2
 
 
 @pytest.mark.parametrize("unknown", ["", -1])
 def test_tracks_without_an_album_are_not_capped(unknown):
     pool = make_pool(albums=np.full(200, unknown))
-    assert len(choose(pool, 100)) == 100
-    scores = [c.score for c in choose(pool, 100, strategy="max-entropy")]
+    assert len(choose_tracks(pool, 100)) == 100
+    scores = [c.score for c in choose_tracks(pool, 100, strategy="max-entropy")]
     assert scores == sorted(scores, reverse=True)
 
 
 @pytest.mark.parametrize("missing", ["probabilities", "features", "labels"])
 def test_a_cold_pool_is_drawn_from_at_random(missing):
     parts = vars(make_pool()) | {missing: None}
-    chosen = choose(Pool(**parts), 10, seed=1)
+    chosen = choose_tracks(Pool(**parts), 10, seed=1)
     assert len(chosen) == 10
     assert all(choice.reason["strategy"] == "random" for choice in chosen)
     assert all(choice.reason["is_cold_start"] for choice in chosen)
@@ -173,27 +175,27 @@ def test_the_random_strategy_is_uniform():
     pool = make_pool(n=20, n_labelled=0)
     counts = np.zeros(20)
     for seed in range(600):
-        counts[[c.index for c in choose(pool, 5, strategy="random", seed=seed)]] += 1
+        counts[[c.index for c in choose_tracks(pool, 5, strategy="random", seed=seed)]] += 1
     assert ((counts - 150) ** 2 / 150).sum() < 43.8  # chi-squared, 19 degrees, p = .001
 
 
 def test_a_large_pool_is_ranked_on_a_random_part():
     pool = make_pool(n=400, n_labelled=10)
-    first = {c.index for c in choose(pool, 20, seed=1, max_candidates=40)}
-    second = {c.index for c in choose(pool, 20, seed=2, max_candidates=40)}
+    first = {c.index for c in choose_tracks(pool, 20, seed=1, max_candidates=40)}
+    second = {c.index for c in choose_tracks(pool, 20, seed=2, max_candidates=40)}
     assert len(first & second) < 10
 
 
 def test_nothing_left_or_nothing_wanted_is_an_empty_choice():
-    assert choose(make_pool(n=30, n_labelled=30), 5) == []
-    assert choose(make_pool(), 0) == []
+    assert choose_tracks(make_pool(n=30, n_labelled=30), 5) == []
+    assert choose_tracks(make_pool(), 0) == []
 
 
 def test_bad_arguments_are_refused():
     with pytest.raises(ParameterError, match="mismatch-first"):
-        choose(make_pool(), 3, strategy="clever")
+        choose_tracks(make_pool(), 3, strategy="clever")
     with pytest.raises(ParameterError, match="cap_per_album"):
-        choose(make_pool(), 3, cap_per_album=0)
+        choose_tracks(make_pool(), 3, cap_per_album=0)
     with pytest.raises(ParameterError, match="features"):
         Pool(labelled_mask=np.zeros(3, bool), features=np.zeros((2, 2), np.float32))
 
