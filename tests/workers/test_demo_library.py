@@ -158,7 +158,7 @@ class TestStart:
 
 def test_library_of_somebody_that_is_called_demo_is_refused(data, silent):
     libraries.get_or_create_library("demo")
-    with pytest.raises(CommandError, match="that is no demo") as refused:
+    with pytest.raises(CommandError, match="is not a demo library") as refused:
         call_command("demo_library", tracks=40)
     assert refused.value.returncode == 2
     assert not Track.objects.exists()

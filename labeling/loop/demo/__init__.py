@@ -1,6 +1,7 @@
-"""The demo library: simulated curators and the catalogue that they inherited.
+"""Demo library: simulated curators and an older catalogue with its labels.
 
-`library` plans and builds it, `answers` writes the curators' answers, `words` holds its texts.
+`library` plans and builds it, `answers` writes the curators' answers, and `words` contains its
+texts.
 """
 
 __all__ = ["library"]

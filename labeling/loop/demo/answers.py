@@ -1,4 +1,7 @@
-"""Write the answers of simulated curators as the judgements they would have been."""
+"""Write the answers of simulated curators as judgements.
+
+Stage: demo.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,7 @@ _KEY = "demo:"
 
 
 class DemoAnswerWriter:
-    """Collects answers, then writes all of them at once."""
+    """Writer that collects answers and then writes all of them at once."""
 
     def __init__(self, library: Library) -> None:
         self.library = library
@@ -50,21 +53,24 @@ class DemoAnswerWriter:
         self.judgements: list[Judgement] = []
 
     def is_done(self) -> bool:
+        """Return whether the library has demo answers already."""
         return Annotation.objects.filter(
             library=self.library, idempotency_key__startswith=_KEY
         ).exists()
 
-    def add(self, key: str, said: ScriptedAnswer, names: Mapping[str, Sequence[str]]) -> None:
-        """Add one answer: labels by facet; a facet that is named is complete."""
+    def add(
+        self, key: str, scripted: ScriptedAnswer, names: Mapping[str, Sequence[str]]
+    ) -> None:
+        """Add one annotation with its labels by facet; every facet in `names` is complete."""
         annotation = Annotation(
             library=self.library,
             track_id=self.tracks[key],
-            annotator=self._person(said.annotator),
+            annotator=self._person(scripted.annotator),
             kind=Annotation.Kind.JUDGEMENT,
-            guideline=self._guideline(said),
-            stratum=said.stratum,
-            answered_at=said.answered_at,
-            decision_time_s=said.decision_time_s,
+            guideline=self._guideline(scripted),
+            stratum=scripted.stratum,
+            answered_at=scripted.answered_at,
+            decision_time_s=scripted.decision_time_s,
             idempotency_key=f"{_KEY}{len(self.annotations)}",
             request_hash="",
         )
@@ -80,7 +86,10 @@ class DemoAnswerWriter:
                 )
 
     def write(self) -> int:
-        """Write the events with their dirty keys, then what follows from them."""
+        """Write the events with their dirty keys, then current answers and statistics.
+
+        Returns the number of annotations.
+        """
         with short_write():
             for rows in (self.annotations, self.answers, self.judgements, self._dirty()):
                 _insert(rows)
@@ -112,9 +121,9 @@ class DemoAnswerWriter:
             )
         return self.people[name]
 
-    def _guideline(self, said: ScriptedAnswer) -> GuidelineVersion:
+    def _guideline(self, scripted: ScriptedAnswer) -> GuidelineVersion:
         moments = [one.published_at for one in self.guidelines if one.published_at is not None]
-        return self.guidelines[max(0, bisect_right(moments, said.answered_at) - 1)]
+        return self.guidelines[max(0, bisect_right(moments, scripted.answered_at) - 1)]
 
 
 def _insert(rows: Sequence[Any]) -> None:

@@ -1,8 +1,8 @@
-"""The demo library: a simulated office of three curators and a catalogue that they inherited.
+"""Demo library: three simulated curators and an older catalogue with its labels.
 
-Everything comes from `ml.simulation.library` under fixed seeds, so the demo is the same
-wherever it is made. The catalogue and its old labels come in through the import, as anybody's
-would; the curators' two years of answers are written as the judgements they would have been.
+Stage: demo. Everything comes from `ml.simulation.library` with fixed seeds, so the demo is the
+same on every machine. The catalogue and its labels pass through the import like any other. The
+two years of answers of the curators are written as judgements.
 """
 
 from __future__ import annotations
@@ -47,19 +47,19 @@ from ml.simulation.library import (
 SLUG = "demo"
 N_AUDIO, N_TRACKS = 120, 1_620
 LEGACY = "Catalogue 2009-2019"
-#: Genres that have a sound of their own (`ml.simulation.synthesis` makes them).
+#: Genres that `ml.simulation.synthesis` can synthesise.
 AUDIBLE = (
     "Drone", "Techno", "Piano", "Percussion", "Ambient, Chill", "Orchestral", "Rock", "Jazz",
     "Pizzicato", "A Cappella", "Big Band",
 )  # fmt: skip
-#: User, role, and whose answers the user has given.
+#: Name and role of each user, and the annotator whose answers are theirs.
 USERS: tuple[tuple[str, str, str], ...] = (
     ("ana", Membership.Role.CURATOR, "Ana"),
     ("ben", Membership.Role.ANNOTATOR, "Ben"),
     ("cora", Membership.Role.ANNOTATOR, "Cora"),
     ("mia", Membership.Role.MANAGER, ""),
 )
-#: More than in a real library, so that two years of three people show the planted change.
+#: Larger than in a real library, so that two years of three people show the planted change.
 AUDIT_SHARE = 0.35
 PERIOD = timedelta(days=730)
 _SEED = 7
@@ -69,11 +69,11 @@ _LEGACY_SHARE_WITH_AUDIO = 0.6
 
 @dataclass(frozen=True)
 class Demo:
-    """What the demo library consists of before any row is written.
+    """Plan of the demo library, before any row is written.
 
     Attributes
     ----------
-    audible : the tracks that get a sound. archive : those that are known by name only.
+    audible : the tracks with audio. archive : the tracks without audio.
     lengths_s : of each audible track, 20 to 60 s, most of them short.
     """
 
@@ -94,7 +94,7 @@ class Demo:
 
 
 def plan_demo(n_tracks: int = N_TRACKS) -> Demo:
-    """Decide on the tracks: up to 120 with audio, the others known by name only."""
+    """Plan the tracks: up to 120 with audio, the others without."""
     n_audio = min(N_AUDIO, n_tracks)
     audible = simulate_tracks(
         SimulationConfig(
@@ -117,13 +117,13 @@ def plan_demo(n_tracks: int = N_TRACKS) -> Demo:
 
 
 def changed_at(end: datetime) -> datetime:
-    """Return when Ana's criteria move: a fortnight after the second guideline, mid-way."""
+    """Return when Ana's criteria change: two weeks after the second guideline."""
     return end - PERIOD / 2 + timedelta(days=14)
 
 
 # --- the catalogue ------------------------------------------------------------------------
 def write_catalogue(demo: Demo, folder: Path) -> dict[str, Path]:
-    """Write the CSV files of the catalogue and return them by part."""
+    """Write the CSV files of the catalogue and return their paths by part."""
     paths = {}
     for place, (name, tracks) in enumerate(demo.parts()):
         paths[name] = folder / f"{name}.csv"
@@ -138,7 +138,10 @@ def write_catalogue(demo: Demo, folder: Path) -> dict[str, Path]:
 def _catalogue_rows(
     part: str, tracks: SimulatedTracks, rng: np.random.Generator
 ) -> Iterator[dict[str, str]]:
-    """The old labels: one person's habits, coarse, and blank for part of the audio."""
+    """Yield the catalogue with its old labels.
+
+    They follow the coarse criteria of one person, and a part of the audible tracks has none.
+    """
     coarse = SimulatedCurator(
         LEGACY,
         (
@@ -153,8 +156,8 @@ def _catalogue_rows(
     moment = datetime(2015, 1, 1, tzinfo=UTC)
     for n, key in enumerate(tracks.keys):
         is_labelled = part == "archive" or rng.random() < _LEGACY_SHARE_WITH_AUDIO
-        said = coarse.answer(tracks, n, moment, rng)
-        genres = [tracks.config.names[one] for one in np.flatnonzero(said)][:2]
+        labels = coarse.answer(tracks, n, moment, rng)
+        genres = [tracks.config.names[one] for one in np.flatnonzero(labels)][:2]
         others = others_of(tracks.genres_of(n), rng) if is_labelled else {}
         row = {
             "filename": key_of(part, key),
@@ -176,7 +179,7 @@ def key_of(part: str, key: str) -> str:
 
 
 def others_of(genres: Sequence[str], rng: np.random.Generator) -> dict[str, list[str]]:
-    """Return moods, instruments and category that go with these genres."""
+    """Return moods, instruments and a category that fit these genres."""
     moods = sorted({mood for genre in genres for mood in GENRES[genre][1]})
     instruments = sorted({one for genre in genres for one in GENRES[genre][2]})
     is_noise = "Sound Design" in genres
@@ -192,21 +195,22 @@ def others_of(genres: Sequence[str], rng: np.random.Generator) -> dict[str, list
 
 # --- the rows -----------------------------------------------------------------------------
 def start_demo() -> Library:
-    """Return the demo library, made when new: from its first moment it counts as synthetic."""
+    """Return the demo library; a new one is marked as synthetic when it is created."""
     library, _ = libraries.get_or_create_library(SLUG, name="Demo library", is_synthetic=True)
     if not library.is_synthetic:
         raise BadInput(
-            f"there is a library {SLUG!r} that is no demo: nothing synthetic goes into it"
+            f"the library {SLUG!r} is not a demo library, so nothing synthetic is added to it: "
+            "make the demo in another database"
         )
     return library
 
 
 def build_demo(demo: Demo, folder: Path, audio_folder: Path, end: datetime) -> Library:
-    """Make the library as far as it is not there yet.
+    """Create the parts of the library that do not exist yet.
 
-    1. The library, its labels with definitions and keys, and its guidelines.
-    2. The catalogue and its old labels, through the import.
-    3. Two years of answers of three curators, up to `end`.
+    1. Create the library, its labels with definitions and keys, and its guidelines.
+    2. Import the catalogue and its old labels.
+    3. Write two years of answers of three curators, up to `end`.
     """
     library = start_demo()
     Library.objects.filter(pk=library.pk).update(audit_share=AUDIT_SHARE)
@@ -237,16 +241,17 @@ def _make_guidelines(library: Library, end: datetime) -> None:
 
 
 def curators(end: datetime) -> tuple[SimulatedCurator, ...]:
-    """Return the three curators; Ana's criteria move once."""
+    """Return the three curators; Ana's criteria change once."""
     return demo_curators(changed_at(end))
 
 
 def demo_answers_of(
     demo: Demo, is_audit: dict[str, bool], end: datetime
 ) -> Iterator[tuple[str, SimulatedTracks, ScriptedAnswer]]:
-    """Yield what the curators answered: two years of the archive, a month of the new audio.
+    """Yield the part, its tracks and an answer, for every answer of the curators.
 
-    `is_audit` says it of each key. Yields the part, its tracks and the answer.
+    They answer two years on the archive and four weeks on the audio. `is_audit` contains the
+    split side of each key.
     """
     steady = tuple(
         SimulatedCurator(name, (Criteria(datetime.min.replace(tzinfo=UTC)),))
@@ -256,7 +261,7 @@ def demo_answers_of(
     casts = {"archive": (curators(end), PERIOD), "audio": (steady, timedelta(days=28))}
     for place, (part, tracks) in enumerate(demo.parts()):
         cast, period = casts[part]
-        held = np.array([is_audit[key_of(part, key)] for key in tracks.keys])
+        audit_mask = np.array([is_audit[key_of(part, key)] for key in tracks.keys])
         for answer in scripted_answers(
             tracks,
             cast,
@@ -266,14 +271,14 @@ def demo_answers_of(
             overlap=0.45 if part == "archive" else 0.1,
             repeats=0.06 if part == "archive" else 0.0,
             audit=0.15,
-            audit_mask=held,
+            audit_mask=audit_mask,
             repeat_min_days=30,
         ):
             yield part, tracks, answer
 
 
 def write_demo_answers(library: Library, demo: Demo, end: datetime) -> int:
-    """Write what the curators answered, all of it or (when it is there) nothing; count it."""
+    """Write the answers of the curators, unless the library has them; return their number."""
     sides = dict(Track.objects.filter(library=library).values_list("key", "is_audit"))
     writer = DemoAnswerWriter(library)
     if writer.is_done():
@@ -282,23 +287,23 @@ def write_demo_answers(library: Library, demo: Demo, end: datetime) -> int:
         rng = np.random.default_rng([_SEED, 200, place])
         genres = [tracks.config.names[one] for one in np.flatnonzero(answer.labels)]
         others = others_of(tracks.genres_of(answer.track), rng)
-        del others["category"]  # nobody asks the curators for it
+        del others["category"]  # the curators do not judge it
         writer.add(key_of(part, tracks.keys[answer.track]), answer, {"genre": genres, **others})
     return writer.write()
 
 
 # --- the people ---------------------------------------------------------------------------
 def passwords_for_new_users(known: dict[str, str]) -> dict[str, str]:
-    """Return `known` with a password for each demo user that is not there yet."""
+    """Return `known` with a new password for each demo user that does not exist yet."""
     names = {name for name, _, _ in USERS} - known.keys()
     names -= set(User.objects.filter(username__in=names).values_list("username", flat=True))
     return known | {name: secrets.token_urlsafe(9) for name in sorted(names)}
 
 
 def make_users(library: Library, known: dict[str, str]) -> list[dict[str, str | None]]:
-    """Make the demo users with these passwords, and say them.
+    """Create the demo users with these passwords, and return their names and passwords.
 
-    The password of a user that was there before and is not in `known` is left alone.
+    An existing user that is not in `known` keeps their password, which is returned as None.
     """
     users: list[dict[str, str | None]] = []
     for name, role, annotator in USERS:
@@ -312,13 +317,13 @@ def make_users(library: Library, known: dict[str, str]) -> list[dict[str, str | 
                 user=user, library=library, defaults={"role": role}
             )
             if annotator:
-                _give(library, user, annotator)
+                _link(library, user, annotator)
         users.append({"name": name, "role": str(role), "password": password})
     return users
 
 
-def _give(library: Library, user: User, name: str) -> None:
-    """Let the user be the annotator of this name."""
+def _link(library: Library, user: User, name: str) -> None:
+    """Link the user to the annotator with this name."""
     if Annotator.objects.filter(library=library, user=user).exists():
         return
     person, _ = Annotator.objects.get_or_create(

@@ -1,8 +1,11 @@
-"""The words of the demo library: what its labels mean and which go together. Data, no code."""
+"""Texts of the demo library: definitions of labels, and labels that occur together.
+
+Stage: demo. This module contains data only.
+"""
 
 from __future__ import annotations
 
-#: Genre -> what it means, the moods and the instruments that usually go with it.
+#: Genre -> definition, and the moods and instruments that usually occur with it.
 GENRES: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
     "Filmscore": ("Written to carry a scene.", ("Tense", "Epic"), ("Strings", "Brass")),
     "Atmosphere": ("Sound as a place; little happens.", ("Dark", "Dreamy"), ("Synthesizer",)),
@@ -88,11 +91,11 @@ COMPOSERS = (
 )  # fmt: skip
 GUIDELINES = (
     "Give the genres that a buyer would look under, two at most where you can.\n\n"
-    "Listen to the middle of the track before you decide. An intro alone is no genre.\n\n"
+    "Listen to the middle of the track before you decide. Do not judge by the intro alone.\n\n"
     "Mood: what the track does to a scene, not what it is called.",
     "Give the genres that a buyer would look under, two at most where you can.\n\n"
     "New in this version: a track with chords and a slow pulse is Ambient, Chill. Atmosphere "
     "is for tracks without harmony, a place rather than a piece.\n\n"
-    "Listen to the middle of the track before you decide. An intro alone is no genre.\n\n"
+    "Listen to the middle of the track before you decide. Do not judge by the intro alone.\n\n"
     "Mood: what the track does to a scene, not what it is called.",
 )

@@ -1,8 +1,8 @@
-"""The whole database in one file, taken while the site runs, and back again.
+"""Backup: write the whole database to one file while the site runs, and restore it.
 
-An archive is a tar file: `manifest.json`, the database (SQLite's own copy, or pg_dump's custom
-format), and the files that cannot be computed again (weights of models, snapshots). Features,
-peaks and predictions can; the manifest only names how many there were.
+Stage: upkeep. An archive is a tar file with `manifest.json`, the database (a copy by SQLite, or
+the custom format of pg_dump) and the files that cannot be computed again: weights of models and
+snapshots. Features, waveforms and predictions can; the manifest only says how many there were.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import subprocess
 import tarfile
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from django.conf import settings
 from django.db import connection, connections
@@ -31,17 +31,39 @@ _DATABASE = {"sqlite": "database.sqlite3", "postgresql": "database.pgdump"}
 
 
 class BackupFailed(LoopError):
-    """A tool that copies the database said no; the message is its own."""
+    """A tool that copies the database failed; the message is from the tool."""
 
 
-def backup(out: Path) -> dict[str, Any]:
+class BackupResult(TypedDict):
+    """The result of a backup, as the command prints it with --json."""
+
+    file: str
+    bytes: int
+    sha256: str
+    engine: str
+    files: int
+
+
+class RestoreResult(TypedDict):
+    """The result of a restore, as the command prints it with --json."""
+
+    restored: str
+    taken_at: str
+    kept_aside: str
+    files: int
+    migrations_missing: int
+
+
+def backup(out: Path) -> BackupResult:
     """Write an archive of everything that cannot be computed again.
 
-    1. Copy the database online: writers go on, the copy is of one moment.
-    2. Pack it with the kept files, beside `out`; put it in its place when it is whole.
+    1. Copy the database while writers go on; the copy is of one moment.
+    2. Pack it with the stored files into a temporary file, and rename that to `out`.
     """
     if not out.parent.is_dir():
-        raise BadInput(f"there is no folder {str(out.parent)!r} to write to")
+        raise BadInput(
+            f"{str(out.parent)!r} does not exist: create the folder or choose another"
+        )
     name = _DATABASE[connection.vendor]
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as work:
         database = Path(work) / name
@@ -65,12 +87,12 @@ def backup(out: Path) -> dict[str, Any]:
     }
 
 
-def restore(source: Path, *, is_sure: bool = False) -> dict[str, Any]:
-    """Put the database of an archive in the place of the present one.
+def restore(source: Path, *, is_sure: bool = False) -> RestoreResult:
+    """Replace the database by the one of an archive.
 
     1. Check the archive: format, engine, checksums.
-    2. Refuse a database that has something in it, unless `is_sure`; keep a copy of it aside.
-    3. Bring the database back in one transaction, then the files.
+    2. Refuse if the database is not empty, unless `is_sure`; a copy of it is kept.
+    3. Restore the database in one transaction, then the files.
     """
     with tempfile.TemporaryDirectory(dir=settings.DATA, prefix="restore-") as work:
         manifest = _unpack(source, Path(work))
@@ -78,11 +100,11 @@ def restore(source: Path, *, is_sure: bool = False) -> dict[str, Any]:
         if not is_empty():
             if not is_sure:
                 raise BadInput(
-                    "the database is not empty: say --yes to replace it (a copy is kept aside)"
+                    "the database is not empty: use --yes to replace it (a copy of it is kept)"
                 )
             aside = str(_keep_aside())
         _load(Path(work) / _DATABASE[connection.vendor])
-        n_files = _bring_files(Path(work) / "files")
+        n_files = _restore_files(Path(work) / "files")
     return {
         "restored": str(source),
         "taken_at": manifest["taken_at"],
@@ -93,7 +115,7 @@ def restore(source: Path, *, is_sure: bool = False) -> dict[str, Any]:
 
 
 def is_empty() -> bool:
-    """Say whether there is nothing to lose: no tables, or no library and no user in them."""
+    """Return whether the database has nothing to lose: no tables, or no library and no user."""
     tables = connection.introspection.table_names()
     with connection.cursor() as cursor:
         for table in ("labeling_library", "auth_user"):
@@ -151,7 +173,7 @@ def _load(source: Path) -> None:
     kept = sqlite3.connect(source)
     try:
         if kept.execute("PRAGMA integrity_check").fetchone() != ("ok",):
-            raise BadInput("the database in the archive is damaged")
+            raise BadInput("the database in the archive is damaged: use another backup")
         connection.ensure_connection()
         kept.backup(connection.connection)
     finally:
@@ -160,9 +182,9 @@ def _load(source: Path) -> None:
 
 
 def _run(program: str, *arguments: object) -> None:
-    """Run a PostgreSQL program against our database; the password goes by the environment."""
+    """Run a PostgreSQL program on the database; the password is passed in the environment."""
     if shutil.which(program) is None:
-        raise BadInput(f"{program} is not installed: it comes with the PostgreSQL client")
+        raise BadInput(f"{program} is not installed: install the PostgreSQL client")
     database = connection.settings_dict
     options = ["--dbname", str(database["NAME"])]
     for option, key in (("--host", "HOST"), ("--port", "PORT"), ("--username", "USER")):
@@ -195,24 +217,29 @@ def _unpack(source: Path, work: Path) -> dict[str, Any]:
             archive.extractall(work, filter="data")
         manifest = json.loads((work / MANIFEST).read_text())
     except (OSError, tarfile.TarError, ValueError) as error:
-        raise BadInput(f"{str(source)!r} is no backup of audiotag: {error}") from error
+        raise BadInput(f"{str(source)!r} is not a backup of audiotag: {error}") from error
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        raise BadInput(f"{str(source)!r} is of a format that this version does not know")
+        raise BadInput(
+            f"{str(source)!r} has a format that this version cannot read: use the version that "
+            "wrote it"
+        )
     if manifest["engine"] != connection.vendor:
         raise BadInput(
-            f"the backup is of {manifest['engine']}, this database is {connection.vendor}: set "
-            "AUDIOTAG_DATABASE_URL to one of its kind"
+            f"the backup is of {manifest['engine']}, but this database is {connection.vendor}: "
+            f"set AUDIOTAG_DATABASE_URL to a database of {manifest['engine']}"
         )
     expected = {f"files/{name}": digest for name, digest in manifest["files"].items()}
     expected[_DATABASE[connection.vendor]] = manifest["database_sha256"]
     for name, digest in expected.items():
         if not (work / name).is_file() or file_sha256(work / name) != digest:
-            raise BadInput(f"the backup is damaged: {name} is not what was packed")
+            raise BadInput(
+                f"the backup is damaged, {name} does not match its checksum: use another backup"
+            )
     return manifest
 
 
-def _bring_files(source: Path) -> int:
-    """Put back the files that are not there; models and snapshots never change in place."""
+def _restore_files(source: Path) -> int:
+    """Restore the missing files; existing models and snapshots never change in place."""
     n_files = 0
     for path in sorted(source.rglob("*")) if source.is_dir() else []:
         target = Path(settings.DATA) / path.relative_to(source)
@@ -224,7 +251,7 @@ def _bring_files(source: Path) -> int:
 
 
 def _missing_migrations() -> int:
-    """Return how many migrations of this version the restored database has not seen."""
+    """Return how many migrations of this version the restored database lacks."""
     from django.db.migrations.executor import MigrationExecutor
 
     executor = MigrationExecutor(connection)

@@ -1,14 +1,15 @@
-"""Gives back the space of what nobody will read again, every night or by command.
+"""Pruning: remove files and jobs that are not needed any more, every night or by command.
 
-A turn of the loop leaves a model with the record of its evaluation, a snapshot, an array of
-predictions and several jobs. Rows that tell the history stay (models, evaluations, runs,
-snapshots, decisions); what goes is their files. A row whose files are gone has a blank name of
-them, which is what pages and roll-back look at.
+Stage: upkeep. A retraining creates a model with its evaluation record, a snapshot, an array of
+predictions and several jobs. The rows of the history stay (models, evaluations, runs,
+snapshots, decisions), and their files are removed. A row whose files are gone has an empty file
+name, which pages and roll-back check.
 
-A file that somebody reads is never removed. Its name is taken from the row first, then what is
-wanted is looked up once more: who came before the first step is seen by the second, as an open
-job or a late snapshot, and gets the name back; who comes after it finds no name. What a kill
-leaves between the steps is a file without a name, which the sweeps remove.
+A file that is being read is never removed. First its name is removed from the row, then the
+files to keep are determined again. A reader that came before the first step is found in the
+second one, as an open job or a recent snapshot, and the row gets its name back. A reader that
+comes later finds no name. A process killed between the steps leaves a file without a row, which
+the sweeps remove.
 """
 
 from __future__ import annotations
@@ -51,16 +52,16 @@ from ml.training.weights import MODEL_FILE, WEIGHTS_FILE
 logger = logging.getLogger(__name__)
 
 ENDED = (Job.State.DONE, Job.State.FAILED, Job.State.CANCELLED)
-#: What was made this lately may be about to be read.
+#: Files and rows younger than this may still be read.
 _YOUNG = timedelta(days=1)
 _ROWS = 500
-#: What goes with a job, or stays without it; whatever else refers to a job keeps it.
-_LET_GO = (Evaluation, JobChunk, TrainingRun)
+#: Rows that are removed with a job or stay without it. A job that other rows refer to is kept.
+_NOT_KEEPING = (Evaluation, JobChunk, TrainingRun)
 
 
 @dataclass
 class Pruned:
-    """What was removed, or would be: numbers of things, and the bytes of their files."""
+    """Counts of what was removed or would be, and the bytes of the files."""
 
     models: int = 0
     evaluations: int = 0
@@ -72,12 +73,15 @@ class Pruned:
     bytes: int = 0
 
     def as_json(self) -> dict[str, int]:
-        """Return the numbers by name."""
+        """Return the counts by name."""
         return asdict(self)
 
 
 def prune(library: Library | None = None, *, is_dry_run: bool = False) -> Pruned:
-    """Remove what the settings no longer keep, of one library or of all and of none."""
+    """Remove what the settings do not keep.
+
+    Without a library, of all libraries, and jobs and uploads that belong to none.
+    """
     found = Pruned()
     for one in [library] if library is not None else Library.objects.all():
         gone = _prune_models(one, found, is_dry_run=is_dry_run)
@@ -96,19 +100,19 @@ def prune(library: Library | None = None, *, is_dry_run: bool = False) -> Pruned
 
 
 def kept_models(library: Library) -> set[int]:
-    """Return the models whose files stay, by id.
+    """Return the ids of the models whose files are kept.
 
-    The one in use and the one before it, the newest that were ever put in use, as many of the
-    newest that never were, and what open jobs name.
+    These are the champion and the one before it, the newest models that were ever promoted,
+    as many of the newest that never were, and the models that open jobs name.
     """
     most = _most_kept()
     newest = library.models.order_by("-number")
-    used = Q(pk__in=_ever_used(library).values("model_version"))
-    asked = library.models.filter(number__in=_asked_for(library, "model"))
-    return _in_use_and_before(library).union(
-        newest.filter(used).values_list("pk", flat=True)[:most],
-        newest.exclude(used).values_list("pk", flat=True)[:most],
-        asked.values_list("pk", flat=True),
+    promoted = Q(pk__in=_promotions(library).values("model_version"))
+    requested = library.models.filter(number__in=_requested(library, "model"))
+    return _champion_and_previous(library).union(
+        newest.filter(promoted).values_list("pk", flat=True)[:most],
+        newest.exclude(promoted).values_list("pk", flat=True)[:most],
+        requested.values_list("pk", flat=True),
     )
 
 
@@ -116,23 +120,23 @@ def _most_kept() -> int:
     return max(0, settings.KEEP_MODELS)
 
 
-def _ever_used(library: Library) -> QuerySet[PromotionEvent]:
-    """Return the events that put a model in use, the newest first."""
+def _promotions(library: Library) -> QuerySet[PromotionEvent]:
+    """Return the events that made a model the champion, the newest first."""
     return library.promotions.exclude(kind=PromotionEvent.Kind.REFUSED)
 
 
-def _in_use_and_before(library: Library) -> set[int]:
-    """Return the model in use and the one that it took the place of, by id."""
+def _champion_and_previous(library: Library) -> set[int]:
+    """Return the ids of the champion and of the model that it replaced."""
     champion = registry_models.champion_of(library)
     if champion is None:
         return set()
-    event = _ever_used(library).filter(model_version=champion).first()
-    before = event.previous_id if event is not None else None
-    return {champion.pk} if before is None else {champion.pk, before}
+    event = _promotions(library).filter(model_version=champion).first()
+    previous = event.previous_id if event is not None else None
+    return {champion.pk} if previous is None else {champion.pk, previous}
 
 
 def _prune_models(library: Library, found: Pruned, *, is_dry_run: bool) -> set[int]:
-    """Take the files of models that are not kept; return these models by id."""
+    """Remove the files of models that are not kept; return the ids of these models."""
     kept = kept_models(library)
     doomed = {
         version.pk: version.folder
@@ -140,10 +144,8 @@ def _prune_models(library: Library, found: Pruned, *, is_dry_run: bool) -> set[i
         if version.pk not in kept
     }
     if not is_dry_run:
-        in_use = Q(state=ModelVersion.State.CHAMPION)
-        _take(
-            ModelVersion.objects.exclude(in_use), "folder", doomed, lambda: kept_models(library)
-        )
+        others = ModelVersion.objects.exclude(state=ModelVersion.State.CHAMPION)
+        _take_names(others, "folder", doomed, lambda: kept_models(library))
     for name in doomed.values():
         found.models += 1
         found.bytes += _empty(name, (WEIGHTS_FILE, MODEL_FILE), is_dry_run=is_dry_run)
@@ -151,28 +153,31 @@ def _prune_models(library: Library, found: Pruned, *, is_dry_run: bool) -> set[i
 
 
 def _empty(name: str, files: Iterable[str], *, is_dry_run: bool) -> int:
-    """Remove these files of a folder of models, and the folder once it is empty."""
+    """Remove these files of a model folder, and the folder if it is empty then."""
     folder = Path(settings.MODEL_ROOT) / name
     size = sum(_remove(folder / file, is_dry_run=is_dry_run) for file in files)
     if not is_dry_run:
-        with suppress(OSError):  # something else is in it
+        with suppress(OSError):  # the folder contains other files
             folder.rmdir()
     return size
 
 
-def _take(
-    rows: QuerySet[Any], field: str, doomed: dict[int, str], wanted: Callable[[], set[int]]
+def _take_names(
+    rows: QuerySet[Any], field: str, doomed: dict[int, str], kept: Callable[[], set[int]]
 ) -> None:
-    """Blank the names in the rows; leave in `doomed` only those that nobody wants after it."""
+    """Empty the file names of the rows in `doomed`, and drop from it those to keep after all.
+
+    `kept` determines the ids to keep again, after the names were emptied.
+    """
     for pk, name in list(doomed.items()):
         if not rows.filter(pk=pk, **{field: name}).update(**{field: ""}):
             del doomed[pk]
-    for pk in wanted().intersection(doomed):
+    for pk in kept().intersection(doomed):
         rows.filter(pk=pk, **{field: ""}).update(**{field: doomed.pop(pk)})
 
 
-def _asked_for(library: Library, name: str) -> list[int]:
-    """Return the numbers that open jobs name in this argument."""
+def _requested(library: Library, name: str) -> list[int]:
+    """Return the numbers that open jobs have in this argument."""
     arguments = library.jobs.filter(state__in=Job.OPEN).values_list("arguments", flat=True)
     return [one[name] for one in arguments if isinstance(one.get(name), int)]
 
@@ -181,20 +186,20 @@ def _asked_for(library: Library, name: str) -> list[int]:
 
 
 def kept_evaluations(library: Library, gone: Iterable[int] = ()) -> set[int]:
-    """Return the evaluations whose records stay, by id, where these models are gone.
+    """Return the ids of the evaluations whose records are kept; `gone` are removed models.
 
-    Those of models with files, the newest cross-validations, and those of open jobs: one that
-    compares its runs reads their records at its end.
+    These are the evaluations of models with files, the newest cross-validations, and those of
+    open jobs, because a job that compares its runs reads their records at the end.
     """
     without_files = library.models.filter(Q(folder="") | Q(pk__in=list(gone)))
     of_runs = library.evaluations.filter(run__isnull=False).exclude(
         run__in=without_files.values("run")
     )
     folds = library.evaluations.filter(run__isnull=True).order_by("-pk")
-    asked = library.evaluations.filter(job__state__in=Job.OPEN)
+    of_open_jobs = library.evaluations.filter(job__state__in=Job.OPEN)
     return set(of_runs.values_list("pk", flat=True)).union(
         folds.values_list("pk", flat=True)[: _most_kept()],
-        asked.values_list("pk", flat=True),
+        of_open_jobs.values_list("pk", flat=True),
     )
 
 
@@ -208,7 +213,9 @@ def _prune_evaluations(
         if row.pk not in kept
     }
     if not is_dry_run:
-        _take(Evaluation.objects.all(), "folder", doomed, lambda: kept_evaluations(library))
+        _take_names(
+            Evaluation.objects.all(), "folder", doomed, lambda: kept_evaluations(library)
+        )
     for name in doomed.values():
         found.evaluations += 1
         files = (FILE_NAME, evaluation_records.REPORT_FILE)
@@ -219,20 +226,20 @@ def _prune_evaluations(
 
 
 def kept_snapshots(library: Library, gone: Iterable[int] = ()) -> set[int]:
-    """Return the snapshots whose files stay, by id, where these models are gone.
+    """Return the ids of the snapshots whose files are kept; `gone` are removed models.
 
-    Those of models with files, of runs that are under way, that open jobs name, that somebody
-    took by hand, and those of the last day: a training may be about to read one.
+    These are the snapshots of models with files and of running runs, those that open jobs name,
+    those taken by hand, and those of the last day, because a training may be about to read one.
     """
     models = library.models.exclude(folder="").exclude(pk__in=list(gone))
     running = library.runs.filter(state=TrainingRun.State.RUNNING)
     own = Q(by__isnull=False) | Q(runs__isnull=True)
     young = Q(taken_at__gt=timezone.now() - _YOUNG)
-    asked = Q(number__in=_asked_for(library, "snapshot"))
+    requested = Q(number__in=_requested(library, "snapshot"))
     return {
         *models.values_list("run__snapshot_id", flat=True),
         *running.values_list("snapshot_id", flat=True),
-        *library.snapshots.filter(own | young | asked).values_list("pk", flat=True),
+        *library.snapshots.filter(own | young | requested).values_list("pk", flat=True),
     }
 
 
@@ -246,7 +253,7 @@ def _prune_snapshots(
         if snapshot.pk not in kept
     }
     if not is_dry_run:
-        _take(Snapshot.objects.all(), "file", doomed, lambda: kept_snapshots(library))
+        _take_names(Snapshot.objects.all(), "file", doomed, lambda: kept_snapshots(library))
     for file in doomed.values():
         found.snapshots += 1
         found.bytes += _remove(Path(settings.SNAPSHOT_ROOT) / file, is_dry_run=is_dry_run)
@@ -256,23 +263,23 @@ def _prune_snapshots(
 
 
 def kept_predictions(library: Library) -> set[int]:
-    """Return the models whose predictions stay, by id.
+    """Return the ids of the models whose predictions are kept.
 
-    The one in use and the one before it, those that ranked the live round and the one before
-    it, and what open jobs name.
+    These are the champion and the one before it, the models that ranked the live round and the
+    one before it, and the models that open jobs name.
     """
-    kept: set[int | None] = {*_in_use_and_before(library)}
+    kept: set[int | None] = {*_champion_and_previous(library)}
     for state in (Round.State.LIVE, Round.State.RETIRED):
         last = library.rounds.filter(state=state).order_by("-number").first()
         kept.add(last.model_version_id if last else None)
-    asked = library.models.filter(number__in=_asked_for(library, "model"))
-    return {pk for pk in kept if pk is not None}.union(asked.values_list("pk", flat=True))
+    requested = library.models.filter(number__in=_requested(library, "model"))
+    return {pk for pk in kept if pk is not None}.union(requested.values_list("pk", flat=True))
 
 
 def _prune_predictions(library: Library, found: Pruned, *, is_dry_run: bool) -> None:
-    """Remove arrays with their rows: a model that is put in use again scores the tracks anew.
+    """Remove arrays with their rows: a model that is promoted again predicts again.
 
-    A row that was written anew meanwhile names other files and stays.
+    A row that was written again in the meantime names other files and is kept.
     """
     sets = PredictionSet.objects.filter(model_version__library=library)
     old = sets.filter(created_at__lt=timezone.now() - _YOUNG)
@@ -290,10 +297,10 @@ def _prune_predictions(library: Library, found: Pruned, *, is_dry_run: bool) -> 
 
 
 def _prune_jobs(library: Library | None, found: Pruned, *, is_dry_run: bool) -> None:
-    """Remove jobs that ended long ago with their chunks; runs and imports keep their facts.
+    """Remove jobs that ended long ago, with their chunks; their runs and imports stay.
 
-    The training that last learnt from all answers stays, and the turn that last failed: new
-    answers are counted from them.
+    The last training on all answers and the last one that failed are kept, because new answers
+    are counted from them.
     """
     before = timezone.now() - timedelta(days=settings.KEEP_JOBS_DAYS)
     ids = _old_jobs(library, before).values_list("pk", flat=True)
@@ -317,7 +324,10 @@ def _old_jobs(library: Library | None, before: datetime) -> QuerySet[Job]:
         counted_from = (retraining.last_trained(library), retraining.last_failed(library))
         old = old.exclude(pk__in=[job.pk for job in counted_from if job is not None])
     for relation in Job._meta.get_fields(include_hidden=True):
-        if isinstance(relation, ForeignObjectRel) and relation.related_model not in _LET_GO:
+        if (
+            isinstance(relation, ForeignObjectRel)
+            and relation.related_model not in _NOT_KEEPING
+        ):
             old = old.exclude(pk__in=_referred_to(relation))
     return old.order_by("pk")
 
@@ -332,7 +342,7 @@ def _referred_to(relation: ForeignObjectRel) -> QuerySet[Any]:
 
 
 def _prune_uploads(library: Library, found: Pruned, *, is_dry_run: bool) -> None:
-    """Remove uploaded catalogues whose import ended, or was never begun, long ago."""
+    """Remove uploaded catalogues whose import ended long ago or was never started."""
     before = timezone.now() - timedelta(days=settings.KEEP_UPLOADS_DAYS)
     ended = Q(job__state__in=ENDED, job__finished_at__lt=before)
     never_begun = Q(job__isnull=True, created_at__lt=before)
@@ -341,7 +351,7 @@ def _prune_uploads(library: Library, found: Pruned, *, is_dry_run: bool) -> None
 
 
 def _prune_stray_uploads(found: Pruned, *, is_dry_run: bool) -> None:
-    """Remove uploads of which no import is known, and what a killed web server left."""
+    """Remove uploads without an import, and temporary files of a killed web server."""
     before = time.time() - _YOUNG.total_seconds()
     stray = [
         path
@@ -368,7 +378,7 @@ def _prune_upload(path: Path, found: Pruned, *, is_dry_run: bool) -> None:
 
 
 def _remove(path: Path, *, is_dry_run: bool) -> int:
-    """Remove a file; return its bytes. What cannot be removed is said and left."""
+    """Remove a file and return its size; log and leave a file that cannot be removed."""
     try:
         size = path.stat().st_size
         if not is_dry_run:

@@ -18,5 +18,5 @@ class Command(AudiotagCommand):
         super().add_arguments(parser)
         parser.add_argument("file", type=Path, metavar="FILE")
 
-    def answer(self, **options: Any) -> dict[str, Any]:
+    def answer(self, **options: Any) -> backup.BackupResult:
         return backup.backup(options["file"])

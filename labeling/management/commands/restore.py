@@ -20,7 +20,7 @@ class Command(AudiotagCommand):
         parser.add_argument("file", type=Path, metavar="FILE")
         parser.add_argument("--yes", action="store_true", help="replace existing data")
 
-    def answer(self, **options: Any) -> dict[str, Any]:
+    def answer(self, **options: Any) -> backup.RestoreResult:
         answer = backup.restore(options["file"], is_sure=options["yes"])
         if answer["migrations_missing"]:
             self.say("the backup is from an older version: run `manage.py migrate`")

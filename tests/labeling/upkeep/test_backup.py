@@ -114,7 +114,7 @@ def test_what_is_no_whole_backup_is_refused(packed, tmp_path, change, words):
 def test_other_files_are_refused(tmp_path):
     path = tmp_path / "x.tar"
     path.write_bytes(b"no tar")
-    assert "is no backup" in Site(tmp_path / "data").run("restore", path, exit_code=2).stderr
+    assert "is not a backup" in Site(tmp_path / "data").run("restore", path, exit_code=2).stderr
 
 
 @pytest.mark.postgres_only
