@@ -114,7 +114,7 @@ def take_snapshot(run: Attempt) -> dict[str, Any]:
     """Take a snapshot of a selection of answers."""
     selection = Selection.of(run.arguments.get("selection", {}))
     snapshot = snapshots.take_snapshot(run.library, selection, by_id=run.job.by_id)
-    return snapshots.answer(snapshot)
+    return {**snapshots.result_of(snapshot)}
 
 
 # --- train, evaluate, promote ---------------------------------------------------------------

@@ -1,8 +1,9 @@
-"""Dataset snapshots: the answers to train on, as a hashed file.
+"""Dataset snapshots: the answers that a model is trained on, as a hashed file.
 
-`selection` defines what a snapshot may hold, `criteria` whose criteria are current, `read` and
-`selected` read the answers, `aggregate` makes one label of several answers, `arrays` builds the
-arrays, `snapshots` writes them, and `preview` counts without writing.
+`selection` defines which answers a snapshot takes, and `criteria` determines whose criteria are
+current. `read` and `selected` read the answers, `aggregate` combines those of several
+annotators, `arrays` builds the arrays, `snapshots` stores them, and `preview` counts without
+storing.
 """
 
 __all__ = ["aggregate", "arrays", "criteria", "preview", "read", "selection", "snapshots"]

@@ -1,4 +1,7 @@
-"""Label aggregation: one value per track and label from several annotators."""
+"""Label aggregation: combine the answers of several annotators, and choose the labels.
+
+Stage: datasets.
+"""
 
 from __future__ import annotations
 
@@ -15,15 +18,15 @@ from labeling.names import name_key
 from ml.consistency.aggregation import majority, one_coin
 from ml.types import LabelMatrix
 
-#: With fewer audit tracks judged by persons, all selected answers are the reference there
-#: (legacy ones too), and the metrics say so.
+#: With fewer audit tracks judged by persons, the answers of all selected annotators are the
+#: reference there (legacy ones too), and `judged_by` says so.
 ENOUGH_PERSON_TRACKS = 30
-#: Kinds of annotator; a later one's judgement of a label replaces an earlier one's.
-STANDING = ("model", "legacy", "partner", "person", "reference")
+#: Kinds of annotator; the judgement of a later kind replaces that of an earlier one.
+PRECEDENCE = ("model", "legacy", "partner", "person", "reference")
 
 
 def others_uid(facet: Facet) -> str:
-    """Return the uid of the column into which rare labels of a facet are folded."""
+    """Return the uid of the column Others, which collects the rare labels of a facet."""
     return uuid.uuid5(facet.uid, "others").hex
 
 
@@ -33,15 +36,15 @@ def aggregated(
     selection: Selection,
     rows: npt.NDArray[np.bool_] | None = None,
 ) -> LabelMatrix:
-    """Return the aggregated answers of each track and label.
+    """Return the aggregated labels of each track.
 
-    1. If a person judged a label of a track, a catalogue's answer for it is not used: two equal
-       votes would cancel out and the person's work would be lost.
-    2. Several answers of one standing are aggregated; a single one stays as it is.
+    1. If a person judged a label of a track, imported judgements of it are not used: two equal
+       votes would cancel out, and the person's work would be lost.
+    2. Several judgements of the same precedence are aggregated; a single one is used as it is.
     """
     kept = np.flatnonzero(np.ones(len(table.tracks), dtype=bool) if rows is None else rows)
     places = np.searchsorted(track_ids, table.tracks[kept])
-    answers = _of_best_standing(table, kept, places, len(track_ids))
+    answers = _of_highest_precedence(table, kept, places, len(track_ids))
     if selection.aggregation == "majority":
         return majority(answers, places, len(track_ids))
     names, annotators = np.unique(table.annotators[kept], return_inverse=True)
@@ -49,23 +52,23 @@ def aggregated(
     return consensus.hard()
 
 
-def _of_best_standing(
+def _of_highest_precedence(
     table: AnswerTable,
     kept: npt.NDArray[np.intp],
     places: npt.NDArray[np.intp],
     n_tracks: int,
 ) -> LabelMatrix:
     kinds = dict(Annotator.objects.values_list("pk", "kind"))
-    standing = np.array(
-        [STANDING.index(kinds[pk]) for pk in table.annotators[kept].tolist()], dtype=np.int8
+    precedence = np.array(
+        [PRECEDENCE.index(kinds[pk]) for pk in table.annotators[kept].tolist()], dtype=np.int8
     )
     answers = table.matrix.rows(kept)
-    if len(np.unique(standing)) < 2:
+    if len(np.unique(precedence)) < 2:
         return answers
-    given = np.where(answers.label_mask, standing[:, None], -1).astype(np.int8)
-    best = np.full((n_tracks, answers.n_labels), -1, dtype=np.int8)
-    np.maximum.at(best, places, given)
-    return LabelMatrix(answers.labels, answers.label_mask & (given == best[places]))
+    given = np.where(answers.label_mask, precedence[:, None], -1).astype(np.int8)
+    highest = np.full((n_tracks, answers.n_labels), -1, dtype=np.int8)
+    np.maximum.at(highest, places, given)
+    return LabelMatrix(answers.labels, answers.label_mask & (given == highest[places]))
 
 
 Columns = npt.NDArray[np.intp]
@@ -74,7 +77,7 @@ Columns = npt.NDArray[np.intp]
 def support_of(
     matrix: LabelMatrix, is_training: npt.NDArray[np.bool_]
 ) -> npt.NDArray[np.int64]:
-    """Return on how many tracks of the training side each label is given."""
+    """Return the number of training-side tracks that have each label."""
     given = matrix.labels & matrix.label_mask & is_training[:, None]
     return given.sum(axis=0, dtype=np.int64)
 
@@ -86,21 +89,21 @@ def kept_labels(
     selection: Selection,
     is_training: npt.NDArray[np.bool_],
 ) -> tuple[list[Column], LabelMatrix, list[Columns]]:
-    """Return the labels with enough positives, each as the columns that it is made of.
+    """Return the labels with enough positives, their matrix and the columns that form each.
 
-    Only training tracks count, for the support and for the most frequent labels.
+    Only tracks of the training side count, both for support and for the most frequent labels.
     """
     support = support_of(matrix, is_training)
     is_catch_all = np.array([name_key(column.name) in CATCH_ALL for column in columns], bool)
-    stands = support >= selection.min_support
+    is_kept = support >= selection.min_support
     if selection.others != "keep":
-        stands &= ~is_catch_all
-        stands &= _is_top(columns, np.where(stands, support, -1), selection.top_labels)
+        is_kept &= ~is_catch_all
+        is_kept &= _is_top(columns, np.where(is_kept, support, -1), selection.top_labels)
     parts = [
-        (column, np.array([number])) for number, column in enumerate(columns) if stands[number]
+        (column, np.array([number])) for number, column in enumerate(columns) if is_kept[number]
     ]
     if selection.others == "fold":
-        parts += _folded(library, columns, stands, is_catch_all)
+        parts += _folded(library, columns, is_kept, is_catch_all)
     folded = recast(matrix, [part for _, part in parts])
     has_enough = support_of(folded, is_training) >= selection.min_support
     kept = [part for part, fits in zip(parts, has_enough, strict=True) if fits]
@@ -122,20 +125,20 @@ def _is_top(
 def _folded(
     library: Library,
     columns: tuple[Column, ...],
-    stands: npt.NDArray[np.bool_],
+    is_kept: npt.NDArray[np.bool_],
     is_catch_all: npt.NDArray[np.bool_],
 ) -> list[tuple[Column, Columns]]:
-    """Return, per facet, one label Others made of the rare labels and an existing Others.
+    """Return, per facet, one label Others that combines the rare labels and an existing Others.
 
-    It is not a label of the library and has its own uid, so that it is never shown in the
-    place of one.
+    A combined label is not a label of the library and has its own uid, so that it is never
+    shown as one.
     """
     folded = []
     for facet in Facet.objects.filter(library=library):
         rare = [
             number
             for number, column in enumerate(columns)
-            if column.facet_id == facet.pk and not stands[number]
+            if column.facet_id == facet.pk and not is_kept[number]
         ]
         made = Column(None, others_uid(facet), "Others", facet.pk)
         is_own = len(rare) == 1 and is_catch_all[rare[0]]
@@ -145,7 +148,7 @@ def _folded(
 
 
 def recast(matrix: LabelMatrix, parts: list[Columns]) -> LabelMatrix:
-    """Make one column of several: yes if any is yes, no only if all are no."""
+    """Combine columns: yes if one of them is yes, and no only if all of them are no."""
     shape = (matrix.n_tracks, len(parts))
     labels, mask = np.zeros(shape, dtype=bool), np.zeros(shape, dtype=bool)
     for number, part in enumerate(parts):
@@ -162,12 +165,11 @@ def reference(
     is_audit: npt.NDArray[np.bool_],
     selection: Selection,
 ) -> tuple[str, LabelMatrix]:
-    """Return whose answers are the reference on the audit tracks, and these answers."""
+    """Return whose answers are the reference on the audit tracks, and the reference labels."""
     people = {one.pk: one for one in Annotator.objects.filter(library=library)}
-    # In the order of STANDING, as on the training side: a reference annotator overrides
-    # persons.
-    measuring = (Annotator.Kind.PERSON, Annotator.Kind.REFERENCE)
-    persons = [pk for pk, one in people.items() if one.kind in measuring]
+    # PRECEDENCE applies here as on the training side: a reference annotator overrides persons.
+    kinds = (Annotator.Kind.PERSON, Annotator.Kind.REFERENCE)
+    persons = [pk for pk, one in people.items() if one.kind in kinds]
     at_audit = is_audit[np.searchsorted(track_ids, table.tracks)]
     by_person = at_audit & np.isin(table.annotators, persons)
     n_persons = len(np.unique(table.tracks[by_person]))
@@ -175,11 +177,14 @@ def reference(
     is_enough = n_persons >= ENOUGH_PERSON_TRACKS
     rows = by_person if is_enough and not is_current else at_audit
     names = sorted(people[pk].name for pk in np.unique(table.annotators[rows]).tolist())
-    said = aggregated(table, track_ids, selection, rows)
-    return _who_judged(names, is_enough, is_current), said
+    return (
+        _judged_by(names, is_enough, is_current),
+        aggregated(table, track_ids, selection, rows),
+    )
 
 
-def _who_judged(names: list[str], is_persons: bool, is_current: bool) -> str:
+def _judged_by(names: list[str], is_persons: bool, is_current: bool) -> str:
+    """Return the names in words; the text is part of a snapshot's hash and must not change."""
     if not names:
         return "nobody: no audit track was judged yet"
     shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

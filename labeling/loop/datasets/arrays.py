@@ -1,7 +1,7 @@
-"""Arrays of a snapshot, built from the answers of a selection.
+"""Arrays of a snapshot: the labels that a model is trained on, and the reference labels.
 
-Only the training side decides which labels have support, which are the most frequent, and
-which combinations are thinned. Audit tracks are added as they are.
+Stage: datasets. The choice of labels and of thinned combinations depends on the training side
+only. Audit tracks are added without a choice.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, Self, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,7 @@ import numpy.typing as npt
 from labeling.errors import EmptySelection
 from labeling.loop.datasets import aggregate, read
 from labeling.loop.datasets.aggregate import aggregated, kept_labels, recast
+from labeling.loop.datasets.criteria import CriteriaFacts
 from labeling.loop.datasets.read import AnswerTable
 from labeling.loop.datasets.selected import Column
 from labeling.loop.datasets.selection import Selection
@@ -27,6 +28,32 @@ from ml.types import LabelMatrix
 TEXT = "S36"
 
 
+class AnnotatorCounts(TypedDict):
+    """An annotator of a snapshot: their answers taken, tracks and labels given."""
+
+    annotator: str
+    kind: str
+    answers: int
+    tracks: int
+    labels: int
+
+
+class LabelCount(TypedDict):
+    """A label of a snapshot with its positive training tracks."""
+
+    uid: str
+    name: str
+    positives: int
+
+
+class SnapshotFacts(TypedDict, total=False):
+    """Facts about a snapshot for people, as its row stores them; its file has none."""
+
+    annotators: list[AnnotatorCounts]
+    labels: list[LabelCount]
+    present: CriteriaFacts | None
+
+
 @dataclass(frozen=True)
 class SnapshotArrays:
     """Arrays of a snapshot; rows are tracks in the order of their ids.
@@ -34,13 +61,13 @@ class SnapshotArrays:
     Attributes
     ----------
     track_ids : int64 (n,). track_uids : bytes (n,). groups : int64 (n,), codes of split groups.
-    is_audit : bool (n,). is_present : bool (n, n_labels), True where any selected answer judged
-    the label by the current criteria (`labeling.loop.datasets.criteria`).
-    matrix : the aggregated selected answers, (n, n_labels).
-    reference : the reference labels on audit tracks; nothing on the others.
+    is_audit : bool (n,). is_present : bool (n, n_labels), True if a selected answer judged the
+    label by the current criteria (`labeling.loop.datasets.criteria`).
+    matrix : the aggregated labels of the selected answers, (n, n_labels).
+    reference : the reference labels of the audit tracks, (n, n_labels); empty on the others.
     label_uids : bytes (n_labels,). annotation_uids : bytes, sorted.
     judged_by : whose answers the reference labels are, in words.
-    facts : for people: answers by annotator; not stored in the file.
+    facts : counts for people; not stored in the file.
     """
 
     track_ids: npt.NDArray[np.int64]
@@ -53,10 +80,10 @@ class SnapshotArrays:
     annotation_uids: npt.NDArray[np.bytes_]
     judged_by: str
     is_present: npt.NDArray[np.bool_]
-    facts: dict[str, Any] = field(default_factory=dict)
+    facts: SnapshotFacts = field(default_factory=SnapshotFacts)
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
-        """Return everything as named arrays without objects."""
+        """Return all fields but `facts` as named arrays without objects."""
         return {
             "track_ids": self.track_ids,
             "track_uids": self.track_uids,
@@ -74,7 +101,7 @@ class SnapshotArrays:
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, npt.NDArray[Any]]) -> Self:
-        """Rebuild from `arrays()`; older snapshots did not record whose criteria count."""
+        """Rebuild from `arrays()`; older files do not contain `is_present`, so it is False."""
         unknown = np.zeros_like(arrays["labels"])
         return cls(
             track_ids=arrays["track_ids"],
@@ -90,7 +117,7 @@ class SnapshotArrays:
         )
 
     def digest(self, selection: Selection) -> str:
-        """Return the sha256 of the selection, the criteria then current, and every array."""
+        """Return the sha256 of the selection, the current criteria and every array."""
         asked = selection.canonical() | {"present": self.facts.get("present")}
         text = json.dumps(asked, sort_keys=True)
         whole = hashlib.sha256(text.encode())
@@ -101,30 +128,31 @@ class SnapshotArrays:
 
 
 def build_arrays(library: Library, selection: Selection) -> SnapshotArrays:
-    """Return the arrays of the selection, or refuse if there is nothing to learn from.
+    """Return the arrays of the selection; raise EmptySelection if nothing can be learnt.
 
-    1. Aggregate the answers of each side separately: audit answers change nothing else.
-    2. Choose the labels and leave tracks out, by the training side.
-    3. Keep the tracks on which a chosen label was judged, and the audit tracks.
+    1. Aggregate the answers of each side separately, so that audit tracks have no influence on
+       the training side.
+    2. Choose the labels and thin the tracks, by the training side.
+    3. Keep the tracks on which a chosen label was judged, or that have reference labels.
     """
     table = read.read_answer_table(library, selection)
-    judges = _judges(library, table, selection)
-    track_ids = np.union1d(table.tracks, judges.tracks)
+    judging = _reference_table(library, table, selection)
+    track_ids = np.union1d(table.tracks, judging.tracks)
     uids, groups, is_audit = track_facts(library, track_ids)
     given = aggregated_by_side(table, track_ids, is_audit, selection)
     columns, matrix, parts = kept_labels(library, table.columns, given, selection, ~is_audit)
     if matrix.n_labels == 0 or not matrix.label_mask.any():
-        raise EmptySelection(_nothing(table, selection))
-    judged_by, whole = aggregate.reference(library, judges, track_ids, is_audit, selection)
+        raise EmptySelection(_why_empty(table, selection))
+    judged_by, whole = aggregate.reference(library, judging, track_ids, is_audit, selection)
     reference = recast(whole, parts)
     rows = np.flatnonzero(
         np.where(
             is_audit,
-            _measures(matrix, reference, selection),
-            _is_learnt_from(given, matrix, ~is_audit, selection),
+            _is_judged(matrix, reference, selection),
+            _is_trained_on(given, matrix, ~is_audit, selection),
         )
     )
-    events = np.union1d(table.annotations, judges.annotations)
+    events = np.union1d(table.annotations, judging.annotations)
     return SnapshotArrays(
         track_ids=track_ids[rows],
         track_uids=uids[rows],
@@ -133,31 +161,37 @@ def build_arrays(library: Library, selection: Selection) -> SnapshotArrays:
         matrix=matrix.rows(rows),
         reference=reference.rows(rows),
         label_uids=np.array([column.uid for column in columns], dtype=TEXT),
-        annotation_uids=_named(library, events),
+        annotation_uids=_annotation_uids(library, events),
         judged_by=judged_by,
-        is_present=_by_present(table, track_ids, parts)[rows],
-        facts=_facts(library, table, judges, columns, matrix.rows(rows[~is_audit[rows]])),
+        is_present=_by_current_criteria(table, track_ids, parts)[rows],
+        facts=_facts(library, table, judging, columns, matrix.rows(rows[~is_audit[rows]])),
     )
 
 
-def _by_present(
+def _by_current_criteria(
     table: AnswerTable, track_ids: npt.NDArray[np.int64], parts: list[npt.NDArray[np.intp]]
 ) -> npt.NDArray[np.bool_]:
-    """Return which chosen labels of which tracks were judged by the current criteria."""
-    judged = np.zeros((len(track_ids), table.by_present.shape[1]), dtype=bool)
-    np.logical_or.at(judged, np.searchsorted(track_ids, table.tracks), table.by_present)
+    """Return, per track and chosen label, whether it was judged by the current criteria.
+
+    One of the columns that form the label is enough.
+    """
+    judged = np.zeros((len(track_ids), table.is_current.shape[1]), dtype=bool)
+    np.logical_or.at(judged, np.searchsorted(track_ids, table.tracks), table.is_current)
     found = [judged[:, part].any(axis=1) for part in parts]
     return np.column_stack(found) if found else judged[:, :0]
 
 
-def _judges(library: Library, table: AnswerTable, selection: Selection) -> AnswerTable:
-    """Return the reference answers: the selected ones, or the current curators' on audit."""
+def _reference_table(library: Library, table: AnswerTable, selection: Selection) -> AnswerTable:
+    """Return the answers for the reference labels.
+
+    These are the selected ones, or the answers of the current curators on audit tracks.
+    """
     if selection.judged_by == "selected":
         return table
-    asked = Selection(
+    of_curators = Selection(
         facets=selection.facets, negatives=selection.negatives, criteria="current"
     )
-    current = read.read_answer_table(library, asked)
+    current = read.read_answer_table(library, of_curators)
     audit = library.tracks.filter(is_audit=True).values_list("pk", flat=True)
     ids = np.fromiter(audit.iterator(chunk_size=5_000), dtype=np.int64)
     return current.of_tracks(ids)
@@ -169,7 +203,7 @@ def aggregated_by_side(
     is_audit: npt.NDArray[np.bool_],
     selection: Selection,
 ) -> LabelMatrix:
-    """Return the aggregated answers, aggregated separately on each side."""
+    """Return the aggregated labels; the answers of each side are aggregated separately."""
     at_audit = is_audit[np.searchsorted(track_ids, table.tracks)]
     audit = aggregated(table, track_ids, selection, at_audit)
     training = aggregated(table, track_ids, selection, ~at_audit)
@@ -180,24 +214,24 @@ def aggregated_by_side(
     )
 
 
-def _measures(
+def _is_judged(
     matrix: LabelMatrix, reference: LabelMatrix, selection: Selection
 ) -> npt.NDArray[np.bool_]:
-    """Return which tracks have reference labels."""
+    """Return, per track, whether the annotators of the reference judged a chosen label."""
     judged = reference if selection.judged_by == "current" else matrix
     return np.asarray(judged.label_mask.any(axis=1))
 
 
-def _is_learnt_from(
+def _is_trained_on(
     given: LabelMatrix,
     matrix: LabelMatrix,
     is_training: npt.NDArray[np.bool_],
     selection: Selection,
 ) -> npt.NDArray[np.bool_]:
-    """Return which tracks are trained on.
+    """Return, per track, whether a model is trained on it.
 
-    Frequent combinations are thinned by the labels as they were given. If labels are dropped,
-    a track that had only those labels tells nothing about the others.
+    Frequent combinations are thinned by the labels before any of them are combined or dropped.
+    If labels are dropped, a track that had only those tells nothing about the other labels.
     """
     is_kept = matrix.label_mask.any(axis=1) & is_training
     if selection.others == "drop":
@@ -212,45 +246,47 @@ def _is_learnt_from(
     return np.asarray(is_kept & ~is_thinned)
 
 
-def _named(library: Library, annotation_ids: npt.NDArray[np.int64]) -> npt.NDArray[np.bytes_]:
-    uids = Annotation.objects.filter(library=library).values_list("id", "uid")
+def _annotation_uids(
+    library: Library, annotation_ids: npt.NDArray[np.int64]
+) -> npt.NDArray[np.bytes_]:
+    rows = Annotation.objects.filter(library=library).values_list("id", "uid")
     used = set(annotation_ids.tolist())
-    named = sorted(uid.hex for pk, uid in uids.iterator(chunk_size=5_000) if pk in used)
-    return np.array(named, dtype=TEXT)
+    uids = sorted(uid.hex for pk, uid in rows.iterator(chunk_size=5_000) if pk in used)
+    return np.array(uids, dtype=TEXT)
 
 
 def _facts(
     library: Library,
     table: AnswerTable,
-    judges: AnswerTable,
+    judging: AnswerTable,
     columns: list[Column],
-    learnt: LabelMatrix,
-) -> dict[str, Any]:
-    """Return the answers by annotator, the labels with their positives, and the criteria."""
-    positives = (learnt.labels & learnt.label_mask).sum(axis=0).tolist()
-    present = table.present or judges.present
+    trained_on: LabelMatrix,
+) -> SnapshotFacts:
+    """Return the counts per annotator and label, and the current criteria if they are used."""
+    positives = (trained_on.labels & trained_on.label_mask).sum(axis=0).tolist()
+    criteria = table.criteria or judging.criteria
     return {
         "annotators": by_annotator(library, table),
         "labels": [
             {"uid": column.uid, "name": column.name, "positives": n}
             for column, n in zip(columns, positives, strict=True)
         ],
-        "present": present.facts() if present is not None else None,
+        "present": criteria.facts() if criteria is not None else None,
     }
 
 
-def by_annotator(library: Library, table: AnswerTable) -> list[dict[str, Any]]:
-    """Return, per annotator, the answers taken, their tracks and the labels they gave."""
+def by_annotator(library: Library, table: AnswerTable) -> list[AnnotatorCounts]:
+    """Count the answers taken of each annotator, their tracks and the labels given."""
     people = library.annotators.filter(pk__in=np.unique(table.annotators).tolist())
     given = table.matrix.labels & table.matrix.label_mask
-    rows = []
+    rows: list[AnnotatorCounts] = []
     for one in people.order_by("name_key"):
         own = table.annotators == one.pk
         rows.append(
             {
                 "annotator": one.name,
                 "kind": one.kind,
-                "answers": int((table.authors == one.pk).sum()),
+                "answers": int((table.event_annotators == one.pk).sum()),
                 "tracks": int(own.sum()),
                 "labels": int(given[own].sum()),
             }
@@ -258,16 +294,16 @@ def by_annotator(library: Library, table: AnswerTable) -> list[dict[str, Any]]:
     return rows
 
 
-def _nothing(table: AnswerTable, selection: Selection) -> str:
+def _why_empty(table: AnswerTable, selection: Selection) -> str:
     if not len(table.tracks):
         return (
             "no answer matches this selection: choose other annotators, a longer period or "
             "another guideline, or label some tracks first"
         )
     return (
-        f"no label has {selection.min_support} positive answers outside of the audit tracks "
-        f"in this selection ({len(np.unique(table.tracks))} tracks): label more tracks or ask "
-        "for a lower --min-support"
+        f"no label has {selection.min_support} positive answers on the training side of this "
+        f"selection ({len(np.unique(table.tracks))} tracks in all): label more tracks or use a "
+        "lower --min-support"
     )
 
 

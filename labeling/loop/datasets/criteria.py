@@ -1,20 +1,20 @@
-"""Current and legacy criteria: what the two words mean.
+"""Current criteria: the meaning of `current` and `legacy` in a selection.
 
-Current are the answers of a **current curator** **under the guideline in force**, **from the
-day of their last declared criteria change** on. All others are legacy: those of all other
-annotators, and earlier ones of the current curators. Every judgement of a label is one or the
-other, and `all` is both.
+Stage: datasets. Current are the judgements of a **current curator** **under the guideline in
+force**, **since the last criteria change that was declared for them**. Legacy are all others:
+those of all other annotators, and earlier ones of the current curators. Every judgement is one
+or the other, and `all` takes both.
 
 A current curator is:
 
-1. A person with an active login who is a member here (or who has no login at all), with a
-   current answer under the guideline in force.
-2. If no person has ever answered, as after an import: the annotator of the newest dated
-   answer, under any guideline, because imported answers have none.
+1. A person with a current answer under the guideline in force, who is a member of the library
+   with an active login, or who has no login.
+2. If no person has answered, as after an import: the annotator of the newest dated answer,
+   under any guideline, because imported answers have none.
 3. If no answer has a date either: the only annotator, if there is just one.
 
-A detected change is evidence, not a decision: it has no effect until somebody declares it on
-the Consistency page. A change declared for a facet or a label affects only that one.
+A detected change is evidence and not a decision: it has no effect until somebody declares it
+on the Consistency page. A change declared for a facet or a label affects only that one.
 """
 
 from __future__ import annotations
@@ -23,15 +23,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 import numpy.typing as npt
 from django.db.models import F, Q, QuerySet
 
 from labeling.errors import BadInput
-from labeling.loop.datasets.selection import LEARNT_FROM, Selection
-from labeling.loop.datasets.selection import check_selection as selecting_check
+from labeling.loop.datasets.selection import LEARNT_FROM, Selection, check_selection
 from labeling.loop.library import libraries
 from labeling.models import Annotator, CurrentAnswer, EraCut, Library, Membership
 
@@ -39,9 +38,26 @@ Floats = npt.NDArray[np.float64]
 _OWN_WORK = ("judgement", "revision", "adjudication")
 
 
+class CriteriaChange(TypedDict):
+    """A declared criteria change; `of` is a label, a facet or everything."""
+
+    annotator: str
+    since: str
+    of: str
+
+
+class CriteriaFacts(TypedDict):
+    """The current criteria as stored with a snapshot and hashed."""
+
+    curators: list[str]
+    guideline: int | None
+    why: str
+    changes: list[CriteriaChange]
+
+
 @dataclass(frozen=True)
 class Start:
-    """The start of the current criteria: for all answers, a facet or a label."""
+    """Time from which answers follow the current criteria: all of them, a facet or a label."""
 
     annotator_id: int
     at: datetime
@@ -59,8 +75,8 @@ class CurrentCriteria:
     starts: tuple[Start, ...]
     why: str
 
-    def facts(self) -> dict[str, Any]:
-        """Return whose criteria are current, for people and for the snapshot's hash."""
+    def facts(self) -> CriteriaFacts:
+        """Return the criteria as values, for people and for the hash of a snapshot."""
         names = {one.pk: one.name for one in self.curators}
         return {
             "curators": [one.name for one in self.curators],
@@ -81,8 +97,8 @@ class CurrentCriteria:
     ) -> Floats:
         """Return, per column, the second from which this annotator's criteria are current.
 
-        `facets` (n_columns,) are the facets of the columns. -inf: always; inf: not a current
-        curator.
+        `facets` (n_columns,) are the facets of the columns. -inf means always, and inf that
+        the annotator is not a current curator.
         """
         if annotator_id not in {one.pk for one in self.curators}:
             return np.full(len(facets), math.inf)
@@ -90,27 +106,35 @@ class CurrentCriteria:
         for start in self.starts:
             if start.annotator_id != annotator_id:
                 continue
-            meant = np.array([start.facet_id in (None, facet) for facet in facets], dtype=bool)
+            affected = np.array(
+                [start.facet_id in (None, facet) for facet in facets], dtype=bool
+            )
             if start.label_id is not None:
-                meant = np.arange(len(facets)) == columns_of_label.get(start.label_id, -1)
-            found[meant] = np.maximum(found[meant], start.at.timestamp())
+                affected = np.arange(len(facets)) == columns_of_label.get(start.label_id, -1)
+            found[affected] = np.maximum(found[affected], start.at.timestamp())
         return found
 
 
 def check_criteria(library: Library, selection: Selection) -> None:
-    """Refuse unknown names in a selection, and an unknown current curator."""
-    selecting_check(library, selection)
+    """Raise BadInput if the selection needs something that the library does not have.
+
+    That includes a current curator, if the selection asks for current criteria.
+    """
+    check_selection(library, selection)
     if selection.criteria != "all" or selection.judged_by == "current":
         current_criteria(library)
 
 
 def current_criteria(library: Library) -> CurrentCriteria:
-    """Return whose criteria are current, or refuse if nobody's are."""
+    """Return the current criteria; raise BadInput if there is no current curator.
+
+    The sentences of `why` are part of the hash of snapshots and must not change.
+    """
     guideline = libraries.guideline_in_force(library)
-    held = CurrentAnswer.objects.filter(track__library=library, answer__isnull=False)
-    persons = held.filter(annotator__kind=Annotator.Kind.PERSON)
+    answers = CurrentAnswer.objects.filter(track__library=library, answer__isnull=False)
+    persons = answers.filter(annotator__kind=Annotator.Kind.PERSON)
     if not persons.exists():
-        curators, why = _newest_source(library, held)
+        curators, why = _newest_source(library, answers)
         return _with_starts(curators, None, why)
     own = persons.filter(
         answer__annotation__kind__in=_OWN_WORK, answer__annotation__guideline=guideline
@@ -118,16 +142,16 @@ def current_criteria(library: Library) -> CurrentCriteria:
     curators = [one for one in _annotators(library, own) if _is_active(one)]
     if not curators:
         raise BadInput(
-            f"nobody is a current curator of {library.slug}: no active person has answered "
-            f"under guideline {guideline.number}, which is in force; name annotators, "
-            "guidelines or a period instead"
+            f"nobody is a current curator of {library.slug}, because no active person has "
+            f"answered under guideline {guideline.number}, which is in force: select "
+            "annotators, guidelines or a period instead"
         )
     why = f"answered under guideline {guideline.number}, which is in force"
     return _with_starts(curators, guideline.number, why)
 
 
-def _annotators(library: Library, held: QuerySet[CurrentAnswer]) -> list[Annotator]:
-    ids = set(held.order_by().values_list("annotator_id", flat=True).distinct())
+def _annotators(library: Library, answers: QuerySet[CurrentAnswer]) -> list[Annotator]:
+    ids = set(answers.order_by().values_list("annotator_id", flat=True).distinct())
     rows = library.annotators.filter(pk__in=ids).select_related("user")
     return list(rows.order_by("name_key"))
 
@@ -141,38 +165,38 @@ def _is_active(annotator: Annotator) -> bool:
 
 
 def _newest_source(
-    library: Library, held: QuerySet[CurrentAnswer]
+    library: Library, answers: QuerySet[CurrentAnswer]
 ) -> tuple[list[Annotator], str]:
-    learnt = held.filter(annotator__kind__in=LEARNT_FROM)
+    usable = answers.filter(annotator__kind__in=LEARNT_FROM)
     newest = (
-        learnt.filter(answer__annotation__answered_at__isnull=False)
+        usable.filter(answer__annotation__answered_at__isnull=False)
         .order_by(F("answer__annotation__answered_at").desc(), "-answer__annotation_id")
         .first()
     )
     if newest is not None:
         return [newest.annotator], "no person has answered; theirs is the newest dated answer"
-    everybody = _annotators(library, learnt)
+    everybody = _annotators(library, usable)
     if len(everybody) == 1:
         return everybody, "nobody else has answered"
     names = ", ".join(one.name for one in everybody) or "nobody"
     raise BadInput(
-        f"cannot determine the current curator of {library.slug}: no person has "
-        f"answered, and no answer has a date; name annotators instead ({names})"
+        f"cannot determine the current curator of {library.slug}, because no person has "
+        f"answered and no answer has a date: select annotators instead ({names})"
     )
 
 
 def _with_starts(curators: list[Annotator], guideline: int | None, why: str) -> CurrentCriteria:
-    cuts = EraCut.objects.filter(
+    changes = EraCut.objects.filter(
         Q(annotator__in=[one.pk for one in curators]), kind=EraCut.Kind.DECLARED
     ).select_related("facet", "label")
     starts = tuple(
         Start(
-            cut.annotator_id,
-            cut.at,
-            cut.facet_id,
-            cut.label_id,
-            str(cut.label or cut.facet or "everything"),
+            change.annotator_id,
+            change.at,
+            change.facet_id,
+            change.label_id,
+            str(change.label or change.facet or "everything"),
         )
-        for cut in cuts.order_by("at", "id")
+        for change in changes.order_by("at", "id")
     )
     return CurrentCriteria(tuple(curators), guideline, starts, why)

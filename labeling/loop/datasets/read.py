@@ -1,7 +1,7 @@
-"""The answers of a selection, as a matrix.
+"""Read the answers of a selection into a matrix of annotators and tracks by labels.
 
-Every answer gives yes, no or nothing for each label that was on offer. "Nothing" is never a
-no: empty cells of a legacy catalogue count by the rule of the selection.
+Stage: datasets. A label on offer is judged yes, judged no, or not judged. Not judged is never a
+no: the blanks of a legacy catalogue count by the rule that the selection names.
 """
 
 from __future__ import annotations
@@ -37,12 +37,13 @@ from ml.types import LabelMatrix
 
 @dataclass(frozen=True)
 class AnswerTable:
-    """One row per annotator and track, one column per active label.
+    """Selected answers: one row per annotator and track, one column per active label.
 
-    `annotators` and `tracks` are ids (n_rows,), `annotations` the ids of the events read,
-    `authors` and `events_of` those of their annotators and tracks (n_events,). `present` says
-    whose criteria are current, if the selection asks for that. `by_present`, of the shape of
-    the matrix, says what was judged by them; it is empty if nobody's are current.
+    `annotators` and `tracks` are ids (n_rows,). `annotations` are the ids of the events read
+    (n_events,), `event_annotators` and `event_tracks` the ids of their annotators and tracks.
+    `criteria` are the current criteria, if the selection asks for them. `is_current`, of the
+    shape of the matrix, is True for judgements by the current criteria, and False everywhere
+    if there is no current curator.
     """
 
     columns: tuple[Column, ...]
@@ -50,34 +51,34 @@ class AnswerTable:
     tracks: npt.NDArray[np.int64]
     matrix: LabelMatrix
     annotations: npt.NDArray[np.int64]
-    authors: npt.NDArray[np.int64]
-    events_of: npt.NDArray[np.int64]
-    by_present: npt.NDArray[np.bool_]
-    present: CurrentCriteria | None = None
+    event_annotators: npt.NDArray[np.int64]
+    event_tracks: npt.NDArray[np.int64]
+    is_current: npt.NDArray[np.bool_]
+    criteria: CurrentCriteria | None = None
 
     def of_tracks(self, track_ids: npt.NDArray[np.int64]) -> AnswerTable:
-        """Return the rows of these tracks."""
+        """Return the answers about these tracks."""
         rows = np.flatnonzero(np.isin(self.tracks, track_ids))
-        events = np.flatnonzero(np.isin(self.events_of, track_ids))
+        events = np.flatnonzero(np.isin(self.event_tracks, track_ids))
         return replace(
             self,
             annotators=self.annotators[rows],
             tracks=self.tracks[rows],
             matrix=self.matrix.rows(rows),
             annotations=self.annotations[events],
-            authors=self.authors[events],
-            events_of=self.events_of[events],
-            by_present=self.by_present[rows],
+            event_annotators=self.event_annotators[events],
+            event_tracks=self.event_tracks[events],
+            is_current=self.is_current[rows],
         )
 
 
 def read_answer_table(library: Library, selection: Selection) -> AnswerTable:
     """Return the answers of the selection as of now.
 
-    1. The answers: the current ones, or the newest within a period or guideline.
-    2. The labels: active ones of the facets; merged labels count as their target.
-    3. Blanks become negatives if the rule allows it; then the judgements are written over.
-    4. If criteria are selected, judgements by others are removed label by label.
+    1. Read the current answers, or the newest ones within a period, guideline or source.
+    2. Take the active labels of the facets; merged labels count as their targets.
+    3. Write the blanks as no if the rule allows it, then the judgements over them.
+    4. If criteria are selected, remove the judgements by other criteria, label by label.
     """
     columns, column_of = _columns(library, selection)
     side = None
@@ -85,42 +86,42 @@ def read_answer_table(library: Library, selection: Selection) -> AnswerTable:
         side = CriteriaSide(
             current_criteria(library), selection.criteria == "current", columns, column_of
         )
-    if selection.looks_back:
-        held = _within(library, selection, side)
+    if selection.reads_history:
+        answers = _newest_within(library, selection, side)
     else:
-        held = _current(library, selection)
-    pairs = sorted({(row.track_id, row.annotator_id) for row in held})
+        answers = _current(library, selection)
+    pairs = sorted({(row.track_id, row.annotator_id) for row in answers})
     row_of = {pair: number for number, pair in enumerate(pairs)}
     shape = (len(pairs), len(columns))
     labels, mask = np.zeros(shape, dtype=bool), np.zeros(shape, dtype=bool)
-    rows = {row.answer_id: row_of[row.track_id, row.annotator_id] for row in held}
-    _write_blanks(mask, held, rows, column_of, _first_uses(library, selection, column_of))
+    rows = {row.answer_id: row_of[row.track_id, row.annotator_id] for row in answers}
+    _write_blanks(mask, answers, rows, column_of, _first_uses(library, selection, column_of))
     _write_judgements(labels, mask, library, rows, column_of)
     if side is not None:
-        side.take_out(labels, mask, held, rows)
-        by_present = mask & (selection.criteria == "current")
+        side.remove_others(labels, mask, answers, rows)
+        is_current = mask & (selection.criteria == "current")
     else:
         current = current_side(library, columns, column_of)
-        by_present = current.of_mask(mask, held, rows) if current else np.zeros_like(mask)
+        is_current = current.of_mask(mask, answers, rows) if current else np.zeros_like(mask)
     tracks, annotators = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
-    events = {row.annotation_id: (row.annotator_id, row.track_id) for row in held}
+    events = {row.annotation_id: (row.annotator_id, row.track_id) for row in answers}
     ids = sorted(events)
-    authors, events_of = np.array([events[pk] for pk in ids], np.int64).reshape(-1, 2).T
+    by, on = np.array([events[pk] for pk in ids], np.int64).reshape(-1, 2).T
     return AnswerTable(
-        columns,
-        annotators,
-        tracks,
-        LabelMatrix(labels, mask),
-        np.array(ids, dtype=np.int64),
-        authors,
-        events_of,
-        by_present,
-        side.present if side is not None else None,
+        columns=columns,
+        annotators=annotators,
+        tracks=tracks,
+        matrix=LabelMatrix(labels, mask),
+        annotations=np.array(ids, dtype=np.int64),
+        event_annotators=by,
+        event_tracks=on,
+        is_current=is_current,
+        criteria=side.criteria if side is not None else None,
     )
 
 
 def _who(selection: Selection, prefix: str) -> Q:
-    """Return the filter on annotators and facets, below `prefix`."""
+    """Return the filter on annotators, below `prefix`."""
     wanted = Q(**{f"{prefix}annotator__kind__in": selection.annotator_kinds})
     if selection.annotators:
         keys = [name_key(name) for name in selection.annotators]
@@ -136,9 +137,10 @@ def _facets(library: Library, selection: Selection) -> QuerySet[Facet]:
 
 
 def _of_catalogue(prefix: str) -> ExpressionWrapper:
-    """Say whether an event comes from a catalogue: imported, or a changed row of an import.
+    """Return whether an event comes from a catalogue: imported, or revised by an import.
 
-    For both it is unknown what a blank meant; a person who edits on the page saw all labels.
+    For both it is unknown what a blank meant. An edit on the page was made with all labels
+    in view.
     """
     kind = f"{prefix}kind"
     changed = Q(
@@ -151,7 +153,7 @@ def _of_catalogue(prefix: str) -> ExpressionWrapper:
     return ExpressionWrapper(imported | changed, output_field=BooleanField())
 
 
-def _held(values: tuple[Any, ...]) -> SelectedAnswer:
+def _selected(values: tuple[Any, ...]) -> SelectedAnswer:
     *ids, is_complete, is_imported, answered_at, facet, guideline = values
     answer, annotation, annotator, track, label_set = ids
     return SelectedAnswer(
@@ -186,17 +188,17 @@ def _current(library: Library, selection: Selection) -> list[SelectedAnswer]:
         "facet_id",
         "answer__annotation__guideline__number",
     )
-    return [_held(row) for row in rows.iterator(chunk_size=5_000)]
+    return [_selected(row) for row in rows.iterator(chunk_size=5_000)]
 
 
-def _within(
+def _newest_within(
     library: Library, selection: Selection, side: CriteriaSide | None
 ) -> list[SelectedAnswer]:
-    """Return, per annotator, track and facet, the newest live answer inside the filter."""
+    """Return, per annotator, track and facet, the newest live answer of the selection."""
     events = _live_events(library)
     newest: dict[tuple[int, int, int], tuple[Order, SelectedAnswer]] = {}
-    for values in _asked(library, selection).iterator(chunk_size=5_000):
-        row = _held(values)
+    for values in _answers(library, selection).iterator(chunk_size=5_000):
+        row = _selected(values)
         event = events.get(row.annotation_id)
         if event is None or (selection.sources and event.source not in selection.sources):
             continue
@@ -208,8 +210,8 @@ def _within(
     return [row for _, row in newest.values()]
 
 
-def _asked(library: Library, selection: Selection) -> QuerySet[Answer, tuple[Any, ...]]:
-    """Return the values of the answers that the database can filter."""
+def _answers(library: Library, selection: Selection) -> QuerySet[Answer, tuple[Any, ...]]:
+    """Return the answers by the filters that the database can apply, as tuples of values."""
     start, end = period_of(selection)
     rows = Answer.objects.filter(
         _who(selection, "annotation__"),
@@ -243,14 +245,14 @@ def _asked(library: Library, selection: Selection) -> QuerySet[Answer, tuple[Any
 Order = tuple[bool, float, int]
 
 
-class Live(NamedTuple):
+class LiveEvent(NamedTuple):
     """A live event: its place in the order of `replay`, and the source of its root."""
 
     order: Order
     source: str
 
 
-def _live_events(library: Library) -> dict[int, Live]:
+def _live_events(library: Library) -> dict[int, LiveEvent]:
     """Return every live event by its id."""
     rows = library.annotations.order_by("id").values_list(
         "id", "track_id", "kind", "revises_id", "derived_from_id", "answered_at"
@@ -258,7 +260,7 @@ def _live_events(library: Library) -> dict[int, Live]:
     events = [Event(*row) for row in rows.iterator(chunk_size=5_000)]
     live, first = live_ids(events), roots(events)
     return {
-        event.id: Live(
+        event.id: LiveEvent(
             (
                 first[event.id].kind != Annotation.Kind.PROPAGATED,
                 _seconds(first[event.id].answered_at),
@@ -278,7 +280,7 @@ def _seconds(moment: datetime | None) -> float:
 def _columns(
     library: Library, selection: Selection
 ) -> tuple[tuple[Column, ...], dict[int, int]]:
-    """Return the labels of the matrix and, for every label id, the column it counts in."""
+    """Return the columns of the matrix, and the column number of every label id."""
     labels = {
         label.pk: label for label in Label.objects.filter(facet__in=_facets(library, selection))
     }
@@ -303,10 +305,11 @@ FirstUses = dict[int, npt.NDArray[np.float64]] | None
 
 
 def _first_uses(library: Library, selection: Selection, column_of: dict[int, int]) -> FirstUses:
-    """Return, per annotator, when each column was first ticked (inf: never), or None: closed.
+    """Return, per annotator, when each column was first judged yes (inf: never).
 
-    A tick without a date counts as the oldest, as in the order of answers; one that was
-    retracted or revised, or is on an audit track, does not count.
+    Returns None if all blanks count as no. A yes without a date counts as the oldest, as in
+    the order of answers. A yes that was retracted or revised, or that is on an audit track,
+    does not count.
     """
     if selection.negatives == "closed":
         return None
@@ -314,7 +317,7 @@ def _first_uses(library: Library, selection: Selection, column_of: dict[int, int
     uses: dict[int, npt.NDArray[np.float64]] = defaultdict(lambda: np.full(width, np.inf))
     if selection.negatives == "open":
         return uses
-    ticks = Judgement.objects.filter(
+    given = Judgement.objects.filter(
         value=Judgement.YES,
         answer__annotation__library=library,
         answer__annotation__track__is_audit=False,
@@ -322,16 +325,16 @@ def _first_uses(library: Library, selection: Selection, column_of: dict[int, int
         "answer_id", "answer__annotation__annotator_id", "label_id",
         "answer__annotation__answered_at",
     )  # fmt: skip
-    gone = _answers_gone(library)
-    for answer_id, annotator_id, label_id, at in ticks.order_by().iterator(chunk_size=5_000):
+    gone = _superseded_answers(library)
+    for answer_id, annotator_id, label_id, at in given.order_by().iterator(chunk_size=5_000):
         if label_id in column_of and answer_id not in gone:
             first, column = uses[annotator_id], column_of[label_id]
             first[column] = min(first[column], _seconds(at))
     return uses
 
 
-def _answers_gone(library: Library) -> set[int]:
-    """Return the answers that are no longer current: retracted, or revised since."""
+def _superseded_answers(library: Library) -> set[int]:
+    """Return the answers that were retracted or replaced by a live revision."""
     undoing = (Annotation.Kind.RETRACTION, Annotation.Kind.REVISION)
     if not library.annotations.filter(kind__in=undoing).exists():
         return set()
@@ -346,14 +349,15 @@ def _answers_gone(library: Library) -> set[int]:
 
 def _write_blanks(
     mask: npt.NDArray[np.bool_],
-    held: list[SelectedAnswer],
+    answers: list[SelectedAnswer],
     rows: dict[int, int],
     column_of: dict[int, int],
     first_uses: FirstUses,
 ) -> None:
-    offered = _offered({row.label_set_id for row in held}, column_of)
+    """Mark the blanks of complete answers as judged no, as far as the rule allows."""
+    offered = _offered({row.label_set_id for row in answers}, column_of)
     together: dict[tuple[int, int | None], list[SelectedAnswer]] = defaultdict(list)
-    for row in held:
+    for row in answers:
         if row.is_complete:
             rule = row.annotator_id if row.is_imported and first_uses is not None else None
             together[row.label_set_id, rule].append(row)
@@ -385,15 +389,15 @@ def _write_judgements(
     rows: dict[int, int],
     column_of: dict[int, int],
 ) -> None:
-    """Write no, then unsure, then yes: for merged labels, one tick is enough."""
-    said: dict[int, list[tuple[int, int]]] = defaultdict(list)
+    """Write no, then unsure, then yes, so that one yes is enough among merged labels."""
+    cells: dict[int, list[tuple[int, int]]] = defaultdict(list)
     judgements = Judgement.objects.filter(answer__annotation__library=library)
     values = judgements.values_list("answer_id", "label_id", "value")
     for answer_id, label_id, value in values.iterator(chunk_size=5_000):
         if answer_id in rows and label_id in column_of:
-            said[value].append((rows[answer_id], column_of[label_id]))
+            cells[value].append((rows[answer_id], column_of[label_id]))
     for value in (Judgement.NO, Judgement.UNSURE, Judgement.YES):
-        if said[value]:
-            row, column = np.array(said[value]).T
+        if cells[value]:
+            row, column = np.array(cells[value]).T
             mask[row, column] = value != Judgement.UNSURE
             labels[row, column] = value == Judgement.YES

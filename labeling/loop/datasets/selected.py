@@ -1,4 +1,7 @@
-"""Selected answers, and the part of them that follows the current criteria."""
+"""Selected answers, and the part of them that follows the current criteria.
+
+Stage: datasets.
+"""
 
 from __future__ import annotations
 
@@ -37,16 +40,16 @@ class Column(NamedTuple):
 
 
 class CriteriaSide:
-    """One side: the judgements by the current criteria, or all others."""
+    """One side of the current criteria: the judgements by them, or all others."""
 
     def __init__(
         self,
-        present_: CurrentCriteria,
+        criteria: CurrentCriteria,
         is_current: bool,
         columns: tuple[Column, ...],
         column_of: dict[int, int],
     ) -> None:
-        self.present, self._is_current = present_, is_current
+        self.criteria, self._is_current = criteria, is_current
         self._facets = [column.facet_id for column in columns]
         self._columns_of_label = column_of
         self._since: dict[int, npt.NDArray[np.float64]] = {}
@@ -56,48 +59,48 @@ class CriteriaSide:
         }
 
     def takes(self, row: SelectedAnswer) -> bool:
-        """Say whether an answer has a judgement of this side."""
+        """Return whether any judgement of an answer can be on this side."""
         return bool(self._is_kept(row).any())
 
-    def take_out(
+    def remove_others(
         self,
         labels: npt.NDArray[np.bool_],
         mask: npt.NDArray[np.bool_],
-        held: list[SelectedAnswer],
+        answers: list[SelectedAnswer],
         rows: dict[int, int],
     ) -> None:
-        """Remove, in place, the labels of an answer that belong to the other side."""
-        for one in held:
+        """Remove the judgements of the other side from `labels` and `mask`, in place."""
+        for one in answers:
             kept = self._is_kept(one)
             if not kept.all():
                 gone = self._places[one.facet_id][~kept]
                 labels[rows[one.answer_id], gone] = mask[rows[one.answer_id], gone] = False
 
     def of_mask(
-        self, mask: npt.NDArray[np.bool_], held: list[SelectedAnswer], rows: dict[int, int]
+        self, mask: npt.NDArray[np.bool_], answers: list[SelectedAnswer], rows: dict[int, int]
     ) -> npt.NDArray[np.bool_]:
-        """Return the cells of `mask` that belong to this side."""
+        """Return the cells of `mask` that are on this side."""
         left = mask.copy()
-        self.take_out(np.zeros_like(mask), left, held, rows)
+        self.remove_others(np.zeros_like(mask), left, answers, rows)
         return left
 
     def _is_kept(self, row: SelectedAnswer) -> npt.NDArray[np.bool_]:
-        """Return, per column of the answer's facet, whether it belongs to this side."""
+        """Return, per column of the answer's facet, whether it is on this side."""
         places = self._places.get(row.facet_id, np.empty(0, dtype=np.intp))
         if row.annotator_id not in self._since:
-            self._since[row.annotator_id] = self.present.since(
+            self._since[row.annotator_id] = self.criteria.since(
                 row.annotator_id, self._facets, self._columns_of_label
             )
-        is_present = row.answered_s >= self._since[row.annotator_id][places]
-        if self.present.guideline not in (None, row.guideline):
-            is_present = np.zeros(len(places), dtype=bool)
-        return is_present if self._is_current else ~is_present
+        is_current = row.answered_s >= self._since[row.annotator_id][places]
+        if self.criteria.guideline not in (None, row.guideline):
+            is_current = np.zeros(len(places), dtype=bool)
+        return is_current if self._is_current else ~is_current
 
 
 def current_side(
     library: Library, columns: tuple[Column, ...], column_of: dict[int, int]
 ) -> CriteriaSide | None:
-    """Return the side of the current criteria; None if nobody is a current curator."""
+    """Return the side of the current criteria, or None if there is no current curator."""
     try:
         return CriteriaSide(current_criteria(library), True, columns, column_of)
     except BadInput:

@@ -1,4 +1,7 @@
-"""Selections of answers: whose, from when, under which guideline."""
+"""Selections: whose answers a snapshot takes, from which period and under which guideline.
+
+Stage: datasets.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +16,11 @@ from labeling.names import name_key
 
 NEGATIVES = ("closed", "first-use", "open")
 OTHERS = ("keep", "fold", "drop")
-#: Whose criteria: `labeling.loop.datasets.criteria` defines the last two.
+#: Whose criteria; `labeling.loop.datasets.criteria` defines the last two.
 CRITERIA = ("all", "legacy", "current")
-#: Kinds of annotator that are selected by default: all but models.
+#: Kinds of annotator that are trained on by default: all but models.
 LEARNT_FROM = ("legacy", "partner", "person", "reference")
-#: Sources of an answer. A correction has the source of what it corrects.
+#: Sources of an answer. A revision has the source of the annotation that it revises.
 SOURCES = tuple(
     str(kind)
     for kind in (
@@ -27,27 +30,28 @@ SOURCES = tuple(
         Annotation.Kind.PROPAGATED,
     )
 )
-#: Whose answers are the reference on audit tracks: the selected ones, or the current curators'.
+#: Whose answers are the reference on audit tracks: the selected ones or the current curators'.
 JUDGES = ("selected", "current")
-#: A label of one of these names collects tracks without a label of their own.
+#: A label with one of these names collects what no other label describes.
 CATCH_ALL = ("others", "other")
 
 
 @dataclass(frozen=True)
 class Selection:
-    """The selection of a snapshot. Empty means all.
+    """The answers that a snapshot takes. An empty value means all.
 
     `since` and `until` are days, both included, compared with the time of the answer itself:
     an answer without a date is left out by `since` and counts as the oldest for `until`.
-    `batches` are uploads of the Imports page. `criteria` narrows all this to the current
-    criteria or to all others.
-    `negatives` says how the blanks of imported answers count: `closed` every blank is a no,
-    `first-use` from the first time on that this annotator used the label, `open` never.
-    `others`: `keep` leaves labels with fewer than `min_support` positives out; `fold` merges
-    them, and all beyond the `top_labels` most frequent of a facet, in a label Others; `drop`
-    leaves them out, and an existing label of that name too.
-    Training tracks of a label combination above `combination_cap` of all are thinned (0: none),
-    but none with a label of a smaller share than `rare_share`.
+    `batches` are uploads of the Imports page. `criteria` limits all this to judgements by the
+    current criteria, or to all others.
+    `negatives` is the rule for the blanks of imported answers: with `closed` every blank is a
+    no, with `first-use` only after the annotator used the label for the first time, with `open`
+    never.
+    `others`: `keep` leaves out labels with fewer than `min_support` positives. `fold` combines
+    those, and all beyond the `top_labels` most frequent of a facet, in a label Others. `drop`
+    leaves them out, as well as an existing label of that name.
+    If more than `combination_cap` of the training tracks have the same combination of labels,
+    it is thinned (0: never), except for tracks with a label rarer than `rare_share`.
     """
 
     facets: tuple[str, ...] = ()
@@ -74,30 +78,30 @@ class Selection:
         known = {field.name for field in fields(cls)}
         unknown = sorted(set(values) - known)
         if unknown:
-            raise BadInput(f"a selection has no {', '.join(unknown)}")
+            raise BadInput(f"a selection has no option {', '.join(unknown)}")
         tuples = {
             name: tuple(value) for name, value in values.items() if isinstance(value, list)
         }
         return cls(**{**values, **tuples})
 
     def canonical(self) -> dict[str, Any]:
-        """Return the selection as JSON-able values, the order of names without meaning."""
+        """Return the selection as JSON values. Lists are sorted, so order has no effect."""
         return {
             name: sorted(value) if isinstance(value, tuple) else value
             for name, value in asdict(self).items()
         }
 
     @property
-    def looks_back(self) -> bool:
-        """Say whether an answer other than the current one may be selected."""
+    def reads_history(self) -> bool:
+        """Return whether answers other than the current ones may be selected."""
         parts = (self.since, self.until, self.guidelines, self.sources, self.batches)
         return any(parts) or self.criteria != "all"
 
     @property
-    def judges_itself(self) -> bool:
-        """Say whether answers were chosen, and only the chosen ones are the reference.
+    def is_own_reference(self) -> bool:
+        """Return whether the reference labels are from a selection of the answers only.
 
-        A model is for the current criteria, so these can evaluate any model.
+        A model is meant to follow the current criteria, so those can evaluate any model.
         """
         is_chosen = (
             any((self.annotators, self.since, self.until, self.guidelines))
@@ -109,7 +113,7 @@ class Selection:
 
 
 def check_selection(library: Library, selection: Selection) -> None:
-    """Refuse unknown names in a selection."""
+    """Raise BadInput if the selection names something that the library does not have."""
     _check_words(selection)
     _check_numbers(selection)
     facets = set(library.facets.values_list("name_key", flat=True))
@@ -162,11 +166,13 @@ def _refuse(message: str, names: Iterable[str], known: set[str]) -> None:
 
 
 def period_of(selection: Selection) -> tuple[datetime | None, datetime | None]:
-    """Return from when (included) and until when (excluded) answers are taken."""
+    """Return the start (included) and the end (excluded) of the selected period."""
     start, end = _day(selection.since), _day(selection.until)
     if start and end and start > end:
-        raise BadInput(f"since {selection.since} lies after until {selection.until}")
-    if end is None or end.date() == date.max:  # written for "open end"
+        raise BadInput(
+            f"since {selection.since} lies after until {selection.until}: exchange the two days"
+        )
+    if end is None or end.date() == date.max:  # date.max means an open end
         return start, None
     return start, end + timedelta(days=1)
 
@@ -177,11 +183,11 @@ def _day(text: str) -> datetime | None:
     try:
         return datetime.combine(date.fromisoformat(text), time(), UTC)
     except ValueError:
-        raise BadInput(f"{text!r} is not a day; write it as 2024-12-31") from None
+        raise BadInput(f"{text!r} is not a day: write it as 2024-12-31") from None
 
 
 def describe_selection(selection: Selection) -> str:
-    """Describe a selection in words."""
+    """Return a selection in words."""
     numbers = ", ".join(str(number) for number in selection.guidelines)
     batches = ", ".join(str(number) for number in selection.batches)
     kinds = selection.annotator_kinds

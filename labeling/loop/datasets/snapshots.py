@@ -1,6 +1,7 @@
-"""Snapshots: training sets as files of arrays, each with a row that says where it comes from.
+"""Dataset snapshots: store the training set that a selection gives now, and read it back.
 
-The same selection of the same answers is the same snapshot. Audit tracks are included for
+Stage: datasets. A snapshot is a file of arrays, and a row with the selection and the counts.
+The same selection of the same answers is the same snapshot. It contains audit tracks for
 evaluation, never for training.
 """
 
@@ -12,7 +13,7 @@ import uuid
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -25,11 +26,13 @@ from labeling.errors import BadInput, EmptySelection
 from labeling.loop.datasets import read
 from labeling.loop.datasets.aggregate import support_of
 from labeling.loop.datasets.arrays import (
+    AnnotatorCounts,
     SnapshotArrays,
     aggregated_by_side,
     build_arrays,
     track_facts,
 )
+from labeling.loop.datasets.criteria import CriteriaFacts
 from labeling.loop.datasets.selection import Selection, check_selection
 from labeling.models import Library, Snapshot
 from ml.errors import ParameterError
@@ -38,59 +41,73 @@ from ml.metrics.splits import grouped_folds
 from ml.types import TrainingConfig
 
 
+class SnapshotResult(TypedDict):
+    """The result of taking a snapshot, as the command and the job return it."""
+
+    selection: dict[str, Any]
+    annotators: list[AnnotatorCounts]
+    present: CriteriaFacts | None
+    snapshot: int
+    hash: str
+    tracks: int
+    labels: int
+    split: dict[str, int]
+
+
 def take_snapshot(
     library: Library, selection: Selection | None = None, *, by_id: int | None = None
 ) -> Snapshot:
-    """Take a snapshot of the selected answers as they are now.
+    """Store the answers of the selection as they are now.
 
     1. Read the answers and aggregate those of several annotators, label by label.
-    2. Keep the labels with enough positives on the training side, so that audit answers do
-       not decide what is learnt, and the tracks on which one of them was judged.
-    3. Write the arrays; the row comes after the file, so that no row lacks one.
+    2. Keep the labels with enough positives on the training side, so that audit answers do not
+       decide what is learnt, and the tracks on which one of these labels was judged.
+    3. Write the arrays to a file, and the row after it, so that no row lacks its file.
     """
     selection = selection or Selection()
     check_selection(library, selection)
     taken_at = timezone.now()
-    frozen = build_arrays(library, selection)
-    digest = frozen.digest(selection)
+    arrays = build_arrays(library, selection)
+    digest = arrays.digest(selection)
     same = library.snapshots.filter(hash=digest).first()
     if same is not None:
-        return _seen_again(same, frozen, taken_at)
-    file, sha256 = _written(frozen, f"{library.slug}/{digest}.npz")
+        return _taken_again(same, arrays, taken_at)
+    file, sha256 = _written(arrays, f"{library.slug}/{digest}.npz")
     values = {
         "selection": selection.canonical(),
         "file": file,
         "sha256": sha256,
-        "tracks": len(frozen.track_ids),
-        "annotations": len(frozen.annotation_uids),
-        "label_uids": _texts(frozen.label_uids),
-        "split": split_of(frozen),
-        "facts": frozen.facts,
+        "tracks": len(arrays.track_ids),
+        "annotations": len(arrays.annotation_uids),
+        "label_uids": _texts(arrays.label_uids),
+        "split": split_of(arrays),
+        "facts": arrays.facts,
         "taken_at": taken_at,
         "by_id": by_id,
     }
     return _store(library, digest, values)
 
 
-def _written(frozen: SnapshotArrays, file: str) -> tuple[str, str]:
+def _written(arrays: SnapshotArrays, file: str) -> tuple[str, str]:
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, allow_pickle=False, **frozen.arrays())
+    np.savez_compressed(buffer, allow_pickle=False, **arrays.arrays())
     return file, atomic_write(Path(settings.SNAPSHOT_ROOT) / file, buffer.getvalue())
 
 
-def _seen_again(same: Snapshot, frozen: SnapshotArrays, taken_at: datetime) -> Snapshot:
-    """Record that a snapshot was taken again; rewrite its file if that is lost.
+def _taken_again(same: Snapshot, arrays: SnapshotArrays, taken_at: datetime) -> Snapshot:
+    """Store when an existing snapshot was taken again; write its file again if that is lost.
 
-    The time is written first: `prune` spares recent snapshots, so a file that exists when the
-    row is read afterwards stays. A new file has a new name, because the old one may be pruned.
+    The time is written first. Pruning keeps snapshots that were taken recently, so a file that
+    exists when the row is read after that stays. A new file gets a new name, because the old
+    one may be on its way out.
     """
     rows = Snapshot.objects.filter(pk=same.pk)
-    # Taken again at this time: nothing recorded before it is missing from it.
+    # The new time is right: the snapshot lacks no answer that was recorded before it.
     rows.update(taken_at=taken_at)
     same.refresh_from_db()
     if not _is_whole(same):
         name = f"{same.library.slug}/{same.hash}-{uuid.uuid4().hex[:8]}.npz"
-        same.file, same.sha256 = _written(frozen, name)
+        same.file, same.sha256 = _written(arrays, name)
         rows.update(file=same.file, sha256=same.sha256)
     return same
 
@@ -104,7 +121,7 @@ def _is_whole(snapshot: Snapshot) -> bool:
 
 
 def _store(library: Library, digest: str, values: dict[str, Any]) -> Snapshot:
-    """Insert under the next number; the loser of a race takes the one after."""
+    """Insert the row under the next number; if another process takes it, try the one after."""
     for _ in range(20):
         same = library.snapshots.filter(hash=digest).first()
         if same is not None:
@@ -120,52 +137,57 @@ def _store(library: Library, digest: str, values: dict[str, Any]) -> Snapshot:
     raise BadInput("too many snapshots were taken at the same moment: try again")
 
 
-def split_of(frozen: SnapshotArrays) -> dict[str, int]:
-    """Count the training, validation and audit tracks."""
-    training = np.flatnonzero(~frozen.is_audit)
+def split_of(arrays: SnapshotArrays) -> dict[str, int]:
+    """Count the tracks to train on, of the validation set, and of the audit side."""
+    training = np.flatnonzero(~arrays.is_audit)
     validation = 0
-    n_groups = len(np.unique(frozen.groups[training]))
+    n_groups = len(np.unique(arrays.groups[training]))
     parts = min(n_groups, max(2, round(1 / TrainingConfig().validation_share)))
     if parts >= 2:
         try:
             folds = grouped_folds(
-                frozen.matrix.rows(training), frozen.groups[training], parts, 0
+                arrays.matrix.rows(training), arrays.groups[training], parts, 0
             )
             validation = int((folds == 0).sum())
         except ParameterError:
             validation = 0
-    audit = int(frozen.is_audit.sum())
+    audit = int(arrays.is_audit.sum())
     return {
         "train": len(training) - validation,
         "validation": validation,
         "audit": audit,
-        "audit_judged": int(frozen.reference.label_mask.any(axis=1).sum()),
+        "audit_judged": int(arrays.reference.label_mask.any(axis=1).sum()),
     }
 
 
 def load(snapshot: Snapshot) -> SnapshotArrays:
-    """Read the arrays of a snapshot back, after its checksum was compared."""
+    """Read the arrays of a snapshot, after its checksum was verified."""
     with np.load(io.BytesIO(_content(snapshot)), allow_pickle=False) as archive:
         return SnapshotArrays.from_arrays({name: archive[name] for name in archive.files})
 
 
 def _content(snapshot: Snapshot) -> bytes:
     if not snapshot.file:
-        raise BadInput(f"the file of {snapshot} was removed to save space: take another one")
+        raise BadInput(
+            f"the file of {snapshot} was removed to save space: take a new snapshot with the "
+            "same selection"
+        )
     try:
         content = (Path(settings.SNAPSHOT_ROOT) / snapshot.file).read_bytes()
     except OSError:
         raise BadInput(f"the file of {snapshot} is missing: take the snapshot again") from None
     if hashlib.sha256(content).hexdigest() != snapshot.sha256:
-        raise BadInput(f"the file of {snapshot} is not the one that was written")
+        raise BadInput(
+            f"the file of {snapshot} does not match its checksum: take the snapshot again"
+        )
     return content
 
 
 def lowest_support(library: Library, selection: Selection, at_least: int = 2) -> Selection:
-    """Return the selection with the support that gives two labels: its own, else `at_least`.
+    """Return the selection with a support that leaves two labels: its own, or `at_least`.
 
-    Raises BadInput if no facet has two labels with `at_least` positives: a model with a single
-    label is useless.
+    Raises BadInput if no facet has two labels with `at_least` positives, because a model that
+    knows only one label is of no use.
     """
     check_selection(library, selection)
     table = read.read_answer_table(library, selection)
@@ -183,19 +205,18 @@ def lowest_support(library: Library, selection: Selection, at_least: int = 2) ->
             return replace(selection, min_support=wanted)
     best = int(support.max(initial=0))
     raise BadInput(
-        f"a round needs a facet with two labels that {at_least} tracks have each, "
-        f"audit tracks aside; "
-        f"{library.slug} has {int((support >= at_least).sum())} such labels "
+        f"a training needs a facet with two labels that {at_least} training-side tracks have "
+        f"each, but {library.slug} has {int((support >= at_least).sum())} such labels "
         f"(most positives of a label: {best}): label more tracks first"
     )
 
 
 def supported_labels(library: Library) -> set[str]:
-    """Return the uids of the labels that a training on all answers would learn today."""
+    """Return the uids of the labels that a training on all answers would learn now."""
     selection = Selection()
     try:
         return set(label_uids(build_arrays(library, lowest_support(library, selection))))
-    except BadInput:  # no facet has two such labels; one label alone may still have support
+    except BadInput:  # no facet has two such labels, but a single label may have support
         pass
     try:
         return set(label_uids(build_arrays(library, selection)))
@@ -203,8 +224,8 @@ def supported_labels(library: Library) -> set[str]:
         return set()
 
 
-def answer(snapshot: Snapshot) -> dict[str, Any]:
-    """Return what `take_snapshot --json` prints."""
+def result_of(snapshot: Snapshot) -> SnapshotResult:
+    """Return the values that `take_snapshot --json` prints."""
     return {
         "selection": snapshot.selection,
         "annotators": snapshot.facts.get("annotators", []),
@@ -221,6 +242,6 @@ def _texts(values: npt.NDArray[np.bytes_]) -> list[str]:
     return [value.decode() for value in values.tolist()]
 
 
-def label_uids(frozen: SnapshotArrays) -> list[str]:
+def label_uids(arrays: SnapshotArrays) -> list[str]:
     """Return the uids of the columns as text."""
-    return _texts(frozen.label_uids)
+    return _texts(arrays.label_uids)

@@ -66,7 +66,7 @@ def for_comparison(
         return Decision(False, STRANGE, {"strangers": strangers})
     if recipe in FOR_COMPARISON:
         return Decision(False, RECIPE, {"recipe": recipe})
-    if selection.judges_itself:
+    if selection.is_own_reference:
         return Decision(False, SELECTED)
     return None
 

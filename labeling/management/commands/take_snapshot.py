@@ -17,7 +17,7 @@ class Command(AudiotagCommand):
         super().add_arguments(parser)
         add_selection(parser)
 
-    def answer(self, **options: Any) -> dict[str, Any]:
+    def answer(self, **options: Any) -> snapshots.SnapshotResult:
         library = self.library(options["library"])
         selection = selection_from_options(options)
-        return snapshots.answer(snapshots.take_snapshot(library, selection))
+        return snapshots.result_of(snapshots.take_snapshot(library, selection))

@@ -50,9 +50,7 @@ def test_audit_answers_do_not_decide_which_labels_are_learnt(library, labels, an
         say(ann, make_track(library, is_audit=number > 0), [drone], offered=labels)
     assert label_uids(frozen(library, min_support=2)) == [ambient.uid.hex]
     assert label_uids(frozen(library)) == [ambient.uid.hex, drone.uid.hex]
-    with pytest.raises(
-        BadInput, match="two labels that 2 tracks have each, audit tracks aside"
-    ):
+    with pytest.raises(BadInput, match="two labels that 2 training-side tracks have each"):
         lowest_support(library, Selection())
 
 
