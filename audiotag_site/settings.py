@@ -38,6 +38,7 @@ ROOT_URLCONF = "audiotag_site.urls"
 WSGI_APPLICATION = "audiotag_site.wsgi.application"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 LANGUAGE_CODE = "en"
+FORMAT_MODULE_PATH = "audiotag_site.formats"
 TIME_ZONE = env.str("AUDIOTAG_TIME_ZONE", "UTC")
 USE_TZ = True
 USE_I18N = False

@@ -10,9 +10,8 @@ from django.utils.dateparse import parse_date, parse_datetime
 from django.utils.formats import date_format
 
 register = template.Library()
-_DAY = "j M Y"
-_TIME = "H:i"
-_MOMENT = f"{_DAY}, {_TIME}"
+#: Names of formats in `audiotag_site.formats`, which the admin site follows too.
+_DAY, _TIME, _MOMENT = "DATE_FORMAT", "TIME_FORMAT", "DATETIME_FORMAT"
 
 
 @register.filter

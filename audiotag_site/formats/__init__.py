@@ -1,0 +1,1 @@
+"""Formats of dates and times per language, for Django and its admin site."""
