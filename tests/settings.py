@@ -16,6 +16,8 @@ if os.environ.get("AUDIOTAG_TEST_RUN") != _OWNER:
     os.environ["AUDIOTAG_DATA"] = tempfile.mkdtemp(prefix="audiotag-test-")
 # One network a training, in what a test starts too: four have tests of their own.
 os.environ["AUDIOTAG_MEMBERS"] = "1"
+# Test processes share the processors, and threads for small matrices cost more than they gain.
+os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 from audiotag_site.settings import *  # noqa: E402, F403
 
