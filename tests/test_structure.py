@@ -29,7 +29,6 @@ SAME_NAMES = {
     "main": "an entry point of a process",
     "import_catalogue": "the task is named after the stage that it runs",
     "take_snapshot": "the task is named after the stage that it runs",
-    "undo": "the desk's verb, which the loop's events call retract",
 }
 
 

@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    """Keep where the record of a run lies: what it said of tracks that it was not trained on."""
+    """Keep the place of the evaluation record of a run: its predictions for held-out tracks."""
 
     dependencies = [("labeling", "0008_selection_by_source")]
 

@@ -100,7 +100,7 @@ class Run:
     validation: EvaluationRecord | None
 
 
-def choose_tracks(material: Material, rules: SelectionRules, seed: int) -> Selected:
+def choose_material(material: Material, rules: SelectionRules, seed: int) -> Selected:
     """Select the tracks and labels that a recipe learns from.
 
     Parameters
@@ -199,7 +199,7 @@ def run_recipe(
             f"recipe {recipe.name!r} needs the features {recipe.training.features!r}; there "
             f"are {', '.join(material.features)}"
         )
-    chosen = choose_tracks(material, recipe.selection, seed)
+    chosen = choose_material(material, recipe.selection, seed)
     begun = time.perf_counter()
     model = train(
         SelectedTracks(features, chosen.rows),

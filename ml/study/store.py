@@ -128,7 +128,9 @@ def read_run(root: Path, part: str, name: str, seed: int, key: str = "") -> Stor
             validation=_record(folder / _VALIDATION, checksums),
         )
     except (ValueError, KeyError, TypeError) as error:
-        message = f"{folder / RUN_FILE} cannot be read ({error}); remove the folder to run anew"
+        message = (
+            f"{folder / RUN_FILE} cannot be read ({error}): remove the folder and run it again"
+        )
         raise ExperimentFileError(message) from error
     return found if key in ("", found.key) else None
 

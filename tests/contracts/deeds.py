@@ -1,4 +1,4 @@
-"""What can be done on the pages: every form sent once, with where it leads."""
+"""Actions on the pages: every form sent once, with where it leads."""
 
 from __future__ import annotations
 

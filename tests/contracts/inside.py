@@ -45,7 +45,7 @@ def default_schedule() -> None:
 
 
 def broker() -> dict[str, Any]:
-    """Return what is known of tasks and queues without a worker."""
+    """Return the tasks and queues, as far as they are fixed without a worker."""
     return {
         "task and queue of each kind of job": {
             str(kind): list(where) for kind, where in TASKS.items()

@@ -17,7 +17,7 @@ def loop_table() -> list[list[str]]:
 
 
 def named(column: int) -> list[str]:
-    """Return the names of a column, with one that stands in two rows twice."""
+    """Return the names of a column, with a name in two rows twice."""
     return [name for row in loop_table() for name in re.findall(r"`(\w+)`", row[column])]
 
 

@@ -47,7 +47,7 @@ class Period:
 
 
 @dataclass(frozen=True)
-class CriteriaChange:
+class PeriodStart:
     """A day from which criteria may be different, and why."""
 
     day: datetime.date
@@ -81,18 +81,18 @@ class _Test:
         return float("nan") if p is None else p
 
 
-def criteria_changes_of(library: Library) -> list[CriteriaChange]:
+def criteria_changes_of(library: Library) -> list[PeriodStart]:
     """Return the known criteria changes, oldest first."""
     published = library.guidelines.filter(number__gt=0, published_at__isnull=False)
     cuts = [
-        CriteriaChange(one.published_at.date(), f"guideline {one.number}")
+        PeriodStart(one.published_at.date(), f"guideline {one.number}")
         for one in published
         if one.published_at is not None
     ]
     for era in EraCut.objects.filter(annotator__library=library).select_related("annotator"):
         reason = f"{era.annotator}: {era.reason or 'criteria ' + era.kind + ' changed'}"
         cuts.append(
-            CriteriaChange(era.at.date(), reason, era.annotator_id, era.facet_id, era.label_id)
+            PeriodStart(era.at.date(), reason, era.annotator_id, era.facet_id, era.label_id)
         )
     return sorted(cuts, key=lambda cut: (cut.day, cut.reason))
 
@@ -178,7 +178,7 @@ def _halfway(per_day: Counter[datetime.date]) -> list[datetime.date]:
 
 
 def _by_cuts(
-    library: Library, filters: Filters, annotator_id: int, cuts: Sequence[CriteriaChange]
+    library: Library, filters: Filters, annotator_id: int, cuts: Sequence[PeriodStart]
 ) -> Iterator[tuple[list[datetime.date], list[Label]]]:
     """Yield the days of criteria changes of an annotator, and the labels that they concern."""
     found: dict[tuple[datetime.date, ...], list[Label]] = defaultdict(list)

@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from labeling.loop.consistency.drift import CriteriaChange, criteria_changes_of
+from labeling.loop.consistency.drift import PeriodStart, criteria_changes_of
 from labeling.loop.consistency.label_rates import Counted, Filters, labels_in, read_counts
 from labeling.models import Annotator, Label, Library
 from labeling.models.rollups import UNKNOWN_DAY
@@ -65,7 +65,7 @@ class Timeline:
     months: list[Month]
     strata: list[str]
     work: list[MonthlyWork]
-    cuts: list[CriteriaChange]
+    cuts: list[PeriodStart]
     labels: list[LabelRates]
     #: For the chosen label: rows as `work`, columns as `strata`.
     by_stratum: list[list[Rate]]
@@ -114,7 +114,7 @@ def _months(found: set[Month]) -> list[Month]:
 def _marks(
     annotator: Annotator,
     months: Sequence[Month],
-    cuts: Sequence[CriteriaChange],
+    cuts: Sequence[PeriodStart],
     label: Label | None = None,
 ) -> list[int]:
     """Return the months of the criteria changes that concern this annotator and label."""
@@ -128,7 +128,7 @@ def _work(
     counted: Counted,
     months: Sequence[Month],
     strata: Sequence[str],
-    cuts: Sequence[CriteriaChange],
+    cuts: Sequence[PeriodStart],
 ) -> list[MonthlyWork]:
     by_month: dict[int, Counter[Month]] = defaultdict(Counter)
     by_stratum: dict[int, Counter[str]] = defaultdict(Counter)
@@ -152,7 +152,7 @@ def _label_rates(
     people: Sequence[Annotator],
     counted: Counted,
     months: Sequence[Month],
-    cuts: Sequence[CriteriaChange],
+    cuts: Sequence[PeriodStart],
 ) -> list[LabelRates]:
     yes, judged = _by_month(counted.yes), _by_month(counted.judged)
     rows = []

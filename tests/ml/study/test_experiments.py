@@ -11,7 +11,7 @@ from ml.errors import NothingToLearnError, ParameterError
 from ml.features.track_features import ArrayFeatures
 from ml.simulation.windows import WindowModel
 from ml.study.design import StudyDesign, simulate_study
-from ml.study.experiments import Material, choose_tracks, run_recipe, under_names
+from ml.study.experiments import Material, choose_material, run_recipe, under_names
 from ml.study.trials import ABLATION_DESIGN, SEED_NEXT_BOTH, TURNING_SIZES, material_of, trials
 from ml.training.recipes import AUDIOTAG, SEED_NEXT
 from ml.training.selection_rules import SelectionRules, select
@@ -41,7 +41,7 @@ def tiny(said_mask, held_out=(3,), groups=(0, 1, 2, 3)):
 
 
 def test_held_out_and_unanswered_tracks_are_never_learnt_from():
-    chosen = choose_tracks(tiny([1, 1, 0, 1]), SelectionRules(min_support=1), seed=0)
+    chosen = choose_material(tiny([1, 1, 0, 1]), SelectionRules(min_support=1), seed=0)
     assert chosen.rows.tolist() == [0, 1]
     assert chosen.labels.labels.tolist() == [[True, False], [False, True]]
 
@@ -53,9 +53,9 @@ def test_a_group_on_both_sides_is_refused():
 
 def test_nobody_who_counts_is_a_clear_error():
     with pytest.raises(NothingToLearnError, match="no answers of 'current', only: all"):
-        choose_tracks(tiny([1, 1, 1, 1]), SelectionRules(annotators="current"), seed=0)
+        choose_material(tiny([1, 1, 1, 1]), SelectionRules(annotators="current"), seed=0)
     with pytest.raises(NothingToLearnError, match="0 tracks were judged by 'all'"):
-        choose_tracks(tiny([0, 0, 0, 1]), SelectionRules(min_support=1), seed=0)
+        choose_material(tiny([0, 0, 0, 1]), SelectionRules(min_support=1), seed=0)
 
 
 def test_a_recipe_needs_its_features(material):
@@ -144,7 +144,7 @@ def test_a_run_keeps_what_it_said_of_both_sides(material):
     assert validation is not None
     assert validation.n_tracks == run.n_tracks
     assert np.isfinite(validation.probabilities).all()
-    albums = material.groups[choose_tracks(material, FAST.selection, 0).rows]
+    albums = material.groups[choose_material(material, FAST.selection, 0).rows]
     assert len(np.unique(validation.groups)) == len(np.unique(albums)) < run.n_tracks
     again = run_recipe(material, FAST, seed=1)
     assert np.array_equal(again.held_out.probabilities, held_out.probabilities)
@@ -153,7 +153,7 @@ def test_a_run_keeps_what_it_said_of_both_sides(material):
 def test_whose_answers_count_decides_what_is_learnt(material):
     rules = SelectionRules(min_support=1)
     rows = {
-        word: set(choose_tracks(material, replace(rules, annotators=word), 0).rows.tolist())
+        word: set(choose_material(material, replace(rules, annotators=word), 0).rows.tolist())
         for word in ("all", "legacy", "current")
     }
     assert rows["legacy"] | rows["current"] == rows["all"] == set(material.learnable.tolist())
@@ -172,7 +172,7 @@ def test_fewer_tracks_of_the_current_curator_are_a_part_of_more():
 
 def test_the_turning_sizes_are_what_they_say():
     found = {
-        trial.name: len(choose_tracks(trial.material, trial.recipe.selection, 0).rows)
+        trial.name: len(choose_material(trial.material, trial.recipe.selection, 0).rows)
         for trial in trials("turning", 0, StudyDesign(windows=WindowModel(1)))
     }
     for size in TURNING_SIZES:
@@ -201,9 +201,9 @@ def test_what_the_author_proposed_is_run_as_it_is_and_on_both():
 def test_each_cause_of_the_ablation_changes_one_thing():
     found = {trial.name: trial for trial in trials("ablation", 0, StudyDesign())}
     sound = found["sound"]
-    assert len(choose_tracks(sound.material, sound.recipe.selection, 0).rows) == pytest.approx(
-        0.5 * ABLATION_DESIGN.n_tracks, rel=0.1
-    )
+    assert len(
+        choose_material(sound.material, sound.recipe.selection, 0).rows
+    ) == pytest.approx(0.5 * ABLATION_DESIGN.n_tracks, rel=0.1)
     for name, trial in found.items():
         before = {**sound.recipe.training.canonical(), **sound.recipe.selection.canonical()}
         after = {**trial.recipe.training.canonical(), **trial.recipe.selection.canonical()}
