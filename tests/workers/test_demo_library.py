@@ -117,7 +117,7 @@ def test_demo_that_was_cut_off_at_any_step_is_finished(data, silent, capsys, mon
 
 def test_users_that_were_made_when_it_was_cut_off_can_log_in(data, silent, capsys, monkeypatch):
     with monkeypatch.context() as cut:
-        cut.setattr(demo_data, "_give", lambda *args: (_ for _ in ()).throw(KeyboardInterrupt))
+        cut.setattr(demo_data, "_link", lambda *args: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             run(capsys, tracks=40)
     for user in run(capsys, tracks=40)["users"]:

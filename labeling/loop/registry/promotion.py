@@ -2,7 +2,7 @@
 
 Stage: model registry. A model is left to a person if it could not be evaluated, if it ranks
 worse than the baseline, if its recipe is for comparison only, or if only its own selection of
-answers was the reference. Any other model is promoted, unless it is plainly worse than the
+answers was the reference. Any other model is promoted, unless it is clearly worse than the
 champion on audit tracks that neither was trained on. The reason is shown on the Models page.
 """
 
@@ -131,8 +131,8 @@ def decide_against(
         f"tracks (95 % between {compared['lo']:+.3f} and {compared['hi']:+.3f})"
     )
     if is_worse:
-        return Decision(False, f"plainly worse: {span}", figures)
-    return Decision(True, f"not plainly worse: {span}", figures)
+        return Decision(False, f"clearly worse: {span}", figures)
+    return Decision(True, f"not clearly worse: {span}", figures)
 
 
 def _too_few(n: int, labels: LabelMatrix, groups: npt.NDArray[Any]) -> str:

@@ -266,7 +266,7 @@ class TestImported:
         assert criteria.current_criteria(library).why == "nobody else has answered"
         other = make_annotator(library, "Other", kind="partner")
         say(other, make_track(library, "b"), [labels[0]], offered=labels, kind="imported")
-        with pytest.raises(BadInput, match=r"name annotators instead \(Catalogue, Other\)"):
+        with pytest.raises(BadInput, match=r"select annotators instead \(Catalogue, Other\)"):
             criteria.current_criteria(library)
         assert Snapshot.objects.count() == 0
 

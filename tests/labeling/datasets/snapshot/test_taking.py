@@ -112,7 +112,7 @@ def test_round_needs_two_labels_in_one_facet(library, labels, ann):
 def test_selection_survives_json(library):
     selection = Selection(facets=("genre",), until="2020-01-01", guidelines=(1,))
     assert Selection.of(selection.canonical()) == selection
-    with pytest.raises(BadInput, match="no colour"):
+    with pytest.raises(BadInput, match="no option colour"):
         Selection.of({"colour": "red"})
 
 
