@@ -143,7 +143,7 @@ class TestFinding:
         train(planted.library)
         run = Evaluation.objects.get().run
         Evaluation.objects.all().delete()
-        with pytest.raises(BadInput, match="before evaluation records were kept"):
+        with pytest.raises(BadInput, match="before evaluation records were stored"):
             evaluation_records.find_evaluation(planted.library, model=1)
         TrainingRun.objects.update(state="failed", reason="the training loss became nan")
         with pytest.raises(BadInput, match="it is Failed: the training loss became nan"):

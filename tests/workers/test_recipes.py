@@ -142,7 +142,7 @@ def test_recipe_left_to_a_worker(planted):
     job = Job.objects.get(pk=answer["pending_jobs"][0])
     assert job.arguments["recipe"] == "folding"
     assert job.arguments["selection"]["others"] == "fold"
-    with pytest.raises(CommandError, match="is under way"):
+    with pytest.raises(CommandError, match="is running and was requested without recipe"):
         run("train", planted.library, "--recipe", "quick", "--no-wait")
 
 
@@ -245,7 +245,7 @@ class TestCriteria:
         for more in (("--folds", "3"), ("--snapshot", "1")):
             assert refused(changed.library, "--criteria", "each", *more).returncode == 2
         error = refused(changed.library, "--snapshot", "1", "--source", "imported")
-        assert "has its answers already" in str(error)
+        assert "has its own answers" in str(error)
 
     def test_options_of_a_selection_reach_the_snapshot(self, changed):
         run(

@@ -126,7 +126,7 @@ class TestModelPage:
     def test_a_model_without_a_record_says_so(self, planted, curator):
         Evaluation.objects.all().delete()
         text = page(curator, f"/models/{planted.library.slug}/1/")
-        assert "before evaluation records were kept" in text
+        assert "before evaluation records were stored" in text
         assert "Ambient" in text
 
     def test_without_audit_answers_there_are_dashes_and_a_sentence(self, client):
