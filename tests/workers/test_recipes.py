@@ -142,7 +142,7 @@ def test_recipe_left_to_a_worker(planted):
     job = Job.objects.get(pk=answer["pending_jobs"][0])
     assert job.arguments["recipe"] == "folding"
     assert job.arguments["selection"]["others"] == "fold"
-    with pytest.raises(CommandError, match="is running and was requested without recipe"):
+    with pytest.raises(CommandError, match="is not finished and was requested without recipe"):
         run("train", planted.library, "--recipe", "quick", "--no-wait")
 
 
