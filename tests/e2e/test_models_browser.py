@@ -43,7 +43,7 @@ def work_off():
 def test_training_is_asked_for_watched_and_read(page):
     expect(page.get_by_role("heading", name="No model yet")).to_be_visible()
     page.get_by_role("button", name="Start training").click()
-    expect(page.get_by_text("Training was asked for.")).to_be_visible()
+    expect(page.get_by_text("The training was requested.")).to_be_visible()
     expect(page.get_by_role("button", name="Start training")).to_be_disabled()
     expect(page.get_by_text("No worker is running")).to_be_visible()
     work_off()

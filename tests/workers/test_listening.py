@@ -85,7 +85,7 @@ def test_files_are_heard_computed_and_what_fails_says_why(library):
     assert reason
     assert FeatureRow.objects.get(state="failed").reason == reason
     assert (
-        Track.objects.get(key="gone.wav").state_reason == "the file is no longer where it was"
+        Track.objects.get(key="gone.wav").state_reason == "the file has been moved or removed"
     )
 
 

@@ -83,9 +83,9 @@ def _refuse_other(job: Job | None, told: dict[str, Any]) -> None:
     if job is None or not wanted or wanted.items() <= job.arguments.items():
         return
     raise BadInput(
-        f"job {job.pk} ({job.get_kind_display()}, {job.state}) is not finished and was requested "
-        f"without {', '.join(wanted)}: wait until it ends or cancel it on the Jobs page, "
-        "then try again"
+        f"job {job.pk} ({job.get_kind_display()}, {job.state}) is not finished and was "
+        f"requested without {', '.join(wanted)}: wait until it ends or cancel it on the Jobs "
+        "page, then try again"
     )
 
 

@@ -46,7 +46,7 @@ def declare(
     )
     if not is_new:
         raise BadInput(
-            f"there is already a criteria change of {annotator} on {day} already: {cut.reason}"
+            f"there is already a criteria change of {annotator} on {day}: {cut.reason}"
         )
     return cut
 

@@ -107,7 +107,7 @@ def test_a_new_guideline_is_acknowledged_by_key(page, library):
     guidelines.save_draft(library, "Rock has guitars.")
     number = guidelines.publish(library).number
     answer(page, "d")
-    expect(page.locator("#guideline")).to_contain_text(f"Guideline {number} is in force")
+    expect(page.locator("#guideline")).to_contain_text(f"Guideline {number} has been in force")
     press(page, ",")
     expect(page.locator("#guideline")).to_be_hidden()
     assert Receipt.objects.count() == 1
@@ -139,9 +139,9 @@ def test_session_over_is_said_until_one_is_back(page, context, live_server, erro
     Session.objects.all().delete()
     answer(page, "d")
     alert = page.locator("#alert")
-    expect(alert).to_contain_text("Your session is over")
+    expect(alert).to_contain_text("Your session has ended")
     press(page, "r")
-    expect(alert).to_contain_text("Your session is over")
+    expect(alert).to_contain_text("Your session has ended")
     with context.expect_page() as opened:
         alert.locator("a").click()
     other = opened.value

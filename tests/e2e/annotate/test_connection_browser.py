@@ -71,7 +71,7 @@ def test_an_answer_lost_on_the_way_back_counts_once(page, errors):
 
     page.route("**/annotations/", lose)
     name = answer(page, "d")
-    expect(page.locator("#status")).to_contain_text("trouble")
+    expect(page.locator("#status")).to_contain_text("The server has a problem")
     page.unroute("**/annotations/", lose)
     all_saved(page)
     assert cut == [201]
@@ -107,7 +107,7 @@ def test_answered_in_another_window_meanwhile(page, library, ana, errors):
 def test_logged_out_answers_wait_until_one_is_back(page, context, live_server, errors):
     Session.objects.all().delete()
     name = answer(page, "d")
-    expect(page.locator("#alert")).to_contain_text("Your session is over")
+    expect(page.locator("#alert")).to_contain_text("Your session has ended")
     assert waiting(page) == 1
     other = context.new_page()
     log_in(other, live_server)

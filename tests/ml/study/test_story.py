@@ -149,5 +149,5 @@ def test_changed_files_are_refused(tmp_path):
     with pytest.raises(RecordFileError, match="not the evaluation record"):
         read_run(tmp_path, "recipes", "flat", 3)
     (folder / "run.json").write_text("{")
-    with pytest.raises(ExperimentFileError, match="remove the folder to run anew"):
+    with pytest.raises(ExperimentFileError, match="remove the folder and run it again"):
         read_run(tmp_path, "recipes", "flat", 3)

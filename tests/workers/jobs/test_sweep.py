@@ -199,7 +199,7 @@ class TestSchedule:
         monkeypatch.setattr("labeling.loop.retraining.request_nightly", request)
         tasks.retrain_all()
         assert asked == [good]
-        assert "no nightly turn was asked for" in caplog.text
+        assert "no nightly training was requested" in caplog.text
 
 
 class TestBeatsGoOn:

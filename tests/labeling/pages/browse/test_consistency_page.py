@@ -229,7 +229,7 @@ class TestCuts:
     @pytest.mark.parametrize(
         ("wrong", "said"),
         [
-            ({"reason": " "}, "say why"),
+            ({"reason": " "}, "enter a reason"),
             ({"day": "soon"}, "is not a date"),
             ({"day": ""}, "enter the day"),
             ({"day": "2999-01-01"}, "in the future"),

@@ -81,7 +81,7 @@ class TestMembers:
         [
             ("nobody", "annotator", "there is no user"),
             ("nul\0", "annotator", "there is no user"),
-            ("mara", "annotator", "mara is a member already"),
+            ("mara", "annotator", "mara is already a member"),
             ("ben", "king", "there is no role"),
         ],
     )
