@@ -321,10 +321,28 @@ def read_record(path: Path, expected_sha256: str) -> EvaluationRecord:
     ------
     RecordFileError : the file is missing, has another checksum, or does not hold a record.
     """
+    return EvaluationRecord.from_bytes(checked_content(path, expected_sha256))
+
+
+def checked_content(path: Path, expected_sha256: str) -> bytes:
+    """Read the file of a record and compare its checksum.
+
+    Parameters
+    ----------
+    path : of the file. expected_sha256 : its checksum when it was written.
+
+    Returns
+    -------
+    bytes : the content of the file.
+
+    Raises
+    ------
+    RecordFileError : the file is missing or has another checksum.
+    """
     try:
         content = path.read_bytes()
     except OSError as error:
         raise RecordFileError(f"the evaluation record is missing: {error}") from error
     if hashlib.sha256(content).hexdigest() != expected_sha256:
         raise RecordFileError(f"{path.name} is not the evaluation record that was registered")
-    return EvaluationRecord.from_bytes(content)
+    return content

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from ml.errors import NetworkDivergedError, NothingToLearnError
 from ml.networks.base import OnEpoch, ShouldStop
 from ml.study.experiments import Material, Run, run_recipe
+from ml.study.side import side_figures
 from ml.study.store import StoredRun, read_run, write_run
 from ml.training.recipes import Recipe
 from ml.training.trained_model import versions
@@ -175,8 +176,10 @@ def _done(trial: Trial, seed: int, root: Path, watcher: Watcher) -> StoredRun:
     found = read_run(root, trial.part, trial.name, seed, key)
     is_kept = found is not None
     if found is None:
-        found = _run(trial, seed, key, watcher)
-        write_run(root, found)
+        write_run(root, _run(trial, seed, key, watcher))
+        # Outputs are rounded when they are stored: the first report must equal later ones.
+        found = read_run(root, trial.part, trial.name, seed)
+        assert found is not None  # noqa: S101  it was written just now
     if watcher.on_run is not None:
         watcher.on_run(found, is_kept)
     return found
@@ -191,7 +194,8 @@ def _run(trial: Trial, seed: int, key: str, watcher: Watcher) -> StoredRun:
     except (NothingToLearnError, NetworkDivergedError) as error:
         return stored(error=str(error), facts={"versions": versions()})
     facts = {"n_tracks": run.n_tracks, "seconds": run.seconds, "versions": versions()}
-    return stored(held_out=run.held_out, validation=run.validation, facts=facts)
+    validation = None if run.validation is None else side_figures(run.validation)
+    return stored(held_out=run.held_out, validation=validation, facts=facts)
 
 
 def _arrays(material: Material) -> list[npt.NDArray[Any]]:

@@ -1,8 +1,12 @@
 """Store of an experiment's runs on disk, so that no run is done twice. Numpy only.
 
-Stage: study. One folder a run holds its records (`ml.evaluation.record`) and `run.json`, which
-is written last, with their checksums. A folder without `run.json` was left by a killed process;
+Stage: study. One folder a run holds the record of its held-out tracks (`ml.study.compact`), the
+resampled metrics of its validation set, and `run.json` with the other metrics of that set and
+the checksums. `run.json` is written last. A folder without it was left by a killed process;
 that run is done again.
+
+In format 1 both records were stored whole. `read_runs` reads it too, and `rewrite_runs` makes
+its runs small.
 """
 
 from __future__ import annotations
@@ -13,12 +17,16 @@ from pathlib import Path
 from typing import Any
 
 from ml.errors import MlError
-from ml.evaluation.record import EvaluationRecord, read_record, write_record
+from ml.evaluation.record import EvaluationRecord, checked_content, read_record
 from ml.files import atomic_write
+from ml.study import compact
+from ml.study.side import SideFigures, side_figures
 
 RUN_FILE = "run.json"
-_HELD_OUT, _VALIDATION = "held_out.npz", "validation.npz"
-FORMAT = 1
+_HELD_OUT, _DRAWS = "held_out.npz", "validation_draws.npz"
+FORMAT = 2
+#: The format with whole records, and its file of the validation set.
+_WHOLE, _VALIDATION = 1, "validation.npz"
 
 
 class ExperimentFileError(MlError):
@@ -34,7 +42,7 @@ class StoredRun:
     part, name, title, seed : of the run.
     key : digest of everything that determines the outcome; another key is another run.
     held_out : record of the held-out tracks; None if the run failed.
-    validation : record of its own validation set; None without one.
+    validation : metrics of its own validation set; None without one.
     error : why it failed, as a sentence; empty if it did not.
     facts : seconds, n_tracks, versions and any other JSON values.
     """
@@ -45,7 +53,7 @@ class StoredRun:
     seed: int
     key: str
     held_out: EvaluationRecord | None = None
-    validation: EvaluationRecord | None = None
+    validation: SideFigures | None = None
     error: str = ""
     facts: dict[str, Any] = field(default_factory=dict)
 
@@ -73,12 +81,13 @@ def write_run(root: Path, run: StoredRun) -> None:
     """
     folder = folder_of(root, run.part, run.name, run.seed)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / RUN_FILE).unlink(missing_ok=True)
-    checksums = {
-        name: write_record(folder / name, record).sha256
-        for name, record in ((_HELD_OUT, run.held_out), (_VALIDATION, run.validation))
-        if record is not None
-    }
+    contents: dict[str, bytes] = {}
+    if run.held_out is not None:
+        contents[_HELD_OUT] = compact.to_bytes(run.held_out)
+    if run.validation is not None:
+        contents[_DRAWS] = run.validation.draws_to_bytes()
+    for name in (RUN_FILE, _DRAWS, _VALIDATION):
+        (folder / name).unlink(missing_ok=True)
     facts = {
         "format": FORMAT,
         "part": run.part,
@@ -88,10 +97,30 @@ def write_run(root: Path, run: StoredRun) -> None:
         "key": run.key,
         "error": run.error,
         "facts": run.facts,
-        "sha256": checksums,
+        "validation": None if run.validation is None else run.validation.to_json(),
+        "sha256": {
+            name: atomic_write(folder / name, content) for name, content in contents.items()
+        },
     }
     text = json.dumps(facts, indent=1, sort_keys=True) + "\n"
     atomic_write(folder / RUN_FILE, text.encode())
+
+
+def rewrite_runs(root: Path) -> int:
+    """Write the runs of earlier formats in the current one.
+
+    Parameters
+    ----------
+    root : folder of the experiment.
+
+    Returns
+    -------
+    int : number of runs written.
+    """
+    old = [run for run, number in _all(root) if number != FORMAT]
+    for run in old:
+        write_run(root, run)
+    return len(old)
 
 
 def read_run(root: Path, part: str, name: str, seed: int, key: str = "") -> StoredRun | None:
@@ -110,29 +139,8 @@ def read_run(root: Path, part: str, name: str, seed: int, key: str = "") -> Stor
     ------
     ExperimentFileError, RecordFileError : its files were changed since they were written.
     """
-    folder = folder_of(root, part, name, seed)
-    try:
-        text = (folder / RUN_FILE).read_text()
-    except FileNotFoundError:
-        return None
-    try:
-        facts = json.loads(text)
-        if facts["format"] != FORMAT:
-            return None
-        checksums = facts["sha256"]
-        found = StoredRun(
-            **{name: facts[name] for name in ("part", "name", "title", "seed", "key")},
-            error=facts["error"],
-            facts=facts["facts"],
-            held_out=_record(folder / _HELD_OUT, checksums),
-            validation=_record(folder / _VALIDATION, checksums),
-        )
-    except (ValueError, KeyError, TypeError) as error:
-        message = (
-            f"{folder / RUN_FILE} cannot be read ({error}): remove the folder and run it again"
-        )
-        raise ExperimentFileError(message) from error
-    return found if key in ("", found.key) else None
+    found = _read(folder_of(root, part, name, seed))
+    return found[0] if found is not None and key in ("", found[0].key) else None
 
 
 def read_runs(root: Path) -> list[StoredRun]:
@@ -146,14 +154,55 @@ def read_runs(root: Path) -> list[StoredRun]:
     -------
     list of StoredRun : by part, name and seed.
     """
-    found = []
-    for path in sorted(root.glob(f"runs/*/*/seed-*/{RUN_FILE}")):
-        part, name, seed = path.parts[-4:-1]
-        run = read_run(root, part, name, int(seed.removeprefix("seed-")))
-        if run is not None:
-            found.append(run)
-    return found
+    return [run for run, _ in _all(root)]
 
 
-def _record(path: Path, checksums: dict[str, str]) -> EvaluationRecord | None:
-    return read_record(path, checksums[path.name]) if path.name in checksums else None
+def _all(root: Path) -> list[tuple[StoredRun, int]]:
+    paths = sorted(root.glob(f"runs/*/*/seed-*/{RUN_FILE}"))
+    return [found for path in paths if (found := _read(path.parent)) is not None]
+
+
+def _read(folder: Path) -> tuple[StoredRun, int] | None:
+    """Return a run and its format; None if it is missing or of an unknown format."""
+    try:
+        text = (folder / RUN_FILE).read_text()
+    except FileNotFoundError:
+        return None
+    try:
+        facts = json.loads(text)
+        if facts["format"] not in (_WHOLE, FORMAT):
+            return None
+        found = StoredRun(
+            **{name: facts[name] for name in ("part", "name", "title", "seed", "key")},
+            error=facts["error"],
+            facts=facts["facts"],
+            held_out=_held_out(folder, facts),
+            validation=_validation(folder, facts),
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        message = (
+            f"{folder / RUN_FILE} cannot be read ({error}): remove the folder and run it again"
+        )
+        raise ExperimentFileError(message) from error
+    return found, facts["format"]
+
+
+def _held_out(folder: Path, facts: dict[str, Any]) -> EvaluationRecord | None:
+    checksum = facts["sha256"].get(_HELD_OUT)
+    if checksum is None:
+        return None
+    read = read_record if facts["format"] == _WHOLE else compact.read_compact
+    return read(folder / _HELD_OUT, checksum)
+
+
+def _validation(folder: Path, facts: dict[str, Any]) -> SideFigures | None:
+    checksums = facts["sha256"]
+    if facts["format"] == _WHOLE:
+        checksum = checksums.get(_VALIDATION)
+        if checksum is None:
+            return None
+        return side_figures(read_record(folder / _VALIDATION, checksum))
+    if facts["validation"] is None:
+        return None
+    draws = checked_content(folder / _DRAWS, checksums[_DRAWS])
+    return SideFigures.from_stored(facts["validation"], draws)

@@ -15,23 +15,24 @@ from typing import Any, TypedDict
 import numpy as np
 
 from ml.evaluation.comparison import Drawn, Side, common, comparison_verdict, draw
-from ml.evaluation.diagnosis import NO_BETTER, SAME_ACCURACY
 from ml.evaluation.record import EvaluationRecord
-from ml.evaluation.report import DiagnosisFacts, EvaluationReport, build_report
 from ml.metrics.intervals import centred_bounds, centred_interval
 from ml.metrics.paired import Difference
 from ml.study.labels import under_common_labels
+from ml.study.side import (
+    FIGURES,
+    N_RESAMPLES,
+    OutputSizes,
+    SideFigures,
+    Signature,
+    side_figures,
+)
 from ml.study.store import StoredRun
 from ml.training.choice_effects import explain_choices
 from ml.types import Floats, LabelMatrix
 
-N_RESAMPLES = 400
-#: Metrics that are shown for every recipe, as the report of a run names them.
-FIGURES = ("macro_ap", "bce_skill", "lwlrap", "macro_f1", "binary_accuracy", "bce")
 #: Metrics by which two recipes are compared.
 COMPARED = ("macro_ap", "bce_skill")
-#: Share of the labels that never reach 0.5 in the signature of the study: 24 of 30.
-SIGNATURE_SHARE = 0.8
 
 
 class SeedFigure(TypedDict):
@@ -48,41 +49,6 @@ class SeedFigure(TypedDict):
     high: float | None
     constant: float | None
     interval: list[float] | None
-
-
-class OutputSizes(TypedDict):
-    """Size of the outputs, mean over the seeds; the keys are JSON keys.
-
-    Attributes
-    ----------
-    largest, share_small : of the raw outputs, see `ml.evaluation.diagnosis.Outputs`.
-    never_at_half, never_tuned : labels never predicted, raw at 0.5 and at tuned thresholds.
-    small_labels : labels whose largest raw output is below 0.5. n_labels : all labels.
-    """
-
-    largest: float | None
-    share_small: float | None
-    never_at_half: float | None
-    never_tuned: float | None
-    small_labels: float | None
-    n_labels: float | None
-
-
-class Signature(TypedDict):
-    """Signs of the study's failure in a run; the keys are JSON keys.
-
-    Attributes
-    ----------
-    accuracy : binary accuracy within 0.01 of that of the baseline.
-    outputs : the largest output is below 0.5 for at least 80 % of the labels (24 of 30).
-    verdict : "no better than answering the label frequencies".
-    all : all three.
-    """
-
-    accuracy: bool
-    outputs: bool
-    verdict: bool
-    all: bool
 
 
 class SideStory(TypedDict):
@@ -217,7 +183,7 @@ def _summarised(name: str, runs: list[StoredRun]) -> RunStory:
         ),
         "seconds": _mean([run.facts.get("seconds") for run in whole]),
         "choices": explain_choices(_config(whole)),
-        "held_out": _side([run.held_out for run in whole if run.held_out]),
+        "held_out": _side([side_figures(run.held_out) for run in whole if run.held_out]),
         "validation": _side([run.validation for run in whole if run.validation]),
         "differences": None,
         "verdicts": None,
@@ -233,72 +199,45 @@ def _config(runs: Sequence[StoredRun]) -> Mapping[str, Any]:
     return found
 
 
-def _side(records: list[EvaluationRecord]) -> SideStory | None:
-    """Summarise one recipe over its seeds; None without a record."""
-    if not records:
+def _side(sides: Sequence[SideFigures]) -> SideStory | None:
+    """Summarise one recipe over its seeds; None without a seed."""
+    if not sides:
         return None
-    reports = [build_report(record, n_resamples=N_RESAMPLES) for record in records]
-    draws = _mean_draws(records)
     return {
-        "n": _mean([report["figures"]["n"] for report in reports]),
-        "figures": {name: _figure(name, reports, draws.get(name)) for name in FIGURES},
-        "outputs": _outputs(reports),
-        "verdicts": [report["verdict"]["text"] for report in reports],
-        "signature": [signature(report) for report in reports],
+        "n": _mean([side.n for side in sides]),
+        "figures": {name: _figure(name, sides) for name in FIGURES},
+        "outputs": _outputs(sides),
+        "verdicts": [side.verdict for side in sides],
+        "signature": [side.signature for side in sides],
     }
 
 
-def _figure(name: str, reports: list[EvaluationReport], draws: Floats | None) -> SeedFigure:
-    ours = [report["figures"][name] for report in reports]
+def _figure(name: str, sides: Sequence[SideFigures]) -> SeedFigure:
+    ours = [side.figures[name] for side in sides]
     known = [value for value in ours if value is not None]
     mean = _mean(ours)
+    draws = [side.draws[name] for side in sides if name in side.draws]
     return {
         "mean": mean,
         "low": min(known) if known else None,
         "high": max(known) if known else None,
-        "constant": _mean([report["baseline"][name] for report in reports]),
-        "interval": None if draws is None else _interval(name, draws, mean),
+        "constant": _mean([side.baseline[name] for side in sides]),
+        "interval": _interval(name, np.mean(draws, axis=0), mean) if draws else None,
     }
 
 
-def _outputs(reports: list[EvaluationReport]) -> OutputSizes:
-    def over(find: Callable[[DiagnosisFacts], float | None]) -> float | None:
-        return _mean([find(report["diagnosis"]) for report in reports])
+def _outputs(sides: Sequence[SideFigures]) -> OutputSizes:
+    def over(find: Callable[[OutputSizes], float | None]) -> float | None:
+        return _mean([find(side.outputs) for side in sides])
 
     return {
-        "largest": over(lambda facts: facts["raw"]["largest"]),
-        "share_small": over(lambda facts: facts["raw"]["share_small"]),
-        "never_at_half": over(lambda facts: float(len(facts["never"]["raw_at_half"]))),
-        "never_tuned": over(lambda facts: float(len(facts["never"]["tuned"]))),
-        "small_labels": over(lambda facts: float(_n_small(facts))),
-        "n_labels": over(lambda facts: float(len(facts["raw"]["by_label"]))),
+        "largest": over(lambda sizes: sizes["largest"]),
+        "share_small": over(lambda sizes: sizes["share_small"]),
+        "never_at_half": over(lambda sizes: sizes["never_at_half"]),
+        "never_tuned": over(lambda sizes: sizes["never_tuned"]),
+        "small_labels": over(lambda sizes: sizes["small_labels"]),
+        "n_labels": over(lambda sizes: sizes["n_labels"]),
     }
-
-
-def _n_small(facts: DiagnosisFacts) -> int:
-    return sum(1 for value in facts["raw"]["by_label"] if value is not None and value < 0.5)
-
-
-def signature(report: EvaluationReport) -> Signature:
-    """Check whether a run shows the failure of the study.
-
-    Parameters
-    ----------
-    report : of the run.
-
-    Returns
-    -------
-    Signature : each sign on its own, and all together.
-    """
-    facts = report["diagnosis"]
-    ours, baseline = facts["binary_accuracy"], facts["constant_accuracy"]
-    is_near = (
-        ours is not None and baseline is not None and abs(ours - baseline) <= SAME_ACCURACY
-    )
-    is_small = _n_small(facts) >= SIGNATURE_SHARE * len(facts["raw"]["by_label"])
-    says_so = report["verdict"]["text"] == NO_BETTER
-    signs = (bool(is_near), bool(is_small), says_so)
-    return {"accuracy": signs[0], "outputs": signs[1], "verdict": signs[2], "all": all(signs)}
 
 
 def seed_differences(first: Sequence[StoredRun], other: Sequence[StoredRun]) -> SeedDifferences:
@@ -382,17 +321,6 @@ def _mean_difference(pairs: list[tuple[Drawn, Drawn]], name: str) -> Difference:
     gap = float(np.mean(gaps))
     low, high = centred_bounds(np.mean(draws, axis=0), gap) or (None, None)
     return {"difference": gap, "lo": low, "hi": high}
-
-
-def _mean_draws(records: list[EvaluationRecord]) -> dict[str, Floats]:
-    """Return the resampled headline metrics, averaged over the records (seeds)."""
-    found: dict[str, list[Floats]] = {}
-    for record in records:
-        side = Side(record.probabilities, record.cuts)
-        drawn = draw([side], record.reference, record.constant, record.groups, N_RESAMPLES)[0]
-        for name, values in drawn.draws.items():
-            found.setdefault(name, []).append(values)
-    return {name: np.mean(values, axis=0) for name, values in found.items()}
 
 
 def _interval(name: str, draws: Floats, mean: float | None) -> list[float] | None:

@@ -239,7 +239,7 @@ def _ablation(seed: int, design: StudyDesign) -> Iterator[RecipeTrial]:
     del design  # the ablation has a design of its own
     material = material_of(simulate_study(ABLATION_DESIGN, seed))
     one_curator = _by_one_curator(material)
-    for name, title, recipe in _causes():
+    for name, title, recipe in ablation_recipes():
         held = material if name == "changed-curator" else one_curator
         yield RecipeTrial("ablation", name, title, recipe, held)
     balanced = _by_one_curator(material_of(_simulate_balanced(seed)))
@@ -265,8 +265,13 @@ class _BalancedDesign(StudyDesign):
         return replace(super().simulation(seed), labels=even)
 
 
-def _causes() -> Iterator[tuple[str, str, Recipe]]:
-    """Yield name, title and recipe of the sound training, then of each cause."""
+def ablation_recipes() -> Iterator[tuple[str, str, Recipe]]:
+    """Yield the recipes of the ablation: the sound training, then each suspected cause alone.
+
+    Yields
+    ------
+    (str, str, Recipe) : name, title and recipe.
+    """
     training, selection = SOUND.training, SOUND.selection
     yield "sound", "none: sound training", SOUND
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -10,9 +11,11 @@ import pytest
 from sklearn.metrics import average_precision_score
 
 from ml.constants import GENRE_COUNTS, N_TOP_GENRES
+from ml.study import trials
 from ml.study.design import StudyDesign
 from ml.study.store import read_runs
 from ml.study.study_report import study_story
+from ml.training.recipes import AUDIOTAG, SEED_2019, SEED_NEXT
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 SEEDS = (0, 1, 2)
@@ -30,9 +33,13 @@ SAID = {
 
 
 @pytest.fixture(scope="module")
-def records():
-    runs = read_runs(DOCS / "study")
-    return {(run.part, run.name, run.seed): run.held_out for run in runs}
+def runs():
+    return {(run.part, run.name, run.seed): run for run in read_runs(DOCS / "study")}
+
+
+@pytest.fixture(scope="module")
+def records(runs):
+    return {key: run.held_out for key, run in runs.items()}
 
 
 def macro_ap(record):
@@ -92,3 +99,57 @@ def test_what_the_author_proposed_pays_with_many_tracks():
     macro_ap, skill = (gain.replace("0.", ".") for gain in gains)
     assert f"| {macro_ap} | {row['verdict']} | {skill} |" in text
     assert row["differences"]["macro_ap"]["lo"] > 0
+
+
+@pytest.mark.parametrize(
+    ("name", "reported", "held_out"),
+    [("sound", ".270", ".156"), ("window-leak", ".356", ".157")],
+)
+def test_what_a_run_reports_about_itself_is_stored(runs, name, reported, held_out):
+    own = np.mean(
+        [runs["ablation", name, seed].validation.figures["macro_ap"] for seed in SEEDS]
+    )
+    assert f"{own:.3f}".lstrip("0") == reported
+    text = (DOCS / "experiments.md").read_text()
+    assert f"{reported} and {held_out}" in text or re.search(
+        rf"{re.escape(reported)},\s+while held-out tracks give {re.escape(held_out)}", text
+    )
+
+
+def test_the_signature_on_the_validation_set_is_stored(runs):
+    """Accuracy and outputs agree for 27, 27 and 26 labels; the third verdict has a skill."""
+    sides = [runs["recipes", "seed-2019", seed].validation for seed in SEEDS]
+    assert [side.outputs["small_labels"] for side in sides] == [27, 27, 26]
+    assert all(side.signature["accuracy"] and side.signature["outputs"] for side in sides)
+    (other,) = (side for side in sides if not side.signature["verdict"])
+    assert other.figures["bce_skill"] == pytest.approx(0.032, abs=0.0005)
+    text = (DOCS / "experiments.md").read_text()
+    assert "(27, 27, 26" in text
+    assert "a skill of .032" in text
+
+
+def test_todays_recipes_are_those_of_the_stored_runs(runs):
+    """The wording of a recipe is part of the key of its runs: others would be run again."""
+    ablation = {name: recipe for name, _, recipe in trials.ablation_recipes()}
+    recipes = {
+        "recipes": {
+            recipe.name: recipe
+            for recipe in (SEED_2019, SEED_NEXT, trials.SEED_NEXT_BOTH, AUDIOTAG)
+        },
+        "ablation": {**ablation, "balanced": trials.SOUND},
+        "proposed": {"both-1600": trials.SEED_NEXT_BOTH, "current-1600": SEED_NEXT},
+    }
+    assert len(runs) == 43
+    for (part, name, _), run in runs.items():
+        today = json.dumps(recipes[part][name].canonical(), sort_keys=True)
+        assert json.dumps(run.held_out.about["recipe"], sort_keys=True) == today
+
+
+def test_the_records_stay_small():
+    files = [path for path in (DOCS / "study").rglob("*") if path.is_file()]
+    assert {path.name for path in files} == {
+        "held_out.npz",
+        "run.json",
+        "validation_draws.npz",
+    }
+    assert sum(path.stat().st_size for path in files) < 1_100_000

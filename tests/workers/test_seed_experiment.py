@@ -10,7 +10,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from labeling.models import Job, ModelVersion, TrainingRun
-from ml.evaluation.record import EvaluationRecord
+from ml.study import compact
 from ml.training.recipes import AUDIOTAG, RECIPES
 from ml.types import TrainingConfig
 from tests.factories import make_library
@@ -78,7 +78,7 @@ def test_one_report_of_all_recipes_and_nothing_registered(tmp_path):
 
 
 def _labels_of(path):
-    record = EvaluationRecord.from_bytes(path.read_bytes())
+    record = compact.from_bytes(path.read_bytes())
     return [{"name": label.name} for label in record.labels]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ml.study.labels import under_all_labels, under_common_labels
+from ml.study.side import side_figures
 from ml.study.store import StoredRun
 from ml.study.story import common_story, summarise_part
 from tests.ml.records import make_record
@@ -14,7 +15,8 @@ WHOLE = make_record(n=60, n_labels=4)
 
 def run(name, columns, seed=0, record=WHOLE):
     held_out = record.of_columns(np.array(columns)) if columns is not None else None
-    return StoredRun("recipes", name, name, seed, "k", held_out, held_out)
+    validation = None if held_out is None else side_figures(held_out)
+    return StoredRun("recipes", name, name, seed, "k", held_out, validation)
 
 
 def names(found):

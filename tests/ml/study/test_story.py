@@ -10,6 +10,9 @@ from sklearn.metrics import average_precision_score
 
 from ml.evaluation.diagnosis import NO_BETTER, USEFUL
 from ml.evaluation.record import EvaluationRecord, LabelName, RecordFileError
+from ml.metrics.calibration import sigmoid
+from ml.study.compact import STEPS
+from ml.study.side import side_figures
 from ml.study.store import (
     ExperimentFileError,
     StoredRun,
@@ -123,13 +126,18 @@ def test_a_run_that_failed_is_told_and_compared_with_nothing():
 
 
 def test_a_whole_run_comes_back_as_it_was(tmp_path):
-    run = run_of("flat", 3, record(3, 1.0))
-    run = replace(run, validation=record(4, 0.0))
+    held_out = record(3, 1.0)
+    logits = np.round(held_out.logits * STEPS) / STEPS
+    held_out = replace(held_out, logits=logits, probabilities=sigmoid(logits).astype("f4"))
+    run = run_of("flat", 3, held_out, validation=side_figures(record(4, 0.0)))
     write_run(tmp_path, run)
     found = read_run(tmp_path, "recipes", "flat", 3, key="k")
     assert found.facts == run.facts
     assert np.array_equal(found.held_out.logits, run.held_out.logits)
-    assert np.array_equal(found.validation.probabilities, run.validation.probabilities)
+    assert np.array_equal(found.held_out.probabilities, run.held_out.probabilities)
+    assert found.validation == run.validation
+    for name, draws in run.validation.draws.items():
+        assert np.allclose(found.validation.draws[name], draws, rtol=0, atol=0.0001)
     assert [one.name for one in read_runs(tmp_path)] == ["flat"]
 
 

@@ -18,6 +18,7 @@ from ml.study.design import StudyDesign
 from ml.study.experiments import Material
 from ml.study.files import write_report
 from ml.study.runner import RecipeTrial, Watcher, run_trials
+from ml.study.side import side_figures
 from ml.study.store import StoredRun
 from ml.study.study_report import causes, imbalance, study_blocks, study_story, turning_text
 from ml.study.text import gap, signature_blocks, verdicts
@@ -94,7 +95,7 @@ def test_stopping_keeps_what_is_whole(tmp_path):
 def stored(part, name, seed, quality):
     held_out = record(seed, quality)
     facts = {"n_tracks": 300, "seconds": 2.0}
-    return StoredRun(part, name, name, seed, "k", held_out, held_out, facts=facts)
+    return StoredRun(part, name, name, seed, "k", held_out, side_figures(held_out), facts=facts)
 
 
 @pytest.fixture(scope="module")
