@@ -83,7 +83,7 @@ def to_bytes(record: EvaluationRecord) -> bytes:
     if record.part_of.any():
         facts["part_of"] = record.part_of.tolist()
     text = json.dumps(facts, sort_keys=True, allow_nan=False, separators=(",", ":"))
-    return pack({**arrays, _FACTS: np.frombuffer(text.encode(), dtype=np.uint8)})
+    return npz_bytes({**arrays, _FACTS: np.frombuffer(text.encode(), dtype=np.uint8)})
 
 
 def from_bytes(content: bytes) -> EvaluationRecord:
@@ -102,7 +102,7 @@ def from_bytes(content: bytes) -> EvaluationRecord:
     RecordFileError : the content is not a compact record.
     """
     try:
-        arrays = unpack(content)
+        arrays = arrays_from_npz(content)
         facts = json.loads(arrays.pop(_FACTS).tobytes())
         if facts["format"] != FORMAT:
             raise ValueError(f"it has format {facts['format']}, this program reads {FORMAT}")
@@ -129,7 +129,7 @@ def read_compact(path: Path, expected_sha256: str) -> EvaluationRecord:
     return from_bytes(checked_content(path, expected_sha256))
 
 
-def pack(arrays: Mapping[str, npt.NDArray[Any]]) -> bytes:
+def npz_bytes(arrays: Mapping[str, npt.NDArray[Any]]) -> bytes:
     """Compress arrays.
 
     Parameters
@@ -145,8 +145,8 @@ def pack(arrays: Mapping[str, npt.NDArray[Any]]) -> bytes:
     return buffer.getvalue()
 
 
-def unpack(content: bytes) -> Arrays:
-    """Return the arrays of `pack`.
+def arrays_from_npz(content: bytes) -> Arrays:
+    """Return the arrays of `npz_bytes`.
 
     Parameters
     ----------
@@ -158,7 +158,7 @@ def unpack(content: bytes) -> Arrays:
 
     Examples
     --------
-    >>> unpack(pack({"numbers": np.arange(3)}))
+    >>> arrays_from_npz(npz_bytes({"numbers": np.arange(3)}))
     {'numbers': array([0, 1, 2])}
     """
     with np.load(io.BytesIO(content), allow_pickle=False) as archive:

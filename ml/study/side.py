@@ -103,7 +103,7 @@ class SideFigures:
         bytes : an .npz file.
         """
         table = np.column_stack([self.draws[name] for name in HEADLINES])
-        return compact.pack(compact.encode(_DRAWS, table, _STEPS))
+        return compact.npz_bytes(compact.encode(_DRAWS, table, _STEPS))
 
     @classmethod
     def from_stored(cls, values: dict[str, Any], draws: bytes) -> Self:
@@ -117,7 +117,7 @@ class SideFigures:
         -------
         SideFigures : the same, with rounded draws.
         """
-        table = compact.decode(_DRAWS, compact.unpack(draws))
+        table = compact.decode(_DRAWS, compact.arrays_from_npz(draws))
         return cls(**values, draws=dict(zip(HEADLINES, table.T, strict=True)))
 
 

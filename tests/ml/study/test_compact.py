@@ -15,11 +15,11 @@ from ml.files import atomic_write
 from ml.metrics.calibration import logit
 from ml.study.compact import (
     STEPS,
+    arrays_from_npz,
     decode,
     encode,
     from_bytes,
     to_bytes,
-    unpack,
     whole_steps,
 )
 from ml.study.side import side_figures
@@ -128,7 +128,7 @@ def test_no_output_moves_by_more_than_a_step(record):
 def test_it_is_a_third_of_the_whole_record_or_less():
     record = make_record(n=300, n_labels=30, mask=0.0, prior=np.full(30, 0.06))
     assert len(to_bytes(record)) < len(record.to_bytes()) / 3
-    arrays = unpack(to_bytes(record))
+    arrays = arrays_from_npz(to_bytes(record))
     assert {"calibrated_low", "label_mask", "logits_missing"}.isdisjoint(arrays)
 
 
