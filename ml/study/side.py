@@ -100,7 +100,7 @@ class SideFigures:
 
         Returns
         -------
-        bytes : an .npz file.
+        bytes : content of an .npz.xz file.
         """
         table = np.column_stack([self.draws[name] for name in HEADLINES])
         return compact.npz_bytes(compact.encode(_DRAWS, table, _STEPS))

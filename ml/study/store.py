@@ -23,10 +23,11 @@ from ml.study import compact
 from ml.study.side import SideFigures, side_figures
 
 RUN_FILE = "run.json"
-_HELD_OUT, _DRAWS = "held_out.npz", "validation_draws.npz"
+_HELD_OUT, _DRAWS = "held_out.npz.xz", "validation_draws.npz.xz"
 FORMAT = 2
-#: The format with whole records, and its file of the validation set.
-_WHOLE, _VALIDATION = 1, "validation.npz"
+#: The format with whole records, and its files.
+_WHOLE = 1
+_WHOLE_HELD_OUT, _WHOLE_VALIDATION = "held_out.npz", "validation.npz"
 
 
 class ExperimentFileError(MlError):
@@ -86,7 +87,7 @@ def write_run(root: Path, run: StoredRun) -> None:
         contents[_HELD_OUT] = compact.to_bytes(run.held_out)
     if run.validation is not None:
         contents[_DRAWS] = run.validation.draws_to_bytes()
-    for name in (RUN_FILE, _DRAWS, _VALIDATION):
+    for name in (RUN_FILE, _HELD_OUT, _DRAWS, _WHOLE_HELD_OUT, _WHOLE_VALIDATION):
         (folder / name).unlink(missing_ok=True)
     facts = {
         "format": FORMAT,
@@ -188,21 +189,24 @@ def _read(folder: Path) -> tuple[StoredRun, int] | None:
 
 
 def _held_out(folder: Path, facts: dict[str, Any]) -> EvaluationRecord | None:
-    checksum = facts["sha256"].get(_HELD_OUT)
-    if checksum is None:
+    checksums = facts["sha256"]
+    if facts["format"] == _WHOLE:
+        return _whole_record(folder / _WHOLE_HELD_OUT, checksums)
+    if _HELD_OUT not in checksums:
         return None
-    read = read_record if facts["format"] == _WHOLE else compact.read_compact
-    return read(folder / _HELD_OUT, checksum)
+    return compact.read_compact(folder / _HELD_OUT, checksums[_HELD_OUT])
 
 
 def _validation(folder: Path, facts: dict[str, Any]) -> SideFigures | None:
     checksums = facts["sha256"]
     if facts["format"] == _WHOLE:
-        checksum = checksums.get(_VALIDATION)
-        if checksum is None:
-            return None
-        return side_figures(read_record(folder / _VALIDATION, checksum))
+        record = _whole_record(folder / _WHOLE_VALIDATION, checksums)
+        return None if record is None else side_figures(record)
     if facts["validation"] is None:
         return None
     draws = checked_content(folder / _DRAWS, checksums[_DRAWS])
     return SideFigures.from_stored(facts["validation"], draws)
+
+
+def _whole_record(path: Path, checksums: dict[str, str]) -> EvaluationRecord | None:
+    return read_record(path, checksums[path.name]) if path.name in checksums else None

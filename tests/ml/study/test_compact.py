@@ -184,7 +184,9 @@ def test_columns_without_thresholds_are_rounded():
     assert np.allclose(found, values, rtol=0, atol=0.5 / 1024, equal_nan=True)
 
 
-@pytest.mark.parametrize("content", [b"", b"PK", make_record(n=4).to_bytes()], ids=len)
+@pytest.mark.parametrize(
+    "content", [b"", b"PK", b"\xfd7zXZ", make_record(n=4).to_bytes()], ids=len
+)
 def test_anything_else_is_refused(content):
     with pytest.raises(RecordFileError, match="not a compact evaluation record"):
         from_bytes(content)
@@ -214,9 +216,9 @@ def test_runs_of_earlier_versions_are_read_and_made_small(tmp_path):
     assert rewrite_runs(tmp_path) == 1
     assert rewrite_runs(tmp_path) == 0
     assert sorted(path.name for path in folder.iterdir()) == [
-        "held_out.npz",
+        "held_out.npz.xz",
         "run.json",
-        "validation_draws.npz",
+        "validation_draws.npz.xz",
     ]
     after = read_run(tmp_path, "recipes", "a", 0, key="key")
     assert after.validation == before.validation
@@ -237,6 +239,5 @@ def test_a_run_that_replaces_one_of_an_earlier_version_leaves_nothing_of_it(tmp_
     run = StoredRun("recipes", "a", "A", 0, "key")
     folder = write_whole(tmp_path, run, crowded(), crowded())
     write_run(tmp_path, replace(run, error="it diverged"))
-    assert [path.name for path in folder.iterdir() if path.suffix == ".json"] == ["run.json"]
-    assert not (folder / "validation.npz").exists()
+    assert [path.name for path in folder.iterdir()] == ["run.json"]
     assert read_run(tmp_path, "recipes", "a", 0).held_out is None

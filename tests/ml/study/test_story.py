@@ -153,7 +153,7 @@ def test_a_run_of_other_parameters_or_half_written_is_done_anew(tmp_path):
 def test_changed_files_are_refused(tmp_path):
     write_run(tmp_path, run_of("flat", 3, record(3, 1.0)))
     folder = folder_of(tmp_path, "recipes", "flat", 3)
-    (folder / "held_out.npz").write_bytes(b"something else")
+    (folder / "held_out.npz.xz").write_bytes(b"something else")
     with pytest.raises(RecordFileError, match="not the evaluation record"):
         read_run(tmp_path, "recipes", "flat", 3)
     (folder / "run.json").write_text("{")
