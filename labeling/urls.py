@@ -6,7 +6,7 @@ from django.urls import URLPattern, URLResolver
 
 from labeling.views.browse import consistency, health, home, track, tracks
 from labeling.views.desk import audio, page
-from labeling.views.learning import models, recipes, reports, snapshots
+from labeling.views.learning import experiments, models, reports, snapshots
 from labeling.views.manage import guidelines, imports, jobs, settings, taxonomy
 
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -19,7 +19,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     *tracks.urlpatterns,
     *jobs.urlpatterns,
     *models.urlpatterns,
-    *recipes.urlpatterns,
+    *experiments.urlpatterns,
     *settings.urlpatterns,
     *reports.urlpatterns,
     *snapshots.urlpatterns,

@@ -328,7 +328,7 @@ def request_recipe(library: Library, name: str, *, by_id: int | None = None) -> 
         "recipe": found.name,
         "selection": selection.canonical(),
         "features": found.training.features,
-        "reason": f"recipe {found.name}, asked for on the Models page",
+        "reason": f"recipe {found.name}, requested by hand",
     }
     steps = steps_from(library, loop_features.feature_set_of(found.training.features))
     return ask(library, steps, arguments=arguments, by_id=by_id)

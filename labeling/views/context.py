@@ -18,6 +18,7 @@ AREAS = (
     ("tracks", "Tracks"),
     ("consistency", "Consistency"),
     ("models", "Models"),
+    ("experiments", "Experiments"),
     ("snapshots", "Snapshots"),
     ("jobs", "Jobs"),
     ("imports", "Imports"),

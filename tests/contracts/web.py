@@ -18,8 +18,8 @@ from tests.contracts.world import model
 API = "/api/v1/libraries/fixed/"
 #: The pages of a library.
 PARTS = (
-    "annotate", "tracks", "consistency", "models", "snapshots", "imports", "jobs", "guidelines",
-    "taxonomy", "settings",
+    "annotate", "tracks", "consistency", "models", "experiments", "snapshots", "imports",
+    "jobs", "guidelines", "taxonomy", "settings",
 )  # fmt: skip
 
 

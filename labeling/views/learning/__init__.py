@@ -1,3 +1,3 @@
-"""Pages about what is learnt: snapshots, models, recipes and reports."""
+"""Pages about what is learnt: snapshots, models, experiments and reports."""
 
-__all__ = ["models", "recipes", "report_rows", "reports", "snapshots"]
+__all__ = ["experiments", "models", "report_rows", "reports", "snapshots"]

@@ -1,4 +1,4 @@
-"""The recipes: what each one does, and training by it."""
+"""The Experiments page: the recipes of the study, training by them, and comparisons."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
+from django.shortcuts import redirect, render
 from django.urls import path, reverse
-from django.views.decorators.http import require_POST
+from django.views.decorators.http import require_POST, require_safe
 
 from labeling.errors import BadInput
 from labeling.loop import features as loop_features
@@ -20,7 +20,7 @@ from labeling.loop.datasets.selection import Selection, describe_selection
 from labeling.loop.registry import recipes
 from labeling.models import Library, Membership, ModelVersion, RunGroup, TrainingRun
 from labeling.models.jobs import JobKind
-from labeling.permissions import has_role, library_page
+from labeling.permissions import library_page
 from ml.training.recipes import FOR_COMPARISON, Recipe
 
 Role = Membership.Role
@@ -43,13 +43,18 @@ class Card:
         return self.recipe.name in FOR_COMPARISON
 
 
-def recipes_context(request: HttpRequest, library: Library) -> dict[str, Any]:
-    """Return the context of the recipes."""
-    return {
-        "recipes": cards(library),
+@library_page(Role.MANAGER)
+@require_safe
+def experiments_page(request: HttpRequest, library: Library) -> HttpResponse:
+    """Show the recipes with their models, and the comparisons of criteria."""
+    shown = cards(library)
+    context = {
+        "recipes": shown,
+        "compare": _compare_newest(library, shown),
         "groups": [_group(one) for one in library.run_groups.all()[:_GROUPS_SHOWN]],
-        "is_manager": has_role(request.user, library, Role.MANAGER),
+        "job": retraining.open_training(library),
     }
+    return render(request, "labeling/experiments.html", context)
 
 
 def cards(library: Library) -> list[Card]:
@@ -70,6 +75,20 @@ def cards(library: Library) -> list[Card]:
     ]
 
 
+def _compare_newest(library: Library, shown: list[Card]) -> str:
+    """Return the address that compares the newest model of each recipe, or an empty string."""
+    newest = [next((one for one in card.versions if one.folder), None) for card in shown]
+    return _compare_address(library, [one.number for one in newest if one is not None])
+
+
+def _compare_address(library: Library, numbers: list[int]) -> str:
+    """Return the address that compares models, or an empty string with fewer than two."""
+    if len(numbers) < 2:
+        return ""
+    query = urlencode([("model", number) for number in numbers])
+    return f"{reverse('compare_models', args=[library.slug])}?{query}"
+
+
 def group_of(run: TrainingRun) -> dict[str, Any] | None:
     """Return the comparison of criteria that a run is part of, or None."""
     return _group(run.group) if run.group else None
@@ -79,7 +98,6 @@ def _group(group: RunGroup) -> dict[str, Any]:
     """Return a group of runs that were compared, arm by arm."""
     numbers = dict(group.runs.values_list("arm", "model__number"))
     failed = group.runs.filter(state=TrainingRun.State.FAILED).first()
-    address = reverse("compare_models", args=[group.library.slug])
     runs = [
         {
             "arm": one["arm"],
@@ -89,12 +107,13 @@ def _group(group: RunGroup) -> dict[str, Any]:
         }
         for one in group.result.get("runs", [])
     ]
-    models = [("model", one["model"]) for one in runs if one["model"]]
     return {
         "group": group,
         "runs": runs,
         "trouble": failed.reason if failed else "",
-        "compare": f"{address}?{urlencode(models)}" if len(models) > 1 else "",
+        "compare": _compare_address(
+            group.library, [one["model"] for one in runs if one["model"]]
+        ),
     }
 
 
@@ -111,7 +130,7 @@ def train_by_recipe(request: HttpRequest, library: Library, recipe: str) -> Http
         messages.success(request, f"The training by the recipe {recipe} was requested.")
     except BadInput as error:
         messages.error(request, f"{error}.")
-    return redirect("models", library.slug)
+    return redirect("experiments", library.slug)
 
 
 @library_page(Role.MANAGER)
@@ -127,15 +146,16 @@ def train_each(request: HttpRequest, library: Library) -> HttpResponse:
         features = recipes.training_config_of(library, {}).features
         steps = retraining.steps_from(library, loop_features.feature_set_of(features))
         steps = [*steps[: steps.index(JobKind.TRAIN)], JobKind.COMPARE]
-        asked = {"features": features, "reason": "requested on the Models page"}
+        asked = {"features": features, "reason": "requested on the Experiments page"}
         retraining.ask(library, steps, arguments=asked, by_id=request.user.pk)
         messages.success(request, "Three trainings were requested: see the Jobs page.")
     except BadInput as error:
         messages.error(request, f"{error}.")
-    return redirect("models", library.slug)
+    return redirect("experiments", library.slug)
 
 
 urlpatterns = [
+    path("experiments/<slug:slug>/", experiments_page, name="experiments"),
     path("models/<slug:slug>/criteria/", train_each, name="train_each"),
     path(
         "models/<slug:slug>/recipes/<slug:recipe>/train/",

@@ -16,8 +16,8 @@ from labeling.loop import retraining
 from labeling.loop.registry import evaluation_records
 from labeling.models import Job, Library, Membership, TrainingRun
 from labeling.models.jobs import JobKind
-from labeling.permissions import library_page
-from labeling.views.learning import model_rows, recipes
+from labeling.permissions import has_role, library_page
+from labeling.views.learning import model_rows
 from labeling.views.paging import number_in
 from ml import networks
 
@@ -45,7 +45,7 @@ def model_list(request: HttpRequest, library: Library) -> HttpResponse:
         ],
         "troubles": model_rows.troubles(library),
         "networks": networks.names(),
-        **recipes.recipes_context(request, library),
+        "is_manager": has_role(request.user, library, Role.MANAGER),
         **_now(library),
     }
     return render(request, "labeling/models.html", context)

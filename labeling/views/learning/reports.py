@@ -16,7 +16,7 @@ from labeling.loop.registry import evaluation_records, models
 from labeling.loop.serving import blinding
 from labeling.models import Evaluation, Library, Membership, ModelVersion
 from labeling.permissions import MOST_ID, library_page
-from labeling.views.learning import model_rows, recipes, report_rows
+from labeling.views.learning import experiments, model_rows, report_rows
 from labeling.views.learning.report_rows import ReportQuery
 
 Role = Membership.Role
@@ -36,7 +36,7 @@ def model_detail(request: HttpRequest, library: Library, number: int) -> HttpRes
         "run": version.run,
         "facts": version.run.config,
         "events": version.promotions.select_related("by", "previous"),
-        "arms": recipes.group_of(version.run),
+        "arms": experiments.group_of(version.run),
         **_reported(request, library, version),
     }
     return render(request, "labeling/model.html", shown)

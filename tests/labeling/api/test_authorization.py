@@ -75,6 +75,7 @@ LEAST = {
     "consistency/S/": "curator",
     "consistency/S/cuts/": "curator",
     "consistency/S/cuts/N/": "curator",
+    "experiments/S/": "manager",
     "models/S/": "curator",
     "models/S/now/": "curator",
     "models/S/train/": "curator",

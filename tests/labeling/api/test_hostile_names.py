@@ -30,6 +30,7 @@ PAGES = (
     "/consistency/lib/",
     "/consistency/lib/?stratum=%3Cscript%3Ealert(1)&since=%3Cimg%20src=x",
     "/models/lib/",
+    "/experiments/lib/",
     "/snapshots/lib/",
     "/jobs/lib/",
     "/jobs/lib/rows/",

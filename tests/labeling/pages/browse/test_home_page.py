@@ -109,6 +109,8 @@ def test_roles_see_their_areas(library, rf):
         names[role] = {area.name for area in areas_of(request, library)}
     assert names["annotator"] <= names["curator"] <= names["manager"]
     assert "Models" not in names["annotator"]
+    assert "Experiments" not in names["curator"]
+    assert "Experiments" in names["manager"]
 
 
 @pytest.mark.parametrize(
