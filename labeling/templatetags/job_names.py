@@ -17,6 +17,8 @@ _BETTER = {
 
 @register.filter
 def job_name(kind: str) -> str:
-    """Return the name of a kind of job."""
+    """Return the name of a kind of job, or the kind itself if this program does not know it."""
+    if kind not in JobKind.values:
+        return kind
     found = JobKind(kind)
     return _BETTER.get(found, str(found.label))

@@ -76,6 +76,8 @@ def folder_of(root: Path, part: str, name: str, seed: int) -> Path:
 def write_run(root: Path, run: StoredRun) -> None:
     """Write a run; `run.json` is written last, so that a folder with it is complete.
 
+    The files of an earlier format are removed after that: a run takes hours.
+
     Parameters
     ----------
     root : folder of the experiment. run : to write.
@@ -87,8 +89,9 @@ def write_run(root: Path, run: StoredRun) -> None:
         contents[_HELD_OUT] = compact.to_bytes(run.held_out)
     if run.validation is not None:
         contents[_DRAWS] = run.validation.draws_to_bytes()
-    for name in (RUN_FILE, _HELD_OUT, _DRAWS, _WHOLE_HELD_OUT, _WHOLE_VALIDATION):
-        (folder / name).unlink(missing_ok=True)
+    earlier = [folder / name for name in (_WHOLE_HELD_OUT, _WHOLE_VALIDATION)]
+    if not any(file.exists() for file in earlier):
+        (folder / RUN_FILE).unlink(missing_ok=True)
     facts = {
         "format": FORMAT,
         "part": run.part,
@@ -105,6 +108,9 @@ def write_run(root: Path, run: StoredRun) -> None:
     }
     text = json.dumps(facts, indent=1, sort_keys=True) + "\n"
     atomic_write(folder / RUN_FILE, text.encode())
+    unused = [folder / name for name in (_HELD_OUT, _DRAWS) if name not in contents]
+    for file in (*earlier, *unused):
+        file.unlink(missing_ok=True)
 
 
 def rewrite_runs(root: Path) -> int:

@@ -241,3 +241,24 @@ def test_a_run_that_replaces_one_of_an_earlier_version_leaves_nothing_of_it(tmp_
     write_run(tmp_path, replace(run, error="it diverged"))
     assert [path.name for path in folder.iterdir()] == ["run.json"]
     assert read_run(tmp_path, "recipes", "a", 0).held_out is None
+
+
+def test_a_rewriting_that_is_killed_leaves_the_earlier_run(tmp_path, monkeypatch):
+    run = StoredRun("recipes", "a", "A", 0, "key", facts={"n_tracks": 7, "seconds": 1.0})
+    held_out = crowded(seed=1)
+    folder = write_whole(tmp_path, run, held_out, make_record(n=120, seed=2))
+
+    def killed(path, content):
+        if path.name == "run.json":
+            raise KeyboardInterrupt
+        return atomic_write(path, content)
+
+    monkeypatch.setattr("ml.study.store.atomic_write", killed)
+    with pytest.raises(KeyboardInterrupt):
+        rewrite_runs(tmp_path)
+    monkeypatch.undo()
+    np.testing.assert_array_equal(
+        read_run(tmp_path, "recipes", "a", 0, key="key").held_out.logits, held_out.logits
+    )
+    assert rewrite_runs(tmp_path) == 1
+    assert not (folder / "validation.npz").exists()

@@ -8,6 +8,7 @@ from django.utils import timezone
 from labeling import jobs
 from labeling.models import Job, WorkerBeat
 from labeling.models.jobs import JobKind
+from labeling.templatetags.job_names import job_name
 from tests.factories import make_library, make_user
 
 pytestmark = pytest.mark.django_db
@@ -160,3 +161,8 @@ class TestActions:
         html = page(client)
         assert "Cancel" not in html
         assert "Retry" not in html
+
+
+def test_a_kind_of_job_that_this_program_does_not_know_has_a_name():
+    assert job_name("train") == "Train and evaluate"
+    assert job_name("transcribe") == "transcribe"
