@@ -31,8 +31,9 @@ def save(submission: Submission) -> Recorded:
 def undo(annotation: Annotation, *, recorded_by_id: int | None = None) -> Annotation:
     """Undo an answer; request a retraining if enough answers changed."""
     retraction = record.retract(annotation, recorded_by_id=recorded_by_id)
-    _retrain_if_due(annotation.library)
-    return retraction
+    if retraction.is_new:
+        _retrain_if_due(annotation.library)
+    return retraction.annotation
 
 
 def _retrain_if_due(library: Library) -> None:

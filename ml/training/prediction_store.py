@@ -8,7 +8,11 @@ of the file.
 
 from __future__ import annotations
 
+import hashlib
+import io
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, Self
 
@@ -19,7 +23,6 @@ from ml.errors import MlError, ParameterError
 from ml.files import file_sha256, fresh_file
 
 _LABELS_A_BLOCK = 8
-_HASH_BLOCK_BYTES = 1 << 20
 
 
 class PredictionFileError(MlError):
@@ -65,13 +68,21 @@ def write_predictions(path: Path, probabilities: npt.NDArray[Any]) -> StoredPred
     n_tracks, n_labels = probabilities.shape
     path.parent.mkdir(parents=True, exist_ok=True)
     header = {"descr": "<f2", "fortran_order": False, "shape": (n_labels, n_tracks)}
+    start_of_file = io.BytesIO()
+    np.lib.format.write_array_header_1_0(start_of_file, header)
+    # Hashed as it is written: reading the file again could find another process's.
+    digest = hashlib.sha256()
     with fresh_file(path) as file:
-        np.lib.format.write_array_header_1_0(file, header)
-        for start in range(0, n_labels, _LABELS_A_BLOCK):
-            block = probabilities[:, start : start + _LABELS_A_BLOCK].T
-            file.write(_checked(block).tobytes())
-    sha256, size_bytes = file_sha256(path), path.stat().st_size
-    return StoredPredictions(path, n_tracks, n_labels, sha256, size_bytes)
+        for data in chain([start_of_file.getvalue()], _blocks(probabilities)):
+            digest.update(data)
+            file.write(data)
+        size_bytes = file.tell()
+    return StoredPredictions(path, n_tracks, n_labels, digest.hexdigest(), size_bytes)
+
+
+def _blocks(probabilities: npt.NDArray[Any]) -> Iterator[bytes]:
+    for start in range(0, probabilities.shape[1], _LABELS_A_BLOCK):
+        yield _checked(probabilities[:, start : start + _LABELS_A_BLOCK].T).tobytes()
 
 
 def _checked(block: npt.NDArray[Any]) -> npt.NDArray[np.float16]:

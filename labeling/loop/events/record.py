@@ -80,7 +80,7 @@ class Submission:
 
 @dataclass(frozen=True)
 class Recorded:
-    """The result of a submission; not new if it had been recorded before."""
+    """The event of a request; not new if it had been recorded before."""
 
     annotation: Annotation
     is_new: bool
@@ -350,7 +350,7 @@ def _newest_look(annotator: Annotator, track: Track) -> Annotation | None:
     return rows[max(own, key=lambda one: (first[one].answered_at or oldest, one))]
 
 
-def retract(annotation: Annotation, *, recorded_by_id: int | None = None) -> Annotation:
+def retract(annotation: Annotation, *, recorded_by_id: int | None = None) -> Recorded:
     """Undo an answer: the state before it returns, and the track is open again.
 
     1. Undoing twice is undoing once.
@@ -360,7 +360,7 @@ def retract(annotation: Annotation, *, recorded_by_id: int | None = None) -> Ann
         leases.queue_behind(annotation.annotator)
         stored = _live_retraction(annotation)
         if stored is not None:
-            return stored
+            return Recorded(stored, is_new=False)
         retraction = Annotation.objects.create(
             library_id=annotation.library_id,
             track_id=annotation.track_id,
@@ -379,7 +379,7 @@ def retract(annotation: Annotation, *, recorded_by_id: int | None = None) -> Ann
         project(annotation.annotator_id, [annotation.track_id])
         if annotation.kind == Kind.JUDGEMENT and annotation.presentation is not None:
             leases.reopen(annotation.presentation)
-    return retraction
+    return Recorded(retraction, is_new=True)
 
 
 def _live_retraction(annotation: Annotation) -> Annotation | None:

@@ -7,7 +7,7 @@ from django.db import DatabaseError
 from django.utils import timezone
 
 from labeling import jobs
-from labeling.loop import retraining
+from labeling.loop import desk, retraining
 from labeling.models import Annotation, AudioFile, Job, Snapshot
 from labeling.models.jobs import JobKind
 from tests.answers import retract, say
@@ -112,6 +112,18 @@ def test_undoing_counts_as_a_change(planted):
     retract(Annotation.objects.first())
     retraining.after_annotation(library)
     assert kinds() == ["train"]
+
+
+def test_undoing_twice_asks_once(planted, django_capture_on_commit_callbacks):
+    judge(planted, range(19))
+    answer = Annotation.objects.latest("id")
+    with django_capture_on_commit_callbacks(execute=True):
+        desk.undo(answer)
+    assert kinds() == ["train"]
+    Job.objects.all().delete()
+    with django_capture_on_commit_callbacks(execute=True):
+        desk.undo(answer)
+    assert kinds() == []
 
 
 def test_library_may_switch_it_off_or_ask_sooner(planted):
