@@ -12,9 +12,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 PYTEST := $(BIN)/python -m pytest -q
 # Each process has its own data folder and database; the tests of a file stay together.
 TEST_PROCESSES ?= 2
-AT_ONCE := $(PYTEST) -m "not faults" -n $(TEST_PROCESSES) --dist loadfile
-# These start servers, workers and browsers, which need the processors: run them last.
-SERVERS := tests/workers/process/test_supervisor.py tests/workers/process/test_compose.py tests/e2e
+AT_ONCE := $(PYTEST) -m "not faults" -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 export AUDIOTAG_TEST_POSTGRES_URL ?= postgres://postgres@127.0.0.1:5432/postgres
 export AUDIOTAG_TEST_REDIS_URL ?= redis://127.0.0.1:6379/9
 
@@ -45,12 +43,10 @@ run: $(VENV)/runtime.stamp ## Set up, create and train the demo, start everythin
 
 .PHONY: test
 test: $(VENV)/dev.stamp ## Run all tests on SQLite, then those with a database on PostgreSQL and Redis
-	$(AT_ONCE) $(SERVERS:%=--ignore=%)
-	$(AT_ONCE) $(SERVERS)
+	$(AT_ONCE)
 	@if $(BIN)/python -m tests.servers; then \
 		export AUDIOTAG_DATABASE_URL="$$AUDIOTAG_TEST_POSTGRES_URL"; set -x; \
-		$(AT_ONCE) tests/labeling tests/workers $(SERVERS:%=--ignore=%); \
-		$(AT_ONCE) $(SERVERS); \
+		$(AT_ONCE) tests/labeling tests/workers tests/e2e; \
 	elif [ "$${CI:-}" = true ]; then \
 		echo "CI must not skip the tests on PostgreSQL and Redis" >&2; exit 1; \
 	else \

@@ -17,14 +17,21 @@ from tests import in_flight
 # The time that an example takes is not tested.
 hypothesis.settings.register_profile("audiotag", hypothesis.settings(), deadline=None)
 hypothesis.settings.load_profile("audiotag")
+WITH_SERVERS = (
+    "tests/e2e/",
+    "tests/workers/process/test_compose.py",
+    "tests/workers/process/test_supervisor.py",
+)
 SHARED_DATA = Path(__file__).resolve().parents[1].parent / "shared" / "data"
 
 
 def pytest_collection_modifyitems(config, items):
-    """Leave out what is about the other engine; skip what needs shared data that is absent.
+    """Put those with servers last, leave out the other engine, skip what lacks shared data.
 
     CI runs the suite on both engines and has the data, so that nothing is skipped there.
     """
+    # They start servers, workers and browsers, and wait for them most of the time.
+    items.sort(key=lambda item: item.nodeid.startswith(WITH_SERVERS))
     other = "postgres_only" if connections["default"].vendor == "sqlite" else "sqlite_only"
     left_out = [item for item in items if other in item.keywords]
     config.hook.pytest_deselected(items=left_out)

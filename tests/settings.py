@@ -22,4 +22,9 @@ os.environ["OPENBLAS_NUM_THREADS"] = "1"
 from audiotag_site.settings import *  # noqa: E402, F403
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+# No test asks what a crash of the database server leaves.
+if DATABASES["default"]["ENGINE"].endswith("postgresql"):  # noqa: F405
+    DATABASES["default"].setdefault("OPTIONS", {})["options"] = "-c synchronous_commit=off"  # noqa: F405
+# Every test client would list all static files before its first request.
+WHITENOISE_AUTOREFRESH = True
 REST_FRAMEWORK = REST_FRAMEWORK | {"TEST_REQUEST_DEFAULT_FORMAT": "json"}  # noqa: F405

@@ -17,9 +17,19 @@ PASSWORD = "a long enough password"
 
 LENGTH_S, RATE_HZ = 150, 8_000
 
-#: Counts what must never happen: a policy violation, and decoding for the waveform.
+#: Counts what must never happen: a policy violation, and decoding for the waveform. Tells too
+#: whether all that was fetched has come; Playwright's own way waits half a second each time.
 WATCH = """
 window.watched = {violations: [], decoded: 0};
+let atWork = 0, ended = 0;
+const isIdle = () => atWork === 0 && performance.now() - ended > 60;
+Object.defineProperty(window.watched, "isIdle", {value: isIdle, enumerable: false});
+const original = window.fetch;
+window.fetch = async (...args) => {
+  atWork += 1;
+  try { return await original(...args); }
+  finally { atWork -= 1; ended = performance.now(); }
+};
 document.addEventListener("securitypolicyviolation",
   (event) => window.watched.violations.push(event.violatedDirective + " " + event.blockedURI));
 const decode = BaseAudioContext.prototype.decodeAudioData;
@@ -41,7 +51,7 @@ def log_in(page, live_server):
 def ready(page):
     """Wait until scripts run and the tracks after this one have come."""
     page.wait_for_selector("html[data-ready]")
-    page.wait_for_load_state("networkidle")
+    until(page, "window.watched.isIdle()")
 
 
 def until(page, truth: str):
