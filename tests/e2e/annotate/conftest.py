@@ -87,7 +87,7 @@ def page(context, live_server, ana, errors):
         [{"name": settings.SESSION_COOKIE_NAME, "value": cookie, "url": live_server.url}]
     )
     page = context.new_page()
-    page.goto(f"{live_server.url}/annotate/tiny/")
+    page.goto(f"{live_server.url}/annotate/tiny/", wait_until="commit")
     ready(page)
     yield page
     assert page.evaluate("window.watched") == {"violations": [], "decoded": 0}

@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from labeling.loop.upkeep import backup
-
+pytestmark = pytest.mark.sqlite_only
 ROOT = Path(__file__).resolve().parents[3]
 
 
@@ -115,19 +114,3 @@ def test_other_files_are_refused(tmp_path):
     path = tmp_path / "x.tar"
     path.write_bytes(b"no tar")
     assert "is not a backup" in Site(tmp_path / "data").run("restore", path, exit_code=2).stderr
-
-
-@pytest.mark.postgres_only
-@pytest.mark.django_db(transaction=True)
-def test_postgresql_makes_the_round_trip(tmp_path, settings):
-    from labeling.models import Library
-    from tests.factories import make_library
-
-    settings.DATA = tmp_path
-    settings.MODEL_ROOT, settings.SNAPSHOT_ROOT = tmp_path / "models", tmp_path / "snapshots"
-    make_library("before")
-    backup.backup(tmp_path / "b.tar")
-    make_library("after")
-    answer = backup.restore(tmp_path / "b.tar", is_sure=True)
-    assert list(Library.objects.values_list("slug", flat=True)) == ["before"]
-    assert Path(answer["kept_aside"]).stat().st_size > 0

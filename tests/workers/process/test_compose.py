@@ -118,7 +118,7 @@ class TestFile:
         assert {".git", ".venv", "data", ".env"} <= set(ignored)
 
 
-@pytest.mark.postgres
+@pytest.mark.postgres_only
 @pytest.mark.redis
 @pytest.mark.timeout(300)
 class TestProcesses:

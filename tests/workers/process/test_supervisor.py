@@ -271,6 +271,7 @@ class TestProcesses:
         assert "audio2@%h" in audio.command
 
 
+@pytest.mark.sqlite_only
 def test_one_signal_stops_web_workers_and_schedule(mark, tmp_path):
     """The real command: everything answers, one SIGINT, nothing is left."""
     with socket.socket() as free:
