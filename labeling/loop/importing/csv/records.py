@@ -6,134 +6,88 @@ than `CELL_LIMIT` becomes an `Unreadable` record and the next line is read.
 
 from __future__ import annotations
 
-import codecs
 import csv
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TextIO
+from typing import TypedDict
 
-from labeling.errors import BadInput
-from labeling.loop.importing.csv.cells import unguarded
+from labeling.loop.importing.csv import lines as csv_lines
+from labeling.loop.importing.csv.encoding import read_alone
+from labeling.loop.importing.csv.lines import Dialect, Lines, TooLong, Unreadable, opened
 
-LINE_LIMIT = 1_000_000
 CELL_LIMIT = 100_000
-_BLOCK = 1 << 20
-_BOMS = (
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF32_LE, "utf-32"),
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
-DELIMITERS = (",", ";", "\t")
 #: A file name ends like this; one such cell distinguishes a row from a line of prose.
 _FILE_TYPE = re.compile(r"\.[A-Za-z0-9]{2,4}$")
 #: So many cells in a line are not a coincidence, even if none looks like a file name.
 _WIDE = 3
+_SURROGATE = re.compile("[\udc80-\udcff]")
+_NEVER_CLOSED = "a quote is opened and never closed: close it or remove it"
+#: Rows and warnings that a report lists.
+_ROWS_KEPT, _WARNINGS_KEPT = 20, 1_000
 
 
-@dataclass(frozen=True)
-class Dialect:
-    """The dialect of a file."""
+class RowWarning(TypedDict):
+    """Something to check in a row that was read."""
+
+    row: int
+    column: str
+    message: str
+
+
+class RowsReadAs(TypedDict):
+    """Rows with cells in another encoding than the file: how many, and the first of them."""
 
     encoding: str
-    delimiter: str
+    rows: int
+    first: list[int]
 
 
-@dataclass(frozen=True)
-class Unreadable:
-    """A record that could not be read, and why."""
+@dataclass
+class ReadingNotes:
+    """What a person should know about the reading of a file.
 
-    reason: str
-
-
-class _TooLong(Exception):
-    pass
-
-
-def dialect_of(path: Path) -> Dialect:
-    """Detect the dialect of a file: the encoding from all of it, the rest from its head."""
-    encoding = _encoding(path)
-    with _opened(path, encoding) as file:
-        head = next((line for line in _Lines(file) if line.strip()), "")
-    return Dialect(encoding, _delimiter(head))
-
-
-def _encoding(path: Path) -> str:
-    """Return the encoding: by byte order mark, else UTF-8 if it is valid, else cp1252."""
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    with path.open("rb") as file:
-        start = file.read(4)
-        for mark, encoding in _BOMS:
-            if start.startswith(mark):
-                return encoding
-        file.seek(0)
-        try:
-            while block := file.read(_BLOCK):
-                decoder.decode(block)
-            decoder.decode(b"", final=True)
-        except UnicodeDecodeError:
-            return "cp1252"
-    return "utf-8"
-
-
-def _opened(path: Path, encoding: str) -> TextIO:
-    return path.open(encoding=encoding, errors="replace", newline="")
-
-
-def _delimiter(head: str) -> str:
-    """Return the most frequent delimiter of the header line, outside of quotes."""
-    outside = "".join(head.split('"')[::2])
-    return max(DELIMITERS, key=outside.count)
-
-
-class _Lines:
-    """Lines of at most LINE_LIMIT characters; a longer one raises and is skipped.
-
-    `taken` are the lines of the current record, which may be given back and read again.
+    Attributes
+    ----------
+    read_as : encoding -> rows with cells that were read in it, if it is not that of the file.
+    headers_repeated : rows that repeat the header, as in joined files.
+    warnings : rows that were read but may not be what they seem.
     """
 
-    def __init__(self, file: TextIO) -> None:
-        self.file = file
-        self.taken: list[str] = []
-        self.is_at_end = False
-        self._again: list[str] = []
+    read_as: dict[str, RowsReadAs] = field(default_factory=dict)
+    headers_repeated: int = 0
+    warnings: list[RowWarning] = field(default_factory=list)
 
-    def __iter__(self) -> _Lines:
-        return self
+    def warn(self, row: int, message: str) -> None:
+        """Note something about a row; the first of many notes are kept."""
+        if len(self.warnings) < _WARNINGS_KEPT:
+            self.warnings.append({"row": row, "column": "", "message": message})
 
-    def __next__(self) -> str:
-        line = self._again.pop() if self._again else self._read()
-        self.taken.append(line)
-        return line
-
-    def give_back(self, lines: list[str]) -> None:
-        self._again += reversed(lines)
-        self.is_at_end = False
-
-    def _read(self) -> str:
-        line = self.file.readline(LINE_LIMIT)
-        if not line:
-            self.is_at_end = True
-            raise StopIteration
-        if len(line) < LINE_LIMIT or line[-1] in "\r\n":
-            return line
-        while line and line[-1] not in "\r\n":
-            line = self.file.readline(LINE_LIMIT)
-        raise _TooLong
+    def count_as(self, encoding: str, row: int) -> None:
+        """Count a row with a cell in another encoding than the file."""
+        found = self.read_as.setdefault(
+            encoding, {"encoding": encoding, "rows": 0, "first": []}
+        )
+        if found["first"][-1:] != [row]:
+            found["rows"] += 1
+            found["first"] += [row] if len(found["first"]) < _ROWS_KEPT else []
 
 
-def records(path: Path, dialect: Dialect) -> Iterator[tuple[int, list[str] | Unreadable]]:
+def records(
+    path: Path, dialect: Dialect, notes: ReadingNotes | None = None
+) -> Iterator[tuple[int, list[str] | Unreadable]]:
     """Yield (number, cells) of each record that is not blank; the header is number 1.
 
     Numbers count records, as a spreadsheet counts rows: a cell may contain line breaks. A row
     whose quote is never closed would swallow the rows after it: it is unreadable, and reading
     continues with the next line that looks like a row.
     """
-    with _opened(path, dialect.encoding) as file:
-        lines = _Lines(file)
+    notes = notes or ReadingNotes()
+    with opened(path, dialect) as file:
+        lines = Lines(file)
+        if dialect.has_separator_line:
+            next(lines, "")
         reader = csv.reader(lines, delimiter=dialect.delimiter)
         number = n_columns = 0
         while True:
@@ -143,36 +97,83 @@ def records(path: Path, dialect: Dialect) -> Iterator[tuple[int, list[str] | Unr
             if record is None:
                 return
             if len(lines.taken) > 1 or lines.is_at_end:
-                record = _whole(record, lines, n_columns, dialect.delimiter)
+                record = _whole(record, lines, n_columns, dialect.delimiter, notes, number)
+            if isinstance(record, list) and dialect.legacy:
+                record = _in_one_encoding(record, dialect, notes, number)
             if isinstance(record, Unreadable) or any(cell.strip() for cell in record):
                 n_columns = n_columns or (0 if isinstance(record, Unreadable) else len(record))
                 yield number, record
 
 
-def _whole(
-    record: list[str] | Unreadable, lines: _Lines, n_columns: int, delimiter: str
+def _in_one_encoding(
+    record: list[str], dialect: Dialect, notes: ReadingNotes, number: int
 ) -> list[str] | Unreadable:
-    """Return a record of several lines; if it is really several records, say so and go back."""
+    """Decode the cells that are not UTF-8, each alone."""
+    if all(map(str.isascii, record)):
+        return record
+    found: list[str] = []
+    is_legacy = dialect.other == "utf-8"
+    for place, cell in enumerate(record):
+        if not _SURROGATE.search(cell):
+            if is_legacy and not cell.isascii():
+                notes.count_as("utf-8", number)
+            found.append(cell)
+            continue
+        if is_legacy:
+            raw = cell.encode("utf-8", "surrogateescape")
+            found.append(raw.decode(dialect.legacy, "replace"))
+            continue
+        text = read_alone(cell, dialect.legacy)
+        if text is None:
+            shown = _SURROGATE.sub("?", cell)[:40]
+            return Unreadable(
+                f"cell {place + 1} ({shown!r}) is not UTF-8, although the file is: correct it, "
+                "or choose the encoding of the file"
+            )
+        notes.count_as(dialect.legacy, number)
+        found.append(text)
+    return found
+
+
+def _whole(
+    record: list[str] | Unreadable,
+    lines: Lines,
+    n_columns: int,
+    delimiter: str,
+    notes: ReadingNotes,
+    number: int,
+) -> list[str] | Unreadable:
+    """Return a record of several lines; if it is really several records, say so and go back.
+
+    A record that is valid by RFC 4180 and has as many cells as the header is always one.
+    """
     first, *rest = lines.taken
+    problem = _strict_error(lines.taken, delimiter)
     likely = [_is_like(line, first, n_columns, delimiter) for line in rest]
+    if isinstance(record, list) and not problem and len(record) == n_columns:
+        if any(likely):
+            notes.warn(number, "a cell holds lines that look like rows: is a quote missing?")
+        return record
+    if not any(likely) and "unexpected end" in problem:
+        likely = [_fits(line, n_columns, delimiter) for line in rest]
     if isinstance(record, Unreadable) and not any(likely):
         return record
-    is_open = isinstance(record, Unreadable) or _is_open(lines.taken, delimiter)
+    is_open = isinstance(record, Unreadable) or bool(problem)
     is_cut_off = is_open and lines.is_at_end
     if not (is_cut_off or (any(likely) if is_open else rest and all(likely))):
         return record
     if any(likely):
         lines.give_back(rest[likely.index(True) :])
-    return Unreadable("a quote is opened and never closed: close it or remove it")
+    return Unreadable(_NEVER_CLOSED)
 
 
-def _is_open(lines: list[str], delimiter: str) -> bool:
-    """Say whether the quotes in these lines do not match, read strictly."""
+def _strict_error(lines: list[str], delimiter: str) -> str:
+    """Return what RFC 4180 objects to in these lines; "" if they are valid."""
     try:
         list(csv.reader(lines, delimiter=delimiter, strict=True))
-    except csv.Error:
-        return True
-    return False
+    except csv.Error as error:
+        return str(error)
+    return ""
 
 
 def _is_like(line: str, first: str, n_columns: int, delimiter: str) -> bool:
@@ -184,6 +185,12 @@ def _is_like(line: str, first: str, n_columns: int, delimiter: str) -> bool:
     if not types:
         return n_columns >= _WIDE
     return any(_file_type(cells[place]) == one for place, one in types.items())
+
+
+def _fits(line: str, n_columns: int, delimiter: str) -> bool:
+    """Say whether a line alone is a valid record of the right width."""
+    is_valid = not _strict_error([line], delimiter)
+    return n_columns > 1 and is_valid and len(_cells(line, delimiter)) == n_columns
 
 
 def _cells(line: str, delimiter: str) -> list[str]:
@@ -205,8 +212,8 @@ def _next(reader: Iterator[list[str]]) -> list[str] | Unreadable | None:
         return next(reader)
     except StopIteration:
         return None
-    except _TooLong:
-        return Unreadable(f"the row is longer than {LINE_LIMIT:,} characters")
+    except TooLong:
+        return Unreadable(f"the row is longer than {csv_lines.LINE_LIMIT:,} characters")
     except csv.Error as error:
         if "limit" in str(error):
             return Unreadable(
@@ -215,16 +222,3 @@ def _next(reader: Iterator[list[str]]) -> list[str] | Unreadable | None:
         return Unreadable(f"the row cannot be read: {error}")
     finally:
         csv.field_size_limit(former)
-
-
-def header(path: Path, dialect: Dialect) -> list[str]:
-    """Return the names of the columns, or refuse with the reason."""
-    for _, record in records(path, dialect):
-        if isinstance(record, Unreadable):
-            raise BadInput(f"the header cannot be read: {record.reason}")
-        if any("\0" in cell or "�" in cell for cell in record):
-            raise BadInput(
-                f"the header is not {dialect.encoding} text: save the file as CSV in UTF-8"
-            )
-        return [unguarded(cell.strip()).strip() for cell in record]
-    raise BadInput("the file is empty: it needs a header row and one row per track")

@@ -1,0 +1,104 @@
+"""Lines of a CSV file, decoded one at a time with a bounded length."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+LINE_LIMIT = 1_000_000
+#: The end of a DOS file; spreadsheets do not show it.
+_CTRL_Z = "\x1a"
+_BOM = "\ufeff"
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How a file is written.
+
+    Attributes
+    ----------
+    encoding : of the file. delimiter : between its cells.
+    other : the encoding of single cells that are not in the first one; "" for none.
+    doubt : a sentence if the encoding is not certain, else "".
+    has_separator_line : the first line only names the delimiter, as Excel writes it (`sep=;`).
+    """
+
+    encoding: str
+    delimiter: str
+    other: str = ""
+    doubt: str = ""
+    has_separator_line: bool = False
+
+    @property
+    def legacy(self) -> str:
+        """The encoding of cells that are not UTF-8 in a file that mixes both; "" for none."""
+        if not self.other:
+            return ""
+        return self.encoding if self.other == "utf-8" else self.other
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """A record that could not be read, and why."""
+
+    reason: str
+
+
+class TooLong(Exception):
+    """A line is longer than `LINE_LIMIT`."""
+
+
+def opened(path: Path, dialect: Dialect) -> TextIO:
+    """Open a file so that every byte can be read.
+
+    In a file that may mix UTF-8 and another encoding, bytes that are not UTF-8 stay as
+    surrogates, so that each cell can be decoded alone; else they become U+FFFD.
+    """
+    if dialect.legacy:
+        encoding = "utf-8-sig" if dialect.encoding == "utf-8-sig" else "utf-8"
+        return path.open(encoding=encoding, errors="surrogateescape", newline="")
+    return path.open(encoding=dialect.encoding, errors="replace", newline="")
+
+
+class Lines:
+    """Lines of at most LINE_LIMIT characters; a longer one raises and is skipped later.
+
+    `taken` are the lines of the current record, which may be given back and read again. A byte
+    order mark at the start of a line comes from joined files, Ctrl-Z from DOS: both go.
+    """
+
+    def __init__(self, file: TextIO) -> None:
+        self.file = file
+        self.taken: list[str] = []
+        self.is_at_end = False
+        self._again: list[str] = []
+        self._is_in_long_line = False
+
+    def __iter__(self) -> Lines:
+        return self
+
+    def __next__(self) -> str:
+        line = self._again.pop() if self._again else self._read()
+        self.taken.append(line)
+        return line
+
+    def give_back(self, lines: list[str]) -> None:
+        """Let these lines be read again."""
+        self._again += reversed(lines)
+        self.is_at_end = False
+
+    def _read(self) -> str:
+        while self._is_in_long_line:  # only now: who stops at the error reads no further
+            rest = self.file.readline(LINE_LIMIT)
+            self._is_in_long_line = bool(rest) and rest[-1] not in "\r\n"
+        line = self.file.readline(LINE_LIMIT)
+        if not line:
+            self.is_at_end = True
+            raise StopIteration
+        if len(line) >= LINE_LIMIT and line[-1] not in "\r\n":
+            self._is_in_long_line = True
+            raise TooLong
+        if _CTRL_Z in line:
+            line = line.replace(_CTRL_Z, "")
+        return line.lstrip(_BOM) if line.startswith(_BOM) else line
