@@ -118,7 +118,7 @@ _CONFIDENT = 0.15
 #: From this share of valid UTF-8 on, such lines are no accident of another encoding.
 _NO_ACCIDENT = 0.1
 _TYPOGRAPHIC = frozenset("’‘‚“”„–—…«»‹›·•°ºª´`¡¿§©®™№、。・「」『』（）！？：，～ー々 ")
-_BROKEN_CASE = re.compile(r"[^\W\d_]{2,}")
+_WORD = re.compile(r"[^\W\d_]{2,}")
 
 
 @dataclass(frozen=True)
@@ -280,7 +280,8 @@ def _by_lines(found: _Samples) -> DetectedEncoding:
     if len(found.valid) >= len(found.invalid):
         is_sure = not guess.doubt
         return DetectedEncoding("utf-8", guess.name if is_sure else FALLBACK)
-    share = len(found.valid) / (len(found.valid) + len(found.invalid))
+    n_valid = sum(not _mixes_scripts(line.decode("utf-8")) for line in found.valid)
+    share = n_valid / (len(found.valid) + len(found.invalid))
     # No text in cp1252 is valid UTF-8 by accident; in other encodings some short ones are.
     is_mixed = guess.name == FALLBACK or share >= _NO_ACCIDENT
     return DetectedEncoding(guess.name, "utf-8" if is_mixed else "", guess.doubt)
@@ -341,12 +342,24 @@ def is_plausible(text: str) -> bool:
     if not others:
         return False
     strange = sum(not _is_in_words(char) for char in others)
-    for word in _BROKEN_CASE.findall(text):
+    for word in _WORD.findall(text):
         strange += sum(
             before.islower() and after.isupper() and not after.isascii()
             for before, after in pairwise(word)
         )
     return strange <= 0.1 * len(others)
+
+
+def _mixes_scripts(text: str) -> bool:
+    """Say whether a word has Latin and other letters, as bytes have that are not UTF-8.
+
+    "L’École" in MacRoman is such a case: two of its bytes are an Armenian letter in UTF-8.
+    """
+    return any(
+        not word.isascii()
+        and len({unicodedata.name(char, "").startswith("LATIN") for char in word}) > 1
+        for word in _WORD.findall(text)
+    )
 
 
 def _is_in_words(char: str) -> bool:
