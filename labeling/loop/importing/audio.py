@@ -140,7 +140,7 @@ def _distance(name: str, wanted: str) -> int:
 
 
 def _leads_out(key: str) -> str:
-    """Return why a key can be no file of the folder; "" if it can."""
+    """Return why no file of the folder can have this key; "" if one can."""
     steps = PurePosixPath(key).parts
     if not steps or ".." in steps:
         return "the file name leads out of the audio folder"
@@ -163,7 +163,7 @@ def relative_key(key: str, folders: Iterable[str]) -> str:
 
 
 def _shown(path: Path) -> str:
-    """Return a path for a person; twins in different Unicode forms are told apart."""
+    """Return a path for a person; a decomposed form is named, as it looks the same."""
     text = path.as_posix().encode(errors="replace").decode()
     form = "" if unicodedata.is_normalized("NFC", text) else " (decomposed)"
     return f"{text!r}{form}"

@@ -34,6 +34,10 @@ from labeling.models.jobs import JobKind
 from labeling.names import name_key, tidy_name
 
 ERRORS_KEPT = 1_000
+#: Characters that a preview reads at most: it runs in the web process.
+PREVIEW_LIMIT = 2_000_000
+#: If none of the first rows can be read, the file is not what it is taken for.
+HOPELESS = 10_000
 DEFAULT_ANNOTATOR = "legacy"
 
 
@@ -172,7 +176,7 @@ def preview_catalogue(path: Path, n_rows: int = 8, encoding: str = "") -> dict[s
     names = header(path, dialect)
     rows = [
         [cell[:200] for cell in (record + [""] * len(names))[: len(names)]]
-        for _, record in islice(records(path, dialect), 1, n_rows + 1)
+        for _, record in islice(records(path, dialect, most=PREVIEW_LIMIT), 1, n_rows + 1)
         if not isinstance(record, Unreadable)
     ]
     return {
@@ -210,10 +214,19 @@ class _Reading:
             row, errors = parse(number, record, self.columns)
             if row is None:
                 self.errors.add(errors)
+                self._refuse_if_hopeless()
             else:
                 row.key = audio.relative_key(row.key, self.folders)
                 staging.add(row, annotator)
         return True
+
+    def _refuse_if_hopeless(self) -> None:
+        if self.n_rows == self.errors.n_rows == HOPELESS:
+            first = self.errors.kept[0]
+            raise BadInput(
+                f"none of the first {HOPELESS:,} rows can be read; row {first.row}, "
+                f"{first.column or 'the whole row'}: {first.message}"
+            )
 
     def report(self) -> dict[str, Any]:
         """Return what was read, and what a person should check."""

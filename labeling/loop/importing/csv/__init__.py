@@ -1,8 +1,9 @@
 """Catalogue files: encoding, dialect, columns and rows, read as a stream.
 
-`encoding` detects how a file is encoded, `lines` decodes it, `header` finds its dialect and
-columns, `records` splits it, `columns` maps its header, `rows` groups its records, `staging`
-keeps them on disk until they are applied, and `cells` knows what spreadsheets do to cells.
+`encoding` detects how a file is encoded, with `plausible` as its judge, `lines` decodes it,
+`header` finds its dialect and columns, `records` splits it, `columns` maps its header, `rows`
+groups its records, `staging` keeps them on disk until they are applied, and `cells` knows what
+spreadsheets do to cells.
 """
 
 __all__ = [
@@ -11,6 +12,7 @@ __all__ = [
     "encoding",
     "header",
     "lines",
+    "plausible",
     "records",
     "rows",
     "staging",

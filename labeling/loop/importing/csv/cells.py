@@ -1,4 +1,4 @@
-"""Cells of spreadsheets: guards against formulas, and error values that are no content."""
+"""Cells of spreadsheets: guards against formulas, and error values."""
 
 from __future__ import annotations
 

@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import codecs
 import re
-import unicodedata
 from dataclasses import dataclass, field
-from itertools import pairwise
 from pathlib import Path
 
 import chardet
 
 from labeling.errors import BadInput
+from labeling.loop.importing.csv.plausible import is_plausible, mixes_scripts
 
 #: Encodings that a person may choose: the codec and what it is for.
 OFFERED = {
@@ -115,10 +114,8 @@ _BYTES_RECOGNISED = 1 << 16
 _ENOUGH_TEXTS = 3
 #: With less confidence, one short text of another script is a guess.
 _CONFIDENT = 0.15
-#: From this share of valid UTF-8 on, such lines are no accident of another encoding.
+#: From this share of valid UTF-8 on, such lines are not an accident of another encoding.
 _NO_ACCIDENT = 0.1
-_TYPOGRAPHIC = frozenset("’‘‚“”„–—…«»‹›·•°ºª´`¡¿§©®™№、。・「」『』（）！？：，～ー々 ")
-_WORD = re.compile(r"[^\W\d_]{2,}")
 
 
 @dataclass(frozen=True)
@@ -280,7 +277,7 @@ def _by_lines(found: _Samples) -> DetectedEncoding:
     if len(found.valid) >= len(found.invalid):
         is_sure = not guess.doubt
         return DetectedEncoding("utf-8", guess.name if is_sure else FALLBACK)
-    n_valid = sum(not _mixes_scripts(line.decode("utf-8")) for line in found.valid)
+    n_valid = sum(not mixes_scripts(line.decode("utf-8")) for line in found.valid)
     share = n_valid / (len(found.valid) + len(found.invalid))
     # No text in cp1252 is valid UTF-8 by accident; in other encodings some short ones are.
     is_mixed = guess.name == FALLBACK or share >= _NO_ACCIDENT
@@ -331,40 +328,6 @@ def _decoded(sample: bytes, encoding: str) -> str:
         return sample.decode(encoding)
     except UnicodeDecodeError:
         return ""
-
-
-def is_plausible(text: str) -> bool:
-    """Say whether nearly all characters beyond ASCII are letters where letters stand.
-
-    A wrong encoding gives symbols within words, and capitals after small letters.
-    """
-    others = [char for char in text if not char.isascii()]
-    if not others:
-        return False
-    strange = sum(not _is_in_words(char) for char in others)
-    for word in _WORD.findall(text):
-        strange += sum(
-            before.islower() and after.isupper() and not after.isascii()
-            for before, after in pairwise(word)
-        )
-    return strange <= 0.1 * len(others)
-
-
-def _mixes_scripts(text: str) -> bool:
-    """Say whether a word has Latin and other letters, as bytes have that are not UTF-8.
-
-    "L’École" in MacRoman is such a case: two of its bytes are an Armenian letter in UTF-8.
-    """
-    return any(
-        not word.isascii()
-        and len({unicodedata.name(char, "").startswith("LATIN") for char in word}) > 1
-        for word in _WORD.findall(text)
-    )
-
-
-def _is_in_words(char: str) -> bool:
-    """Say whether a character is a letter, a mark on one, a digit or common punctuation."""
-    return char.isalnum() or char in _TYPOGRAPHIC or unicodedata.category(char)[0] == "M"
 
 
 def _is_utf8(line: bytes) -> bool:

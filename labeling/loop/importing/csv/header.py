@@ -21,8 +21,10 @@ from labeling.loop.importing.csv.records import ReadingNotes, records
 from labeling.names import name_key, tidy_name
 
 DELIMITERS = (",", ";", "\t", "|")
-#: More rows are no catalogue; to read them would keep a worker busy for hours.
+#: More rows are not a catalogue; to read them would keep a worker busy for hours.
 ROW_LIMIT = 3_000_000
+#: Characters among which the header must be; blank rows may come before it.
+HEADER_LIMIT = 4_000_000
 _BLOCK = 1 << 20
 #: Samples that show how long the lines of a file are.
 _SAMPLES, _SAMPLE_SIZE = 32, 1 << 14
@@ -32,7 +34,7 @@ _BLANK_LINES = 1_000
 
 
 def dialect_of(path: Path, encoding: str = "", *, is_whole: bool = True) -> Dialect:
-    """Return the dialect of a file, or refuse a file that is no catalogue.
+    """Return the dialect of a file, or refuse a file that is not a catalogue.
 
     Parameters
     ----------
@@ -108,7 +110,7 @@ def _delimiter(head: str) -> str:
 
 def header(path: Path, dialect: Dialect) -> list[str]:
     """Return the names of the columns, or refuse with the reason."""
-    for _, record in records(path, dialect):
+    for _, record in records(path, dialect, most=HEADER_LIMIT):
         if isinstance(record, Unreadable):
             raise BadInput(f"the header cannot be read: {record.reason}")
         if len(record) > COLUMN_LIMIT:

@@ -14,7 +14,7 @@ _BOM = "\ufeff"
 
 @dataclass(frozen=True)
 class Dialect:
-    """How a file is written.
+    """The way a file is written.
 
     Attributes
     ----------
@@ -65,10 +65,12 @@ class Lines:
     """Lines of at most LINE_LIMIT characters; a longer one raises and is skipped later.
 
     `taken` are the lines of the current record, which may be given back and read again. A byte
-    order mark at the start of a line comes from joined files, Ctrl-Z from DOS: both go.
+    order mark at the start of a line comes from joined files, Ctrl-Z from DOS: both go. With
+    `most`, the lines end once so many characters are read.
     """
 
-    def __init__(self, file: TextIO) -> None:
+    def __init__(self, file: TextIO, most: int | None = None) -> None:
+        self._left = most
         self.file = file
         self.taken: list[str] = []
         self.is_at_end = False
@@ -90,9 +92,9 @@ class Lines:
 
     def _read(self) -> str:
         while self._is_in_long_line:  # only now: who stops at the error reads no further
-            rest = self.file.readline(LINE_LIMIT)
+            rest = self._readline()
             self._is_in_long_line = bool(rest) and rest[-1] not in "\r\n"
-        line = self.file.readline(LINE_LIMIT)
+        line = self._readline()
         if not line:
             self.is_at_end = True
             raise StopIteration
@@ -102,3 +104,10 @@ class Lines:
         if _CTRL_Z in line:
             line = line.replace(_CTRL_Z, "")
         return line.lstrip(_BOM) if line.startswith(_BOM) else line
+
+    def _readline(self) -> str:
+        if self._left is None:
+            return self.file.readline(LINE_LIMIT)
+        line = self.file.readline(LINE_LIMIT) if self._left > 0 else ""
+        self._left -= len(line)
+        return line

@@ -46,7 +46,7 @@ class RowsReadAs(TypedDict):
 
 @dataclass
 class ReadingNotes:
-    """What a person should know about the reading of a file.
+    """Notes for a person about the reading of a file.
 
     Attributes
     ----------
@@ -75,17 +75,22 @@ class ReadingNotes:
 
 
 def records(
-    path: Path, dialect: Dialect, notes: ReadingNotes | None = None
+    path: Path,
+    dialect: Dialect,
+    notes: ReadingNotes | None = None,
+    *,
+    most: int | None = None,
 ) -> Iterator[tuple[int, list[str] | Unreadable]]:
     """Yield (number, cells) of each record that is not blank; the header is number 1.
 
     Numbers count records, as a spreadsheet counts rows: a cell may contain line breaks. A row
     whose quote is never closed would swallow the rows after it: it is unreadable, and reading
-    continues with the next line that looks like a row.
+    continues with the next line that looks like a row. With `most`, reading ends once so many
+    characters are read.
     """
     notes = notes or ReadingNotes()
     with opened(path, dialect) as file:
-        lines = Lines(file)
+        lines = Lines(file, most)
         if dialect.has_separator_line:
             next(lines, "")
         reader = csv.reader(lines, delimiter=dialect.delimiter)

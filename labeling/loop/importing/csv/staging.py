@@ -18,7 +18,7 @@ from labeling.errors import BadInput
 from labeling.loop.importing.csv.rows import Row
 from labeling.names import name_key
 
-#: More different values are no labels and no annotators: the column means something else.
+#: More different values are not labels or annotators: the column means something else.
 TEXTS_LIMIT, ANNOTATORS_LIMIT = 50_000, 10_000
 #: Ways to write one file name that are tried on disk.
 _WRITTEN_KEPT = 4
