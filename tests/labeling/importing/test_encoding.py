@@ -117,6 +117,31 @@ def test_utf8_rows_in_a_file_of_cp1252_stay_what_they_are(tmp_path, n_rows):
 
 
 @pytest.mark.parametrize(
+    "texts",
+    [
+        ["Rock\xa0", "R&B’s"],
+        ["10 €", "© Soul"],
+        ["Pop™", "It’s", "£10"],
+        ["Café", "Été", "Noël"],
+        ["São Paulo", "Canção", "Irmã"],
+        ["Beyoncé"],
+        ["Björk", "Sigur Rós", "Motörhead"],
+        ["½ Time", "± 3 °C"],
+    ],
+)
+def test_little_text_of_western_europe_is_cp1252(tmp_path, texts):
+    rows = rows_of(texts)
+    assert read(write(tmp_path, as_bytes(rows, "cp1252")))[0] == rows
+
+
+def test_one_row_each_of_two_encodings_stays_utf8(tmp_path):
+    content = "filename,genre\nú.mp3,Música\n".encode() + b"c.mp3,Caf\xe9\n"
+    found, dialect, _ = read(write(tmp_path, content))
+    assert found[1:] == [["ú.mp3", "Música"], ["c.mp3", "Café"]]
+    assert (dialect.encoding, dialect.doubt) == ("utf-8", "")
+
+
+@pytest.mark.parametrize(
     "cell",
     [
         "Música caf".encode() + b"\xe9",  # both encodings in one cell
@@ -124,6 +149,8 @@ def test_utf8_rows_in_a_file_of_cp1252_stay_what_they_are(tmp_path, n_rows):
         b"caf\xc3",  # the same: cp1252 has a capital there
         b"Caf\x8e",  # MacRoman: a capital after small letters
         b"x\x9dy",  # nothing in cp1252
+        b"\xed\xa0\xbd\xed\xb8\x80",  # half characters of UTF-16
+        b"x\xc0\xafy",  # a slash in two bytes
     ],
 )
 def test_bytes_that_are_not_plainly_cp1252_reject_their_row_alone(tmp_path, cell):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import codecs
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -112,6 +113,10 @@ _LINES_SAMPLED = 20_000
 _BYTES_RECOGNISED = 1 << 16
 #: With so many different texts, the guess of a Western encoding is taken for certain.
 _ENOUGH_TEXTS = 3
+#: Fewer different bytes beyond ASCII do not outweigh cp1252, where that is plausible as well.
+_ENOUGH_BYTES = 5
+#: The confidence of an encoding must be so many times that of cp1252.
+_CLEARLY = 1.5
 #: With less confidence, one short text of another script is a guess.
 _CONFIDENT = 0.15
 #: From this share of valid UTF-8 on, such lines are not an accident of another encoding.
@@ -139,8 +144,8 @@ class DetectedEncoding:
 class _Samples:
     """Lines of a file that are not ASCII, by whether they are valid UTF-8."""
 
-    valid: list[bytes] = field(default_factory=list)
-    invalid: list[bytes] = field(default_factory=list)
+    valid: dict[bytes, None] = field(default_factory=dict)
+    invalid: dict[bytes, None] = field(default_factory=dict)
 
     def add(self, block: bytes) -> None:
         if block.isascii():
@@ -150,7 +155,7 @@ class _Samples:
                 continue
             if len(self.valid) + len(self.invalid) >= _LINES_SAMPLED:
                 return
-            (self.valid if _is_utf8(line) else self.invalid).append(line)
+            (self.valid if _is_utf8(line) else self.invalid)[line] = None
 
 
 def chosen_encoding(name: str) -> DetectedEncoding:
@@ -284,7 +289,7 @@ def _by_lines(found: _Samples) -> DetectedEncoding:
     return DetectedEncoding(guess.name, "utf-8" if is_mixed else "", guess.doubt)
 
 
-def _recognised(lines: list[bytes]) -> DetectedEncoding:
+def _recognised(lines: Iterable[bytes]) -> DetectedEncoding:
     """Return the encoding of lines that are not UTF-8, with a doubt if it is a guess."""
     cells = dict.fromkeys(
         cell for line in lines for cell in re.split(rb'[,;\t"]+', line) if not cell.isascii()
@@ -293,14 +298,15 @@ def _recognised(lines: list[bytes]) -> DetectedEncoding:
     for cell in cells:
         if len(sample) + len(cell) < _BYTES_RECOGNISED:
             sample, n_texts = sample + cell + b"\n", n_texts + 1
-    name, confidence = _best(sample)
-    is_sure = bool(name) and (
-        n_texts >= _ENOUGH_TEXTS or (name not in _LATIN and confidence >= _CONFIDENT)
-    )
-    if is_sure:
-        return DetectedEncoding(name)
-    if not name or is_plausible(_decoded(sample, FALLBACK)):
-        name = FALLBACK
+    best, confidence, of_fallback = _best(sample)
+    is_usual = is_plausible(_decoded(sample, FALLBACK))
+    if is_usual and confidence < _CLEARLY * of_fallback:
+        best = FALLBACK
+    is_told = len({byte for byte in sample if byte > 0x7F}) >= _ENOUGH_BYTES
+    is_enough = n_texts >= _ENOUGH_TEXTS and (is_told or not is_usual or best == FALLBACK)
+    if best and (is_enough or (best not in _LATIN and confidence >= _CONFIDENT)):
+        return DetectedEncoding(best)
+    name = FALLBACK if is_usual or not best else best
     return DetectedEncoding(
         name,
         doubt=f"the encoding is not certain: {name} was assumed; check the names, and choose "
@@ -308,8 +314,9 @@ def _recognised(lines: list[bytes]) -> DetectedEncoding:
     )
 
 
-def _best(sample: bytes) -> tuple[str, float]:
-    """Return the best encoding that decodes the sample into plausible text."""
+def _best(sample: bytes) -> tuple[str, float, float]:
+    """Return the best encoding that gives plausible text, its confidence and cp1252's."""
+    found: dict[str, float] = {}
     for one in chardet.detect_all(sample):
         try:
             codec = codecs.lookup(str(one["encoding"])).name
@@ -317,13 +324,16 @@ def _best(sample: bytes) -> tuple[str, float]:
             continue
         codec = codecs.lookup(_WIDER.get(codec, codec)).name
         name = _RECOGNISED.get(codec, "")
-        if name and is_plausible(_decoded(sample, name)):
-            return name, float(one["confidence"] or 0)
-    return "", 0.0
+        if name and name not in found and is_plausible(_decoded(sample, name)):
+            found[name] = float(one["confidence"] or 0)
+    best = max(found, key=lambda name: found[name], default="")
+    return best, found.get(best, 0.0), found.get(FALLBACK, 0.0)
 
 
 def _decoded(sample: bytes, encoding: str) -> str:
     """Return the text of a sample; "" if it is not strictly in this encoding."""
+    if not encoding:
+        return ""
     try:
         return sample.decode(encoding)
     except UnicodeDecodeError:

@@ -6,8 +6,13 @@ import re
 import unicodedata
 from itertools import pairwise
 
-_TYPOGRAPHIC = frozenset("’‘‚“”„–—…«»‹›·•°ºª´`¡¿§©®™№、。・「」『』（）！？：，～ー々 ")
+#: Marks that stand next to letters in names.
+_TYPOGRAPHIC = frozenset(
+    "’‘‚“”„–—…«»‹›·•°ºª´`¡¿§©®™№、。・「」『』（）！？：，～ー々\u3000\xa0"
+)
 _WORD = re.compile(r"[^\W\d_]{2,}")
+#: A symbol that is part of a word.
+_SYMBOL = re.compile(r"(?<=[^\W\d_])[^\w\s\x00-\x7f]|[^\w\s\x00-\x7f](?=[^\W\d_])")
 
 
 def is_plausible(text: str) -> bool:
@@ -18,13 +23,19 @@ def is_plausible(text: str) -> bool:
     others = [char for char in text if not char.isascii()]
     if not others:
         return False
-    strange = sum(not _is_in_words(char) for char in others)
+    strange = sum(not _is_mark(char) for char in _SYMBOL.findall(text))
+    strange += sum(unicodedata.category(char) in ("Cc", "Cn", "Co") for char in others)
     for word in _WORD.findall(text):
         strange += sum(
             before.islower() and after.isupper() and not after.isascii()
             for before, after in pairwise(word)
         )
     return strange <= 0.1 * len(others)
+
+
+def _is_mark(char: str) -> bool:
+    """Say whether a symbol is common punctuation, or a mark on a letter."""
+    return char in _TYPOGRAPHIC or unicodedata.category(char)[0] == "M"
 
 
 def mixes_scripts(text: str) -> bool:
@@ -37,8 +48,3 @@ def mixes_scripts(text: str) -> bool:
         and len({unicodedata.name(char, "").startswith("LATIN") for char in word}) > 1
         for word in _WORD.findall(text)
     )
-
-
-def _is_in_words(char: str) -> bool:
-    """Say whether a character is a letter, a mark on one, a digit or common punctuation."""
-    return char.isalnum() or char in _TYPOGRAPHIC or unicodedata.category(char)[0] == "M"
