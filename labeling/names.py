@@ -35,7 +35,9 @@ def tidy_name(name: str) -> str:
 
     A joiner (U+200C, U+200D) stays between letters of scripts that need it, as in Persian.
     """
-    return " ".join(unicodedata.normalize("NFC", _visible(name)).split())
+    if not name.isascii() or not name.isprintable():
+        name = unicodedata.normalize("NFC", _visible(name))
+    return " ".join(name.split())
 
 
 def name_key(name: str) -> str:

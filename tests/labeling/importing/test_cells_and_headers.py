@@ -1,4 +1,4 @@
-"""What spreadsheets and joined files do to cells, headers and lines."""
+"""Cells, headers and lines as spreadsheets and joined files leave them."""
 
 from __future__ import annotations
 

@@ -197,5 +197,7 @@ def _split(text: str, delimiter: str) -> list[str]:
 def _is_separator_line(record: list[str]) -> bool:
     """Say whether a record is Excel's `sep=;`, which joined files have in the middle."""
     first, *rest = record
+    if "=" not in first[:6]:
+        return False
     is_one = first.strip().casefold() == "sep=" or _SEPARATOR_LINE.fullmatch(first.strip())
     return bool(is_one) and not any(cell.strip() for cell in rest)

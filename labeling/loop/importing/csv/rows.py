@@ -155,7 +155,10 @@ class _Reader:
         return key
 
     def annotator(self) -> str:
-        name = tidy_name(self.text(self.columns.annotator, ANNOTATOR_LIMIT))
+        text = self.text(self.columns.annotator, ANNOTATOR_LIMIT)
+        if not text:
+            return ""
+        name = tidy_name(text)
         if len(name) <= ANNOTATOR_LIMIT < len(name_key(name)):  # folding may lengthen it
             self.reject(self.columns.annotator, ANNOTATOR_IS_LONG)
         return name
