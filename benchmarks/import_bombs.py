@@ -80,6 +80,10 @@ def bombs(size: int) -> dict[str, Callable[[], Any]]:
             head,
             *_repeated(b'a.mp3,"Rock' + b" and Roll" * 60 + b"\n", size),
         ],
+        "open quotes, long cells": lambda: [
+            head,
+            *_repeated(b'a.mp3,"' + b"Rock " * 8_000 + b"\n" + b"b\n" * 500, size),
+        ],
         "one short line": lambda: [head, *_repeated(b"a.mp3,Rock\n", size)],
         "blank lines": lambda: [head, *_repeated(b"\n", size)],
         "carriage returns": lambda: [head[:-1], *_repeated(b"\r", size)],

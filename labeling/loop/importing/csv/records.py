@@ -154,7 +154,8 @@ def _whole(
     """
     first, *rest = lines.taken
     problem = _strict_error(lines.taken, delimiter)
-    likely = [_is_like(line, first, n_columns, delimiter) for line in rest]
+    model = _cells(first, delimiter)
+    likely = [_is_like(line, model, n_columns, delimiter) for line in rest]
     if isinstance(record, list) and not problem and len(record) == n_columns:
         if any(likely):
             notes.warn(number, "a cell holds lines that look like rows: is a quote missing?")
@@ -181,9 +182,11 @@ def _strict_error(lines: list[str], delimiter: str) -> str:
     return ""
 
 
-def _is_like(line: str, first: str, n_columns: int, delimiter: str) -> bool:
-    """Say whether a line looks like a row: as many cells, with a file of the same type."""
-    cells, model = (_cells(text, delimiter) for text in (line, first))
+def _is_like(line: str, model: list[str], n_columns: int, delimiter: str) -> bool:
+    """Say whether a line looks like a row: as many cells, with a file of the model's type."""
+    if line.count(delimiter) + 1 < n_columns:  # most lines of a text: quickly
+        return False
+    cells = _cells(line, delimiter)
     if len(cells) != n_columns or len(model) > n_columns:
         return False
     types = {place: cell for place, cell in enumerate(map(_file_type, model)) if cell}
