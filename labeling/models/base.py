@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import uuid
+from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.db import models
+
+from labeling.names import name_key, tidy_name
 
 
 class Travelling(models.Model):
@@ -21,3 +25,21 @@ def within(name: str, field: str, low: float, high: float) -> models.CheckConstr
     return models.CheckConstraint(
         condition=models.Q(**{f"{field}__gte": low, f"{field}__lte": high}), name=name
     )
+
+
+class NamedRow(models.Model):
+    """Base of rows with a name and its key: a form gives a new row its key."""
+
+    class Meta:
+        abstract = True
+
+    def clean(self) -> None:
+        """Store the name without hidden characters; refuse one that is taken."""
+        row: Any = self
+        row.name = tidy_name(row.name)
+        row.name_key = row.name_key or name_key(row.name)
+        if not name_key(row.name):
+            raise ValidationError({"name": "type a name that people can see"})
+        same = type(row).objects.filter(library=row.library_id, name_key=row.name_key)
+        if same.exclude(pk=row.pk).exists():
+            raise ValidationError({"name": "this name is taken: choose another one"})

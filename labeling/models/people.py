@@ -5,12 +5,12 @@ from __future__ import annotations
 from django.conf import settings
 from django.db import models
 
-from labeling.models.base import Travelling
+from labeling.models.base import NamedRow, Travelling
 from labeling.models.catalogue import Library
 from labeling.models.taxonomy import Facet, Label
 
 
-class Annotator(Travelling):
+class Annotator(NamedRow, Travelling):
     """A person or a source whose answers are kept separate from everybody else's."""
 
     class Kind(models.TextChoices):

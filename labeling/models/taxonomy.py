@@ -5,11 +5,11 @@ from __future__ import annotations
 from django.conf import settings
 from django.db import models
 
-from labeling.models.base import Travelling
+from labeling.models.base import NamedRow, Travelling
 from labeling.models.catalogue import Library
 
 
-class Facet(Travelling):
+class Facet(NamedRow, Travelling):
     """An axis of description: genre, mood, instrumentation, category."""
 
     library = models.ForeignKey(Library, on_delete=models.PROTECT, related_name="facets")

@@ -73,11 +73,13 @@ def export_annotations(
     *,
     has_history: bool = False,
     is_raw: bool = False,
+    has_mark: bool = False,
 ) -> ExportResult:
     """Write the answers of a library to `out`; return the number of rows and the sha256.
 
     1. Write to a temporary file, then rename it, so that nobody reads half an export.
     2. Guard every cell that a spreadsheet would run as a formula, unless `is_raw`.
+    3. With `has_mark`, begin with a byte order mark, by which Excel recognises UTF-8.
     """
     if form not in FORMATS:
         raise BadInput(f"there is no format {form!r}: use one of {', '.join(FORMATS)}")
@@ -86,7 +88,8 @@ def export_annotations(
             "--history needs --format long: the other formats contain current answers only"
         )
     rows = _rows(library, form, has_history)
-    return _write_and_rename(out, lambda file: _write(file, rows, is_raw))
+    encoding = "utf-8-sig" if has_mark else "utf-8"
+    return _write_and_rename(out, encoding, lambda file: _write(file, rows, is_raw))
 
 
 def _rows(library: Library, form: str, has_history: bool) -> Rows:
@@ -109,7 +112,7 @@ def _cell(cell: str) -> str:
     return cell if cell == "-1" else guarded(cell)
 
 
-def _write_and_rename(out: Path, write: Callable[[TextIO], int]) -> ExportResult:
+def _write_and_rename(out: Path, encoding: str, write: Callable[[TextIO], int]) -> ExportResult:
     folder = out.parent
     if out.is_dir():
         raise BadInput(f"{str(out)!r} is a folder: give the name of a file in it")
@@ -120,7 +123,7 @@ def _write_and_rename(out: Path, write: Callable[[TextIO], int]) -> ExportResult
     except OSError as error:
         raise BadInput(f"cannot write to {str(folder)!r}: {error.strerror}") from error
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
+        with os.fdopen(descriptor, "w", encoding=encoding, newline="") as file:
             n_rows = write(file)
         digest = file_sha256(Path(name))
         os.chmod(name, 0o644)

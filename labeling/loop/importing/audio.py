@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from django.conf import settings
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, QuerySet
 
 from labeling.errors import BadInput
 from labeling.loop.importing.csv.rows import KEY_BYTES_LIMIT, KEY_LIMIT
 from labeling.models import AudioFile, AudioRoot, FeatureRow, Library, Track
+from labeling.names import name_key, tidy_name, track_key
 
 State = Track.State
 
@@ -33,7 +35,8 @@ class AudioFolder:
     """A folder of audio; finds files by the key of their track."""
 
     path: Path
-    _listed: dict[Path, dict[str, str]] = field(default_factory=dict)
+    given: str = ""
+    _listed: dict[Path, dict[str, list[str]]] = field(default_factory=dict)
 
     @classmethod
     def at(cls, path: str) -> AudioFolder:
@@ -46,51 +49,136 @@ class AudioFolder:
             raise BadInput(
                 f"{path!r} is not a folder: give the folder that the file names start in"
             )
-        return cls(real)
+        return cls(real, os.path.abspath(os.path.expanduser(path)))
 
-    def find(self, key: str) -> FoundFile:
-        """Find the file of a key: as written, or under another Unicode form of its name."""
-        parts = PurePosixPath(key).parts
-        if not parts or key.startswith("/") or ".." in parts or ":" in parts[0]:
-            return FoundFile(reason="the file name leads out of the audio folder")
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The path of the folder, as it is and as it was given (perhaps through a link)."""
+        return tuple(dict.fromkeys((str(self.path), self.given or str(self.path))))
+
+    def find(self, key: str, written: Sequence[str] = ()) -> FoundFile:
+        """Find the file of a key: as written, or else under a name that differs only in form.
+
+        Parameters
+        ----------
+        key : of the track. written : the file name as the catalogue has it; none for the key.
+
+        The name that is closest counts: the same, another Unicode form, other blanks and
+        invisible characters, other capitals. If several are as close, the reason names them.
+        """
+        key = relative_key(key, self.paths)
+        problem = _leads_out(key)
+        if problem:
+            return FoundFile(reason=problem)
         try:
-            return self._stat(parts)
+            exact = {path for path in map(self._exact, written or (key,)) if path is not None}
+            near = sorted(exact) or self._near(PurePosixPath(key).parts)
+            if len(near) > 1:
+                names = " and ".join(_shown(one.relative_to(self.path)) for one in near[:3])
+                return FoundFile(reason=f"several files fit and none exactly: {names}"[:300])
+            return self._stat(near[0]) if near else FoundFile(reason=_NO_FILE)
         except (OSError, ValueError, RuntimeError) as error:  # a loop of links
             said = getattr(error, "strerror", None) or str(error)
             return FoundFile(reason=f"the file cannot be opened: {said}"[:300])
 
-    def _stat(self, parts: tuple[str, ...]) -> FoundFile:
-        path = self.path.joinpath(*parts)
-        if not os.path.lexists(path):
-            other = self._other_form(parts)
-            if other is None:
-                return FoundFile(reason="there is no such file in the audio folder")
-            path = other
+    def _exact(self, written: str) -> Path | None:
+        """Return the path of exactly this name, if there is something."""
+        path = self.path / written
+        is_inside = not written.startswith("/") and ".." not in PurePosixPath(written).parts
+        return path if is_inside and "\0" not in written and os.path.lexists(path) else None
+
+    def _stat(self, path: Path) -> FoundFile:
         if not path.resolve().is_relative_to(self.path):
             return FoundFile(reason="the file is a link that leads out of the audio folder")
         if not path.is_file():
-            return FoundFile(reason="there is no such file in the audio folder")
+            return FoundFile(reason=_NO_FILE)
         status = path.stat()
         inside = path.relative_to(self.path).as_posix()
         if len(inside) > KEY_LIMIT or len(inside.encode(errors="replace")) > KEY_BYTES_LIMIT:
             return FoundFile(reason="the path of the file is too long as it is on disk")
         return FoundFile(inside, status.st_size, status.st_mtime)
 
-    def _other_form(self, parts: tuple[str, ...]) -> Path | None:
-        """Resolve the path by the names on disk, which macOS writes decomposed."""
-        here = self.path
-        for part in parts:
-            name = self._names(here).get(unicodedata.normalize("NFC", part))
-            if name is None:
-                return None
-            here = here / name
-        return here
+    def _near(self, parts: tuple[str, ...]) -> list[Path]:
+        """Return the paths whose names on disk are closest to these, step by step."""
+        found = [(0, self.path)]
+        for number, part in enumerate(parts):
+            found = [
+                (max(distance, further), folder / name)
+                for distance, folder in found[:_NEAR_TRIED]
+                for further, name in self._like(folder, part)
+            ]
+            if number < len(parts) - 1:
+                found = [(distance, path) for distance, path in found if path.is_dir()]
+        files = [(distance, path) for distance, path in found if not path.is_dir()]
+        closest = min((distance for distance, _ in files), default=0)
+        return sorted(path for distance, path in files if distance == closest)
 
-    def _names(self, folder: Path) -> dict[str, str]:
+    def _like(self, folder: Path, part: str) -> list[tuple[int, str]]:
+        """Return the names in a folder that differ from this one in form only."""
         if folder not in self._listed:
-            names = os.listdir(folder) if folder.is_dir() else []
-            self._listed[folder] = {unicodedata.normalize("NFC", name): name for name in names}
-        return self._listed[folder]
+            listed: dict[str, list[str]] = {}
+            for name in os.listdir(folder) if folder.is_dir() else []:
+                listed.setdefault(name_key(name), []).append(name)
+            self._listed[folder] = listed
+        names = self._listed[folder].get(name_key(part), [])
+        return [(_distance(name, part), name) for name in names]
+
+
+_NO_FILE = "there is no such file in the audio folder"
+#: Folders that differ only in form and are searched for one file.
+_NEAR_TRIED = 20
+_DRIVE = re.compile(r"[A-Za-z]:(/|$)")
+
+
+def _distance(name: str, wanted: str) -> int:
+    """Return how far a name on disk is from the wanted one, which has the same name key."""
+    if name == wanted:
+        return 0
+    if unicodedata.normalize("NFC", name) == unicodedata.normalize("NFC", wanted):
+        return 1
+    return 2 if tidy_name(name) == tidy_name(wanted) else 3
+
+
+def _leads_out(key: str) -> str:
+    """Return why no file of the folder can have this key; "" if one can."""
+    steps = PurePosixPath(key).parts
+    if not steps or ".." in steps:
+        return "the file name leads out of the audio folder"
+    if key.startswith("/") or _DRIVE.match(key) or steps[0].casefold() == "file:":
+        return (
+            "the file name leads out of the audio folder: write it as it is inside the folder, "
+            f"without {steps[0]}"
+        )
+    return ""
+
+
+def relative_key(key: str, folders: Iterable[str]) -> str:
+    """Return a key as a path inside the first of these folders that it is in."""
+    if key.startswith("/"):
+        for folder in folders:
+            start = track_key(folder).rstrip("/") + "/"
+            if key.startswith(start) and len(key) > len(start):
+                return key[len(start) :]
+    return key
+
+
+def _shown(path: Path) -> str:
+    """Return a path for a person; a decomposed form is named, as it looks the same."""
+    text = path.as_posix().encode(errors="replace").decode()
+    form = "" if unicodedata.is_normalized("NFC", text) else " (decomposed)"
+    return f"{text!r}{form}"
+
+
+def own_folders(library: Library) -> list[str]:
+    """Return the audio folders of the tracks of a library."""
+    if library.pk is None:
+        return []
+    return list(_own_roots(library).order_by("pk").values_list("path", flat=True))
+
+
+def _own_roots(library: Library) -> QuerySet[AudioRoot]:
+    tracks = Track.objects.filter(library=library, audio__root=OuterRef("pk"))
+    return AudioRoot.objects.filter(Exists(tracks))
 
 
 def known_roots(library: Library) -> dict[str, str]:
@@ -99,10 +187,7 @@ def known_roots(library: Library) -> dict[str, str]:
     These are the folders of the settings and those of this library's tracks. The folders of
     another library are not offered to its managers.
     """
-    own = AudioRoot.objects.filter(
-        Exists(Track.objects.filter(library=library, audio__root=OuterRef("pk")))
-    )
-    return dict(own.values_list("name", "path")) | dict(settings.AUDIO_ROOTS)
+    return dict(_own_roots(library).values_list("name", "path")) | dict(settings.AUDIO_ROOTS)
 
 
 def register_files(folder: AudioFolder, library: Library) -> AudioRoot:

@@ -20,9 +20,10 @@ from labeling import jobs
 from labeling.errors import BadInput
 from labeling.loop.importing import audio
 from labeling.loop.importing.answers import Origin
-from labeling.loop.importing.csv import lines
 from labeling.loop.importing.csv.columns import Columns, ReadingOptions, plan_columns
+from labeling.loop.importing.csv.header import body, dialect_of, header
 from labeling.loop.importing.csv.lines import Dialect, Unreadable
+from labeling.loop.importing.csv.records import ReadingNotes, records
 from labeling.loop.importing.csv.rows import ANNOTATOR_LIMIT, RowError, parse
 from labeling.loop.importing.csv.staging import Staging
 from labeling.loop.importing.run import ImportRun, Progress, ShouldStop
@@ -30,9 +31,13 @@ from labeling.loop.library import libraries
 from labeling.loop.serving import random_order
 from labeling.models import Facet, ImportBatch, Job, Library, Track
 from labeling.models.jobs import JobKind
-from labeling.names import name_key
+from labeling.names import name_key, tidy_name
 
 ERRORS_KEPT = 1_000
+#: Characters that a preview reads at most: it runs in the web process.
+PREVIEW_LIMIT = 2_000_000
+#: If none of the first rows can be read, the file is not what it is taken for.
+HOPELESS = 10_000
 DEFAULT_ANNOTATOR = "legacy"
 
 
@@ -122,17 +127,20 @@ def import_catalogue(
     folder = None
     if options.audio_folder:
         folder = audio.AudioFolder.at(options.audio_folder)
-    columns, dialect = read_columns(path, options.reading, set(facets))
+    columns, dialect = read_columns(path, options.reading, set(facets), is_whole=True)
+    folders = [*(folder.paths if folder else ()), *audio.own_folders(library)]
     with Staging() as staging:
-        report = _stage(path, dialect, columns, staging, options)
+        reading = _Reading(path, dialect, columns, options, folders)
+        is_stopped = not reading.stage(staging, should_stop)
+        report = reading.report()
         if options.is_strict and report["rows_rejected"]:
             raise RowsRefused(report)
-        if library.pk is None and not options.is_dry_run:
+        if library.pk is None and not (options.is_dry_run or is_stopped):
             libraries.get_or_create_library(slug)
             library, facets = _library(slug)
         origin = Origin(by_id, batch_id)
         run = ImportRun(library, facets, staging, folder, options.is_dry_run, origin)
-        report |= run.apply(progress, should_stop)
+        report |= run.stopped() if is_stopped else run.apply(progress, should_stop)
     if report["tracks_created"] and not options.is_dry_run:
         random_order.restart([library.pk])
     return report
@@ -150,47 +158,86 @@ def _library(slug: str) -> tuple[Library, dict[str, Facet]]:
 
 
 def read_columns(
-    path: Path, reading: ReadingOptions, facets: set[str]
+    path: Path, reading: ReadingOptions, facets: set[str], *, is_whole: bool = False
 ) -> tuple[Columns, Dialect]:
-    """Return the dialect of a file and the meaning of its columns."""
+    """Return the dialect of a file and the meaning of its columns.
+
+    Only a worker looks at the whole file for it; a page looks at the head and at samples.
+    """
     if not path.is_file():
         raise BadInput(f"there is no file {str(path)!r}")
-    dialect = lines.dialect_of(path)
-    return plan_columns(lines.header(path, dialect), reading, facets), dialect
+    dialect = dialect_of(path, reading.encoding, is_whole=is_whole)
+    return plan_columns(header(path, dialect), reading, facets), dialect
 
 
-def preview_catalogue(path: Path, n_rows: int = 8) -> dict[str, Any]:
+def preview_catalogue(path: Path, n_rows: int = 8, encoding: str = "") -> dict[str, Any]:
     """Return the columns and first rows of a file, for a person to map."""
-    dialect = lines.dialect_of(path)
-    names = lines.header(path, dialect)
+    dialect = dialect_of(path, encoding, is_whole=False)
+    names = header(path, dialect)
     rows = [
         [cell[:200] for cell in (record + [""] * len(names))[: len(names)]]
-        for _, record in islice(lines.records(path, dialect), 1, n_rows + 1)
+        for _, record in islice(records(path, dialect, most=PREVIEW_LIMIT), 1, n_rows + 1)
         if not isinstance(record, Unreadable)
     ]
     return {
         "columns": names,
         "rows": rows,
         "encoding": dialect.encoding,
+        "doubt": dialect.doubt,
         "delimiter": dialect.delimiter,
     }
 
 
-def _stage(
-    path: Path, dialect: Dialect, columns: Columns, staging: Staging, options: ImportOptions
-) -> dict[str, Any]:
-    errors, n_rows = _Errors(), 0
-    annotator = " ".join(options.annotator.split()) or DEFAULT_ANNOTATOR
-    if max(len(annotator), len(name_key(annotator))) > ANNOTATOR_LIMIT:
-        raise BadInput(f"the annotator's name is longer than {ANNOTATOR_LIMIT} characters")
-    for number, record in islice(lines.records(path, dialect), 1, None):
-        n_rows += 1
-        row, found = parse(number, record, columns)
-        if row is None:
-            errors.add(found)
-        else:
-            staging.add(row, annotator)
-    return {"rows_read": n_rows} | errors.as_json()
+@dataclass
+class _Reading:
+    """The reading of a catalogue: its valid rows are staged, the others are counted."""
+
+    path: Path
+    dialect: Dialect
+    columns: Columns
+    options: ImportOptions
+    folders: list[str]
+    errors: _Errors = field(default_factory=_Errors)
+    notes: ReadingNotes = field(default_factory=ReadingNotes)
+    n_rows: int = 0
+
+    def stage(self, staging: Staging, should_stop: ShouldStop | None) -> bool:
+        """Stage all rows; return False if asked to stop first."""
+        annotator = tidy_name(self.options.annotator) or DEFAULT_ANNOTATOR
+        if max(len(annotator), len(name_key(annotator))) > ANNOTATOR_LIMIT:
+            raise BadInput(f"the annotator's name is longer than {ANNOTATOR_LIMIT} characters")
+        found = records(self.path, self.dialect, self.notes)
+        for number, record in body(found, self.columns.names, self.columns.key, self.notes):
+            if should_stop is not None and should_stop():
+                return False
+            self.n_rows += 1
+            row, errors = parse(number, record, self.columns)
+            if row is None:
+                self.errors.add(errors)
+                self._refuse_if_hopeless()
+            else:
+                row.key = audio.relative_key(row.key, self.folders)
+                staging.add(row, annotator)
+        return True
+
+    def _refuse_if_hopeless(self) -> None:
+        if self.n_rows == self.errors.n_rows == HOPELESS:
+            first = self.errors.kept[0]
+            raise BadInput(
+                f"none of the first {HOPELESS:,} rows can be read; row {first.row}, "
+                f"{first.column or 'the whole row'}: {first.message}"
+            )
+
+    def report(self) -> dict[str, Any]:
+        """Return what was read, and what a person should check."""
+        doubt = {"row": 1, "column": "", "message": self.dialect.doubt}
+        return {
+            "rows_read": self.n_rows,
+            "encoding": self.dialect.encoding,
+            "rows_read_as": list(self.notes.read_as.values()),
+            "headers_repeated": self.notes.headers_repeated,
+            "warnings": [*([doubt] if self.dialect.doubt else []), *self.notes.warnings],
+        } | self.errors.as_json()
 
 
 def probe_if_pending(library: Library, by_id: int | None = None) -> Job | None:

@@ -24,9 +24,10 @@ from labeling.loop.importing.audio import AudioFolder
 from labeling.loop.importing.csv.staging import StagedAnswer, StagedTrack, Staging
 from labeling.loop.importing.labels import LabelPlan, LabelSets
 from labeling.loop.importing.lock import FOLDERS, one_import_at_a_time
-from labeling.loop.importing.tracks import TrackCounts, TrackWriter, untidy_keys
+from labeling.loop.importing.look_alikes import LookAlikes, look_alikes
+from labeling.loop.importing.tracks import TrackCounts, TrackWriter, former_keys
 from labeling.loop.library import libraries, taxonomy
-from labeling.models import Annotator, AudioRoot, Facet, Library
+from labeling.models import Annotator, AudioRoot, Facet, Label, Library
 from labeling.names import name_key
 from labeling.writing import short_write
 
@@ -56,8 +57,10 @@ class ImportRun:
     ) -> None:
         self.library, self.facets, self.staging = library, facets, staging
         self.folder, self.is_dry_run, self.origin = folder, is_dry_run, origin
+        self.folders = [*(folder.paths if folder else ()), *audio.own_folders(library)]
         self.n_annotations = 0
         self.same_as: list[dict[str, str]] = []
+        self.look_alikes: list[LookAlikes] = []
         self._digest_of = lru_cache(_REMEMBERED)(self._digest)
 
     def apply(
@@ -68,15 +71,20 @@ class ImportRun:
             return self._apply(progress, should_stop)
         with one_import_at_a_time(self.library.pk, should_stop) as has_turn:
             if not has_turn:
-                return self._report(LabelPlan(), TrackCounts(), is_stopped=True)
+                return self.stopped()
             return self._apply(progress, should_stop)
+
+    def stopped(self) -> dict[str, Any]:
+        """Return the report of a run that was stopped before it wrote anything."""
+        return self._report(LabelPlan(), TrackCounts(), is_stopped=True)
 
     def _apply(
         self, progress: Progress | None, should_stop: ShouldStop | None
     ) -> dict[str, Any]:
-        self.staging.call(untidy_keys(self.library))
+        self.staging.call(former_keys(self.library, self.folders))
         planned = import_labels.plan_labels(self.staging.texts, self.facets)
         tracks = self._prepare(planned)
+        self.look_alikes = self._look_alikes()
         done, is_stopped = 0, False
         with rarer_checkpoints():
             for chunk in self.staging.chunks(CHUNK):
@@ -103,6 +111,7 @@ class ImportRun:
             "labels_merged": len(planned.merged),
             "merged": planned.merged,
             "annotators_same_as": self.same_as,
+            "look_alikes": self.look_alikes,
             "is_dry_run": self.is_dry_run,
             "is_stopped": is_stopped,
         }
@@ -132,6 +141,25 @@ class ImportRun:
             places = placing.incoming
         self._resolve(planned)
         return TrackWriter(self.library, places, root, self.is_dry_run)
+
+    def _look_alikes(self) -> list[LookAlikes]:
+        """Return the names of the file that look like other names, in it or in the library."""
+        known: dict[str, list[str]] = defaultdict(list)
+        if self.library.pk:
+            labels = Label.objects.filter(facet__library=self.library).order_by("id")
+            for facet_key, name in labels.values_list("facet__name_key", "name"):
+                known[facet_key].append(name)
+            people = Annotator.objects.filter(library=self.library).order_by("id")
+            known["annotator"] += people.values_list("name", flat=True)
+        texts: dict[str, list[str]] = defaultdict(list)
+        for facet_key, name in self.staging.texts:
+            texts[facet_key].append(name)
+        texts["annotator"] += self.staging.annotator_names
+        return [
+            one
+            for column, names in texts.items()
+            for one in look_alikes(column, [*known[column], *names], of=names)
+        ]
 
     def _root(self, folder: AudioFolder) -> AudioRoot:
         with one_import_at_a_time(FOLDERS):
@@ -164,7 +192,8 @@ class ImportRun:
 
     def _apply_chunk(self, chunk: list[StagedTrack], tracks: TrackWriter) -> None:
         """Look for the files first, then write in one transaction, without any file access."""
-        found = {one.key: self.folder.find(one.key) for one in chunk} if self.folder else {}
+        folder = self.folder
+        found = {one.key: folder.find(one.key, one.written) for one in chunk} if folder else {}
         if self.is_dry_run:
             self._write(chunk, tracks, found)
             return

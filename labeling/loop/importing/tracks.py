@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.db.models import Q
-
 from labeling.batching import batches
 from labeling.bulk_rows import insert_rows
-from labeling.loop.importing.audio import FoundFile, file_rows
+from labeling.loop.importing.audio import FoundFile, file_rows, relative_key
 from labeling.loop.importing.csv.columns import FIELDS
 from labeling.loop.importing.csv.staging import StagedTrack
 from labeling.loop.importing.split_groups import SplitPlace
@@ -34,23 +34,30 @@ _TRACK = (
 )
 
 
-def untidy_keys(library: Library) -> dict[str, str]:
-    """Return tidy key -> key of tracks imported before keys were tidied."""
+def former_keys(library: Library, folders: Sequence[str]) -> dict[str, str]:
+    """Return key -> stored key of tracks that were imported by an older rule.
+
+    Such a key is untidy, has invisible characters, or is a path from the root into one of the
+    audio folders. The stored keys stay; a catalogue finds their tracks under both.
+    """
     if library.pk is None:
         return {}
-    untidy = Q(key__contains="//") | Q(key__contains="/./") | Q(key__startswith="./")
-    rows = Track.objects.filter(
-        untidy | Q(key__endswith="/") | Q(key__endswith="/."), library=library
-    )
     found: dict[str, str] = {}
-    for key in rows.order_by("id").values_list("key", flat=True):
-        if track_key(key) != key:
-            found.setdefault(track_key(key), key)
+    rows = Track.objects.filter(library=library).order_by("id").values_list("key", flat=True)
+    for key in rows.iterator(chunk_size=5_000):
+        if _UNTIDY.search(key):
+            now = relative_key(track_key(key), folders)
+            if now != key:
+                found.setdefault(now, key)
     for names in batches(list(found), 900):
         tidy = Track.objects.filter(library=library, key__in=names)
         for key in tidy.values_list("key", flat=True):
             del found[key]
     return found
+
+
+#: A key that the present rules may change; most keys of a library do not have this.
+_UNTIDY = re.compile(r"[^\x20-\x7e]|^/|^\./|//|/\./|/\.?$|\\|^ | $")
 
 
 def _says_more(staged: StagedTrack, row: dict[str, Any]) -> bool:

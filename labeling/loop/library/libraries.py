@@ -12,7 +12,7 @@ from django.utils.text import slugify
 
 from labeling.errors import BadInput
 from labeling.models import Annotator, Facet, GuidelineVersion, Library
-from labeling.names import name_key
+from labeling.names import name_key, tidy_name
 
 #: The facets every library starts with: name, fewest labels, most labels (0: any number).
 FACETS = (("genre", 0, 0), ("mood", 0, 0), ("instrumentation", 0, 0), ("category", 0, 0))
@@ -78,13 +78,13 @@ def annotator_of(library: Library, user: User) -> Annotator:
 
 def _free_name(library: Library, user: User) -> str:
     """Return the user's name, with a number if the name is already taken here."""
-    name = user.get_username()
+    name = tidy_name(user.get_username())
     number = 0
     while True:
         suffix = f" ({user.pk}-{number})" if number > 1 else f" ({user.pk})" if number else ""
         free = _cut(name, suffix)
         taken = Annotator.objects.filter(library=library, name_key=name_key(free))
-        if free.strip() and not taken.exists():
+        if name_key(free) and not taken.exists():
             return free
         number += 1
 

@@ -8,7 +8,6 @@ same afterwards, and each change can be undone.
 from __future__ import annotations
 
 import hashlib
-import unicodedata
 from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
@@ -28,7 +27,7 @@ from labeling.models import (
     Library,
     TaxonomyChange,
 )
-from labeling.names import name_key
+from labeling.names import name_key, tidy_name
 
 Kind = TaxonomyChange.Kind
 #: The vocabulary of our own spellings; those of partners have a name.
@@ -37,11 +36,11 @@ NAME_LIMIT = 120
 
 
 def clean_name(text: str) -> str:
-    """Return the stored form of a name: NFC, blanks collapsed; refuse an invalid one."""
-    name = " ".join(unicodedata.normalize("NFC", text).split())
+    """Return the stored form of a name, or refuse an invalid one."""
+    name = tidy_name(text)
     if not name_key(name):
         raise BadInput("a label needs a name")
-    if "\0" in name or max(len(name), len(name_key(name))) > NAME_LIMIT:
+    if "\0" in text or max(len(name), len(name_key(name))) > NAME_LIMIT:
         raise BadInput(f"{name[:40]!r} is not a label name: use 1 to {NAME_LIMIT} characters")
     return name
 

@@ -19,6 +19,9 @@ class Command(AudiotagCommand):
         parser.add_argument("--out", type=Path, required=True, metavar="FILE")
         parser.add_argument("--history", action="store_true", help="long: all events")
         parser.add_argument("--raw", action="store_true", help="do not guard formulas")
+        parser.add_argument(
+            "--bom", action="store_true", help="begin with a byte order mark, for Excel"
+        )
 
     def answer(self, **options: Any) -> export.ExportResult:
         return export.export_annotations(
@@ -27,4 +30,5 @@ class Command(AudiotagCommand):
             options["out"],
             has_history=options["history"],
             is_raw=options["raw"],
+            has_mark=options["bom"],
         )

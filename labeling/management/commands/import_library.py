@@ -31,6 +31,7 @@ class Command(AudiotagCommand):
         parser.add_argument("--family", default="", metavar="COLUMN")
         parser.add_argument("--map", action="append", default=[], metavar="COLUMN=FACET")
         parser.add_argument("--split", action="append", default=[], metavar='"COLUMN=SEP"')
+        parser.add_argument("--encoding", default="", metavar="NAME", help="of the file")
         parser.add_argument("--dry-run", action="store_true", help="count only, write nothing")
         parser.add_argument("--strict", action="store_true", help="import all rows or none")
         parser.add_argument("--no-wait", action="store_true", help="do not follow the probe")
@@ -41,6 +42,7 @@ class Command(AudiotagCommand):
             family=options["family"],
             facets=column_pairs(options["map"], "--map"),
             separators=column_pairs(options["split"], "--split"),
+            encoding=options["encoding"],
         )
         how = ImportOptions(
             reading=reading,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import uuid
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -24,7 +23,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from labeling import jobs
 from labeling.errors import BadInput
 from labeling.loop.importing import audio, catalogue
-from labeling.loop.importing.csv.cells import guarded
+from labeling.loop.importing.csv import encoding as csv_encoding
 from labeling.loop.importing.csv.columns import (
     ANSWER_FIELDS,
     FIELDS,
@@ -37,11 +36,10 @@ from labeling.models.jobs import JobKind
 from labeling.permissions import library_page
 from labeling.private_files import private_folder
 from labeling.views.fields import text_in, whole_number
+from labeling.views.manage.import_results import error_rows, import_progress
 
 _ON_A_PAGE = 25
-_ERRORS_SHOWN = 20
-_LABELS_SHOWN = 200
-_DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab"}
+_DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}
 MANAGER = Membership.Role.MANAGER
 
 
@@ -111,7 +109,7 @@ def import_batch(request: HttpRequest, library: Library, batch_id: int) -> HttpR
     batch = _batch(library, batch_id)
     if batch.job is None or "again" in request.GET:
         return _mapping_page(request, batch, _chosen_options(request, batch))
-    return render(request, "labeling/imports_batch.html", _progress(batch))
+    return render(request, "labeling/imports_batch.html", import_progress(batch))
 
 
 def _batch(library: Library, batch_id: int) -> ImportBatch:
@@ -120,7 +118,17 @@ def _batch(library: Library, batch_id: int) -> ImportBatch:
 
 
 def _chosen_options(request: HttpRequest, batch: ImportBatch) -> dict[str, Any]:
-    """Return the saved mapping that was asked for, else what the batch has."""
+    """Return the saved mapping that was asked for, else what the batch has.
+
+    An encoding that was chosen counts for the preview, too.
+    """
+    options = _mapping_or_own(request, batch)
+    if "encoding" in request.GET:
+        options["encoding"] = text_in(request.GET, "encoding")
+    return options
+
+
+def _mapping_or_own(request: HttpRequest, batch: ImportBatch) -> dict[str, Any]:
     wanted = whole_number(request.GET.get("mapping"))
     if wanted is not None:
         mapping = ImportMapping.objects.filter(library=batch.library, pk=wanted).first()
@@ -136,10 +144,12 @@ def _mapping_page(
         messages.info(request, "This file was removed: upload it again.")
         return redirect("imports", batch.library.slug)
     try:
-        seen = catalogue.preview_catalogue(catalogue.stored_path(batch))
+        seen = catalogue.preview_catalogue(
+            catalogue.stored_path(batch), encoding=options.get("encoding") or ""
+        )
     except BadInput as error:
         seen, problem = (
-            {"columns": [], "rows": [], "encoding": "", "delimiter": ","},
+            {"columns": [], "rows": [], "encoding": "", "doubt": "", "delimiter": ","},
             str(error),
         )
     context = {
@@ -147,7 +157,9 @@ def _mapping_page(
         "batch": batch,
         "columns": _choices(batch.library, seen, options),
         "encoding": seen["encoding"],
-        "delimiter": _DELIMITERS[seen["delimiter"]],
+        "encodings": csv_encoding.OFFERED.items(),
+        "doubt": seen["doubt"],
+        "delimiter": _DELIMITERS.get(seen["delimiter"], seen["delimiter"]),
         "roles": _roles(batch.library),
         "options": options,
         "problem": problem,
@@ -233,7 +245,8 @@ def start_import(request: HttpRequest, library: Library, batch_id: int) -> HttpR
     options: dict[str, Any] = dict(batch.options)
     try:
         if "confirm" not in request.POST:
-            names = catalogue.preview_catalogue(path_)["columns"] if path_.is_file() else []
+            options["encoding"] = text_in(request.POST, "encoding")
+            names = _names(path_, options["encoding"]) if path_.is_file() else []
             options = _read_options(request, library, names)
         elif options.get("audio_folder") not in (
             None,
@@ -248,6 +261,10 @@ def start_import(request: HttpRequest, library: Library, batch_id: int) -> HttpR
     _save_mapping(request, library, options)
     _enqueue(batch, options, is_dry_run="try" in request.POST)
     return redirect("import_batch", library.slug, batch.pk)
+
+
+def _names(path: Path, encoding: str) -> list[str]:
+    return list(catalogue.preview_catalogue(path, encoding=encoding)["columns"])
 
 
 def _enqueue(batch: ImportBatch, options: dict[str, Any], *, is_dry_run: bool) -> None:
@@ -273,6 +290,7 @@ def _read_options(request: HttpRequest, library: Library, names: list[str]) -> d
         "annotator": text_in(request.POST, "annotator").strip()[:150],
         "audio_folder": _folder(library, request.POST.get("audio_root", "")),
         "is_strict": "is_strict" in request.POST,
+        "encoding": text_in(request.POST, "encoding"),
     }
     keys = []
     for number, name in enumerate(names):
@@ -311,37 +329,6 @@ def _save_mapping(request: HttpRequest, library: Library, options: dict[str, Any
         messages.success(request, f"The mapping {name} is saved.")
 
 
-def _progress(batch: ImportBatch) -> dict[str, Any]:
-    job, report = cast(Job, batch.job), batch.report
-    is_open = job.state in Job.OPEN
-    figures = [
-        ("rows_read", "rows read"),
-        ("tracks_created", "new tracks"),
-        ("tracks_updated", "changed tracks"),
-        ("tracks_unchanged", "unchanged tracks"),
-        ("annotations_created", "new annotations"),
-        ("labels_created", "new labels"),
-        ("labels_merged", "merged spellings"),
-        ("audio_missing", "missing files"),
-        ("rows_rejected", "rejected rows"),
-    ]
-    return {
-        "library": batch.library,
-        "batch": batch,
-        "job": job,
-        "is_open": is_open,
-        "is_waiting": job.state == Job.State.QUEUED and not jobs.worker_is_there("default"),
-        "figures": [(words, report[key]) for key, words in figures if key in report],
-        "errors": report.get("errors", [])[:_ERRORS_SHOWN],
-        "n_errors": len(report.get("errors", [])) + report.get("errors_omitted", 0),
-        "new_labels": report.get("labels_new", [])[:_LABELS_SHOWN],
-        "n_new_labels": report.get("labels_created", 0),
-        "merged": report.get("merged", [])[:_ERRORS_SHOWN],
-        "n_merged": len(report.get("merged", [])),
-        "can_start": not is_open and catalogue.stored_path(batch).is_file(),
-    }
-
-
 @library_page(MANAGER)
 @require_safe
 def import_errors(request: HttpRequest, library: Library, batch_id: int) -> HttpResponse:
@@ -349,17 +336,8 @@ def import_errors(request: HttpRequest, library: Library, batch_id: int) -> Http
     batch = _batch(library, batch_id)
     response = HttpResponse(content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="import-{batch.pk}-errors.csv"'
-    csv.writer(response).writerows(_error_rows(batch))
+    csv.writer(response).writerows(error_rows(batch))
     return response
-
-
-def _error_rows(batch: ImportBatch) -> Iterator[list[str]]:
-    yield ["row", "column", "message"]
-    for one in batch.report.get("errors", []):
-        yield [str(one["row"]), guarded(one["column"]), guarded(one["message"])]
-    omitted = batch.report.get("errors_omitted", 0)
-    if omitted:
-        yield ["", "", f"{omitted} more are not listed"]
 
 
 urlpatterns = [

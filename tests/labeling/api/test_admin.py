@@ -9,7 +9,7 @@ from django.contrib.auth.models import Permission
 from django.urls import reverse
 
 from labeling.admin import ReadOnlyAdmin
-from labeling.models import Annotation, Annotator, Answer, Judgement, Library, Track
+from labeling.models import Annotation, Annotator, Answer, Facet, Judgement, Library, Track
 from tests.factories import make_annotator, make_labels, make_library, make_track, make_user
 from tests.labeling.histories import offer, say
 
@@ -137,3 +137,17 @@ def test_nobody_moves_a_row_to_another_library(model, root, event):
 
 def test_a_new_annotator_is_given_a_library(root):
     assert "library" in root.get(address(Annotator, "add")).context["adminform"].form.fields
+
+
+@pytest.mark.parametrize("model", [Facet, Annotator], ids=lambda model: model.__name__)
+def test_a_new_name_gets_its_key_and_hides_nothing(model, root):
+    library = make_library("lib")
+    form = {"library": library.pk, "name": "Tem\u200bpo", "position": 9, "kind": "legacy"}
+    form |= {"min_labels": 0, "max_labels": 0, "served": 0}
+    assert root.post(address(model, "add"), form).status_code == 302
+    row = model.objects.get(library=library, name="Tempo")
+    assert row.name_key == "tempo"
+    for name, words in (("\ufeffTEMPO", "taken"), ("\u200b", "people can see")):
+        page = root.post(address(model, "add"), form | {"name": name})
+        assert words in page.content.decode()
+    assert model.objects.filter(library=library, name_key="tempo").count() == 1

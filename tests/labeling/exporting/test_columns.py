@@ -148,7 +148,10 @@ def test_a_copy_of_a_facets_column_in_the_metadata_does_not_stand_twice(tmp_path
         ("tempo12", "tempo1"),
         ("title", ""),
         ("title1", "title"),
-        ("tempos", ""),
+        ("tempos", "tempo"),
+        ("tempos 2", "tempo"),
+        ("tempo_7", "tempo"),
+        ("tempo of day", ""),
         ("7", ""),
     ],
 )

@@ -21,20 +21,48 @@ FIELDS = {
 #: Columns of an answer: its annotator and its time.
 ANSWER_FIELDS = ("annotator", "annotated_at")
 COLUMN_LIMIT = 1_000
+#: What people write between the name of a facet and a number.
+_AROUND_NUMBERS = " _-.:#()[]{}/"
 _MEANT = {*FIELDS, *ANSWER_FIELDS}
 
 
 def facet_named(name: str, known: Collection[str]) -> str:
     """Return the facet whose labels a column of this name key holds; "" if there is none.
 
-    The columns of a facet have its name, with or without digits; if two facets fit, the longer
-    name counts. Columns of the track or the answer are never facets.
+    The columns of a facet have its name, in the singular or plural, with or without a number
+    (`genre1`, `genre 2`, `genre_3`, `genres`, `genre [4]`); if two facets fit, the longer name
+    counts. Columns of the track or the answer are never facets.
     """
     if name in _MEANT:
         return ""
-    while name not in known and name[-1:].isdecimal():
+    loose = {_loose(facet): facet for facet in sorted(known)}
+    while name:
+        if name in known:
+            return name
+        for form in _singulars(_loose(name)):
+            if form in loose:
+                return loose[form]
+        last = name[-1]
+        is_number = last.isdecimal() and name[:-1].strip(_AROUND_NUMBERS)
+        if not (is_number or last in _AROUND_NUMBERS):
+            return ""
         name = name[:-1]
-    return name if name in known else ""
+    return ""
+
+
+def _loose(name: str) -> str:
+    """Return a name key with blanks for underscores and hyphens."""
+    return " ".join(name.replace("_", " ").replace("-", " ").split())
+
+
+def _singulars(name: str) -> list[str]:
+    """Return the name, and what it may be the plural of."""
+    found = [name]
+    if name.endswith("ies"):
+        found.append(name[:-3] + "y")
+    if name.endswith("s"):
+        found.append(name[:-1])
+    return found
 
 
 def facet_column(facet: str, number: int, known: Collection[str]) -> str:
@@ -58,6 +86,7 @@ class ReadingOptions:
     fields : column -> `title`, `album`, ... , `annotator` or `annotated_at`.
     metadata : columns to keep as metadata although their names say more.
     ignored : columns to leave out altogether.
+    encoding : of the file; "" to detect it.
     """
 
     key: str = "filename"
@@ -67,6 +96,7 @@ class ReadingOptions:
     fields: Mapping[str, str] = field(default_factory=dict)
     metadata: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
+    encoding: str = ""
 
     @classmethod
     def of(cls, stored: Mapping[str, Any]) -> ReadingOptions:
@@ -79,6 +109,7 @@ class ReadingOptions:
             fields=dict(stored.get("fields") or {}),
             metadata=tuple(stored.get("metadata") or ()),
             ignored=tuple(stored.get("ignored") or ()),
+            encoding=stored.get("encoding") or "",
         )
 
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import unicodedata
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
-from labeling.loop.importing.csv.cells import unguarded
+from labeling.loop.importing.csv.cells import is_error_value, unguarded
 from labeling.loop.importing.csv.columns import FIELDS, Columns
 from labeling.loop.importing.csv.lines import Unreadable
 from labeling.moments import EARLIEST
-from labeling.names import name_key, track_key
+from labeling.names import name_key, tidy_name, track_key
 
 KEY_LIMIT = 700
 #: The size limit of a row of a PostgreSQL index, minus the other columns of the index.
@@ -22,6 +21,7 @@ ANNOTATOR_IS_LONG = (
     f"is longer than {ANNOTATOR_LIMIT} characters once width and case are evened out"
 )
 EXTRA_LIMIT = 10_000
+_ERROR_VALUE = "holds {text}, an error of a spreadsheet: correct the formula or empty the cell"
 #: A catalogue repeats a few hundred cells over and over: that many are cached.
 _REMEMBERED = 1_024
 
@@ -40,10 +40,14 @@ class RowError:
 
 @dataclass
 class Row:
-    """The content of a record: the track, and its labels as (facet key, name) in order."""
+    """The content of a record: the track, and its labels as (facet key, name) in order.
+
+    `written` is the file name as the cell has it, if that is not the key.
+    """
 
     number: int
     key: str
+    written: str = ""
     fields: dict[str, str] = field(default_factory=dict)
     extra: dict[str, str] = field(default_factory=dict)
     labels: list[tuple[str, str]] = field(default_factory=list)
@@ -62,8 +66,7 @@ def names_in(cell: str, separator: str | None) -> tuple[tuple[str, bool], ...]:
     if separator:
         at_the_ends = separator.strip() + " "
         parts = [part.strip(at_the_ends) for part in cell.split(separator)]
-    names = (" ".join(unicodedata.normalize("NFC", part).split()) for part in parts)
-    keys = ((name, name_key(name)) for name in names if name)
+    keys = ((name, name_key(name)) for name in map(tidy_name, parts) if name)
     return tuple((name, max(len(name), len(key)) <= NAME_LIMIT) for name, key in keys if key)
 
 
@@ -78,15 +81,24 @@ class _Reader:
         column = "" if place is None else self.columns.names[place] or f"column {place + 1}"
         self.errors.append(RowError(self.number, column, message))
 
-    def text(self, place: int | None, limit: int) -> str:
-        """Return the cell, stripped and without a formula guard."""
+    def text(self, place: int | None, limit: int, *, is_free: bool = False) -> str:
+        """Return the cell, stripped and without a formula guard.
+
+        An error value of a spreadsheet rejects the row, except in a free text (metadata).
+        """
         if place is None or place >= len(self.cells):
             return ""
         text = unguarded(self.cells[place].strip()).strip()
         if "\0" in text:
             self.reject(place, "holds a NUL character: save the file as CSV in UTF-8")
         elif "�" in text:
-            self.reject(place, "holds a character that cannot be read: save it as UTF-8")
+            self.reject(
+                place,
+                "holds a character that cannot be read: choose the encoding of the file, or "
+                "save it as UTF-8",
+            )
+        elif not is_free and is_error_value(text):
+            self.reject(place, _ERROR_VALUE.format(text=text))
         elif len(text) > limit:
             self.reject(place, f"has {len(text):,} characters, {limit:,} are the most")
         return text
@@ -99,6 +111,8 @@ class _Reader:
             for name, is_short in names_in(cell, separator) if cell else ():
                 if not is_short:
                     self.reject(place, f"{name[:30]!r}… is longer than {NAME_LIMIT} characters")
+                elif separator and is_error_value(name) and not is_error_value(cell):
+                    self.reject(place, _ERROR_VALUE.format(text=name))
                 found.append((facet, name))
         return list(dict.fromkeys(found))
 
@@ -141,7 +155,10 @@ class _Reader:
         return key
 
     def annotator(self) -> str:
-        name = " ".join(self.text(self.columns.annotator, ANNOTATOR_LIMIT).split())
+        text = self.text(self.columns.annotator, ANNOTATOR_LIMIT)
+        if not text:
+            return ""
+        name = tidy_name(text)
         if len(name) <= ANNOTATOR_LIMIT < len(name_key(name)):  # folding may lengthen it
             self.reject(self.columns.annotator, ANNOTATOR_IS_LONG)
         return name
@@ -165,10 +182,16 @@ def parse(
     reader = _Reader(number, record, columns)
     reader.check_width()
     fields = {name: reader.text(place, FIELDS[name]) for name, place in columns.fields.items()}
-    extra = {name: reader.text(place, EXTRA_LIMIT) for place, name in columns.extra.items()}
+    extra = {
+        name: reader.text(place, EXTRA_LIMIT, is_free=True)
+        for place, name in columns.extra.items()
+    }
+    key = reader.key()
+    written = unguarded(record[columns.key]) if len(record) > columns.key else ""
     row = Row(
         number=number,
-        key=reader.key(),
+        key=key,
+        written="" if written == key else written,
         fields={name: text for name, text in fields.items() if text},
         extra={name: text for name, text in extra.items() if text},
         labels=reader.labels(),

@@ -14,11 +14,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from labeling.errors import BadInput
 from labeling.loop.importing.csv.rows import Row
 from labeling.names import name_key
 
+#: More different values are not labels or annotators: the column means something else.
+TEXTS_LIMIT, ANNOTATORS_LIMIT = 50_000, 10_000
+#: Ways to write one file name that are tried on disk.
+_WRITTEN_KEPT = 4
 _SCHEMA = """
-CREATE TABLE track (id INTEGER PRIMARY KEY, key TEXT UNIQUE, fields TEXT, extra TEXT);
+CREATE TABLE track (
+    id INTEGER PRIMARY KEY, key TEXT UNIQUE, written TEXT, fields TEXT, extra TEXT);
 CREATE TABLE said (
     track_id INTEGER, annotator INTEGER, at TEXT, row INTEGER, labels TEXT,
     PRIMARY KEY (track_id, annotator, at, row)) WITHOUT ROWID;
@@ -36,12 +42,17 @@ class StagedAnswer:
 
 @dataclass
 class StagedTrack:
-    """A track of the catalogue with all its answers."""
+    """A track of the catalogue with all its answers.
+
+    `written` are the ways in which the file writes the file name, at most a few; none if the
+    key is the only one.
+    """
 
     key: str
     fields: dict[str, str]
     extra: dict[str, str]
     answers: list[StagedAnswer] = field(default_factory=list)
+    written: tuple[str, ...] = ()
 
 
 class Staging:
@@ -73,6 +84,11 @@ class Staging:
         if not row.labels:
             return
         texts = [self.texts.setdefault(one, len(self.texts)) for one in row.labels]
+        if len(self.texts) > TEXTS_LIMIT:
+            raise BadInput(
+                f"the file has more than {TEXTS_LIMIT:,} different labels: the columns of "
+                "labels hold something else; map them again"
+            )
         self.rows_with.update(texts)
         at = row.annotated_at.isoformat() if row.annotated_at else ""
         self._file.execute(
@@ -90,22 +106,31 @@ class Staging:
         number = self.annotators.setdefault(name_key(name), len(self.annotator_names))
         if number == len(self.annotator_names):
             self.annotator_names.append(name)
+            if number >= ANNOTATORS_LIMIT:
+                raise BadInput(
+                    f"the file has more than {ANNOTATORS_LIMIT:,} annotators: map another "
+                    "column"
+                )
         return number
 
     def _track(self, row: Row) -> int:
         added = self._file.execute(
-            "INSERT OR IGNORE INTO track (key, fields, extra) VALUES (?, ?, ?)",
-            (row.key, _packed(row.fields), _packed(row.extra)),
+            "INSERT OR IGNORE INTO track (key, written, fields, extra) VALUES (?, ?, ?, ?)",
+            (row.key, _listed(row.written), _packed(row.fields), _packed(row.extra)),
         )
         if added.rowcount and added.lastrowid is not None:
             self.n_tracks += 1
             return added.lastrowid
-        track_id, fields, extra = self._file.execute(
-            "SELECT id, fields, extra FROM track WHERE key = ?", (row.key,)
+        track_id, written, fields, extra = self._file.execute(
+            "SELECT id, written, fields, extra FROM track WHERE key = ?", (row.key,)
         ).fetchone()
+        forms = list(
+            dict.fromkeys([*(_unlisted(written) or [row.key]), row.written or row.key])
+        )
         self._file.execute(
-            "UPDATE track SET fields = ?, extra = ? WHERE id = ?",
+            "UPDATE track SET written = ?, fields = ?, extra = ? WHERE id = ?",
             (
+                _listed(*forms[:_WRITTEN_KEPT]) if forms != [row.key] else "",
                 _packed(row.fields | _unpacked(fields)),
                 _packed(row.extra | _unpacked(extra)),
                 track_id,
@@ -131,14 +156,17 @@ class Staging:
         last = 0
         while True:
             rows = self._file.execute(
-                "SELECT id, key, fields, extra FROM track WHERE id > ? ORDER BY id LIMIT ?",
+                "SELECT id, key, written, fields, extra FROM track WHERE id > ? "
+                "ORDER BY id LIMIT ?",
                 (last, size),
             ).fetchall()
             if not rows:
                 return
             tracks = {
-                id_: StagedTrack(key, _unpacked(fields), _unpacked(extra))
-                for id_, key, fields, extra in rows
+                id_: StagedTrack(
+                    key, _unpacked(fields), _unpacked(extra), written=_unlisted(written)
+                )
+                for id_, key, written, fields, extra in rows
             }
             self._give_answers(tracks, rows[0][0], rows[-1][0])
             last = rows[-1][0]
@@ -159,6 +187,15 @@ class Staging:
                 answers.append(StagedAnswer(annotator, moment, []))
             texts = answers[-1].texts
             texts += [text for text in map(int, labels.split(",")) if text not in texts]
+
+
+def _listed(*forms: str) -> str:
+    """Return the ways to write a file name as JSON text; "" for none."""
+    return json.dumps(forms) if any(forms) else ""
+
+
+def _unlisted(text: str) -> tuple[str, ...]:
+    return tuple(json.loads(text)) if text else ()
 
 
 def _packed(cells: dict[str, str]) -> str:

@@ -233,3 +233,55 @@ def test_refused_file_says_why_and_fails_no_worker(manager):
     page = manager.get(f"/imports/lib/{batch.pk}/").content.decode()
     assert "refused" in page
     assert "Nothing was written" in page
+
+
+MAC = "filename,genre\né.mp3,Électronique\nb.mp3,Musique française\nc.mp3,Fête\n".encode(
+    "mac-roman"
+)
+
+
+def test_the_encoding_is_chosen_with_a_preview_and_is_in_the_report(manager):
+    upload(manager, MAC)
+    batch = ImportBatch.objects.get()
+    page = manager.get(f"/imports/lib/{batch.pk}/?again=1&encoding=cp1252").content.decode()
+    assert "Musique franaise" not in page
+    assert "Fête" not in page
+    assert '<option value="cp1252" selected>' in page
+    page = manager.get(f"/imports/lib/{batch.pk}/?again=1&encoding=mac-roman").content.decode()
+    assert "Fête" in page
+    assert '<input type="hidden" name="encoding" value="mac-roman">' in page
+    form = {"role-0": "key", "role-1": "facet:genre", "encoding": "mac-roman", "import": "1"}
+    manager.post(f"/imports/lib/{batch.pk}/start/", form)
+    catalogue.run_batch(batch.pk)
+    Job.objects.update(state="done")
+    assert set(Label.objects.values_list("name", flat=True)) == {
+        "Électronique",
+        "Musique française",
+        "Fête",
+    }
+    assert "Read as mac-roman." in manager.get(f"/imports/lib/{batch.pk}/").content.decode()
+
+
+def test_an_encoding_that_is_not_on_the_list_is_refused_with_the_list(manager):
+    upload(manager)
+    batch = ImportBatch.objects.get()
+    page = manager.get(f"/imports/lib/{batch.pk}/?encoding=punycode&again=1").content.decode()
+    assert "there is no encoding" in page
+    form = {"role-0": "key", "encoding": "rot13", "import": "1"}
+    assert manager.post(f"/imports/lib/{batch.pk}/start/", form).status_code == 400
+    assert not Job.objects.exists()
+
+
+def test_what_to_check_in_a_file_is_on_its_page(manager):
+    rows = 'a.mp3,Rock,"see\nx.mp3,Pop,y"\nb.mp3,Rосk,\nfilename,genre,note\nc.mp3,Caf'
+    upload(manager, f"filename,genre,note\nd.mp3,Été,\n{rows}".encode() + b"\xe9,\n")
+    batch = ImportBatch.objects.get()
+    form = {"role-0": "key", "role-1": "facet:genre", "import": "1"}
+    manager.post(f"/imports/lib/{batch.pk}/start/", form)
+    catalogue.run_batch(batch.pk)
+    Job.objects.update(state="done")
+    page = manager.get(f"/imports/lib/{batch.pk}/").content.decode()
+    assert "A cell holds lines that look like rows" in page
+    assert "Names that look alike" in page
+    assert "1 repeated header was left out" in page
+    assert "1 row has cells in cp1252 (row 6)" in page
