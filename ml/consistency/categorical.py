@@ -22,7 +22,7 @@ from ml.consistency.overlap import (
 from ml.types import Bools, Doubles
 
 #: Tracks that the class rates of all answers count as in the fit.
-_RATES_COUNT_AS = 5.0
+_RATES_COUNT_AS = 10.0
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,9 @@ def fit_categorical(
     """
     said, prior = _said(overlap), _class_rates(overlap, rates)
     n_classes = len(prior)
+    # A label that nobody could name on a track is not an explanation of what they named.
+    is_possible = np.ones((len(overlap.track_numbers), n_classes), dtype=bool)
+    is_possible[:, : overlap.answers.n_labels] = overlap.is_judged
     posterior = _shares(overlap, said)
     accuracy = np.full(overlap.n_annotators, before.right / before.n)
     for _ in range(MAX_ROUNDS):
@@ -74,7 +77,8 @@ def fit_categorical(
         new = (overlap.by_annotator(is_right) + before.right) / (n_each + before.n)
         total = posterior.sum(axis=0) + _RATES_COUNT_AS * prior
         evidence = _evidence(said, new[overlap.annotators], n_classes)
-        posterior = _softmax(overlap.by_track(evidence) + np.log(total / total.sum()))
+        scores = overlap.by_track(evidence) + np.log(total / total.sum())
+        posterior = _softmax(np.where(is_possible, scores, -np.inf))
         change = np.abs(new - accuracy).max()
         accuracy = new
         if change < TOLERANCE:

@@ -28,7 +28,7 @@ from ml.types import Bools, Doubles, Indices
 #: The largest number of labels that is counted; more are the same case.
 MOST_COUNTED = 6
 #: Tracks that the first estimates count as: label rates, numbers of labels, numbers named.
-_RATES_COUNT_AS, _NUMBERS_COUNT_AS, _NAMED_COUNT_AS = 2.0, 10.0, 10.0
+_RATES_COUNT_AS, _NUMBERS_COUNT_AS, _NAMED_COUNT_AS = 10.0, 10.0, 10.0
 #: Share of tracks whose number of labels may be any allowed one, before the fit.
 _ANY_NUMBER = 0.02
 #: Tracks of a first fit, if there are many.
@@ -152,7 +152,8 @@ class _SetModel:
         # A label that was not on offer could not be named: its absence says nothing.
         evidence = self.overlap.yes * weight[:, None] - self.unjudged * wrong[:, None]
         log_odds = self.overlap.by_track(evidence) + np.log(fit.rates) - np.log1p(-fit.rates)
-        alone = 1 / (1 + np.exp(-np.clip(log_odds, -30, 30)))
+        # A label that nobody could name on a track is not an explanation of what they named.
+        alone = self.overlap.is_judged / (1 + np.exp(-np.clip(log_odds, -30, 30)))
         places = np.minimum(self.n_named[:, None], np.arange(self.size + 1))
         by_case = np.log(fit.habits.numbers_named(self.size) + _TINY) + self.ways
         about = by_case[self.n_named] + places * wrong[:, None]

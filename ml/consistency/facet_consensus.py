@@ -34,6 +34,8 @@ from ml.types import Bools, Doubles, Indices, LabelMatrix
 #: Probabilities that settle a label. A no takes more: of ten labels that are equally probable,
 #: each would be a no otherwise, although one of them applies.
 SURE_YES, SURE_NO = 0.8, 0.05
+#: Answers that the mean of all labels counts as, in the base rate of a label.
+_MEAN_COUNTS_AS = 20.0
 
 
 @dataclass(frozen=True)
@@ -151,10 +153,10 @@ def facet_consensus(
     require_votes(answers, tracks, annotators, n_tracks, n_annotators)
     yes, judged = count_votes(answers, tracks, n_tracks)
     probabilities = np.divide(yes, judged, out=np.zeros(yes.shape), where=judged > 0)
-    rates = (yes.sum(axis=0) + 0.5) / (judged.sum(axis=0) + 1.0)
     overlap = overlap_of(answers, tracks, annotators, n_annotators)
     people = FacetAccuracy.nothing(n_annotators)
     if overlap is not None:
+        rates = _label_rates(yes.sum(axis=0), judged.sum(axis=0))
         is_single = _names_one_label(overlap, limits)
         if is_single:
             posterior, people = fit_categorical(overlap, rates, before)
@@ -168,6 +170,12 @@ def facet_consensus(
         is_open = judged[places] >= (1 if is_single else 2)
         probabilities[places] = np.where(is_open, posterior, probabilities[places])
     return FacetConsensus(probabilities, judged > 0, judged, people)
+
+
+def _label_rates(yes: Indices, judged: Indices) -> Doubles:
+    """Return the share of yes among the answers, drawn to the mean where there are few."""
+    mean = (yes.sum() + 0.5) / (judged.sum() + 1.0)
+    return np.asarray((yes + _MEAN_COUNTS_AS * mean) / (judged + _MEAN_COUNTS_AS))
 
 
 def _names_one_label(overlap: Overlap, limits: FacetLimits) -> bool:

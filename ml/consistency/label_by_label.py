@@ -22,7 +22,7 @@ from ml.consistency.overlap import (
 from ml.types import Doubles
 
 #: Tracks that the rates of all answers count as in the fit.
-_RATES_COUNT_AS = 2.0
+_RATES_COUNT_AS = 10.0
 _TINY = 1e-9
 
 

@@ -80,6 +80,8 @@ class Overlap:
     tracks : int (n_answers,), 0 .. n_tracks - 1, ascending. annotators : int (n_answers,).
     track_numbers : int (n_tracks,), the track's number among all tracks.
     n_annotators : number of annotators, with those that do not overlap.
+    yes : bool (n_answers, n_labels), judged yes. starts : int (n_tracks,), the first answer of
+        each track. is_judged : bool (n_tracks, n_labels), judged by anybody.
     """
 
     answers: LabelMatrix
@@ -89,11 +91,14 @@ class Overlap:
     n_annotators: int
     yes: Bools = field(init=False)
     starts: Indices = field(init=False)
+    is_judged: Bools = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "yes", self.answers.labels & self.answers.label_mask)
         starts = np.searchsorted(self.tracks, np.arange(len(self.track_numbers)))
         object.__setattr__(self, "starts", starts)
+        is_judged = np.logical_or.reduceat(self.answers.label_mask, starts, axis=0)
+        object.__setattr__(self, "is_judged", is_judged)
 
     def by_track(self, values: Doubles) -> Doubles:
         """Return the sums of an array over the answers to each track.

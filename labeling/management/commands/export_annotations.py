@@ -8,6 +8,7 @@ from typing import Any
 
 from labeling.loop.exporting import export
 from labeling.management.base import AudiotagCommand
+from labeling.management.selecting import add_aggregation
 
 
 class Command(AudiotagCommand):
@@ -19,6 +20,7 @@ class Command(AudiotagCommand):
         parser.add_argument("--out", type=Path, required=True, metavar="FILE")
         parser.add_argument("--history", action="store_true", help="long: all events")
         parser.add_argument("--raw", action="store_true", help="do not guard formulas")
+        add_aggregation(parser)
 
     def answer(self, **options: Any) -> export.ExportResult:
         return export.export_annotations(
@@ -27,4 +29,5 @@ class Command(AudiotagCommand):
             options["out"],
             has_history=options["history"],
             is_raw=options["raw"],
+            aggregation=options["aggregation"],
         )
