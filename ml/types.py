@@ -347,6 +347,9 @@ class LabelMatrix:
     labels : bool array (n_tracks, n_labels); True where the label was given.
     label_mask : bool array of the same shape; False means "not asked, or unsure", never a
         negative.
+    soft : float32 array of the same shape, or None. Probability that the label applies, where
+        several answers were combined into one; NaN where nobody judged. Training learns from
+        it, including cells whose answers disagree, for which `label_mask` is False.
 
     Raises
     ------
@@ -355,6 +358,7 @@ class LabelMatrix:
 
     labels: Bools
     label_mask: Bools
+    soft: FloatArray | None = None
 
     def __post_init__(self) -> None:
         if self.labels.shape != self.label_mask.shape or self.labels.ndim != 2:
@@ -362,6 +366,8 @@ class LabelMatrix:
                 f"labels {self.labels.shape} and label_mask {self.label_mask.shape} must be "
                 "the same two-dimensional shape (tracks, labels)"
             )
+        if self.soft is not None and self.soft.shape != self.labels.shape:
+            raise ParameterError(f"soft {self.soft.shape} must be {self.labels.shape}")
 
     @property
     def n_tracks(self) -> int:
@@ -372,6 +378,21 @@ class LabelMatrix:
     def n_labels(self) -> int:
         """Number of labels (columns)."""
         return int(self.labels.shape[1])
+
+    @property
+    def answered(self) -> Bools:
+        """Cells to learn from: judged, or with a probability; bool (n_tracks, n_labels)."""
+        if self.soft is None:
+            return self.label_mask
+        return self.label_mask | np.isfinite(self.soft)
+
+    @property
+    def targets(self) -> FloatArray:
+        """Targets to learn: the probability, else 0 or 1; float32 (n_tracks, n_labels)."""
+        hard = self.labels.astype(np.float32)
+        if self.soft is None:
+            return hard
+        return np.where(np.isfinite(self.soft), self.soft, hard)
 
     def rows(self, index: Indices) -> LabelMatrix:
         """Return the matrix of some tracks, in the order given.
@@ -384,4 +405,21 @@ class LabelMatrix:
         -------
         LabelMatrix (n, n_labels).
         """
-        return LabelMatrix(self.labels[index], self.label_mask[index])
+        soft = None if self.soft is None else self.soft[index]
+        return LabelMatrix(self.labels[index], self.label_mask[index], soft)
+
+    def only(self, kept: Bools) -> LabelMatrix:
+        """Return the matrix with all other cells as not judged.
+
+        Parameters
+        ----------
+        kept : bool array that broadcasts to (n_tracks, n_labels).
+
+        Returns
+        -------
+        LabelMatrix of the same shape.
+        """
+        soft = self.soft
+        if soft is not None:
+            soft = np.where(kept, soft, np.float32(np.nan))
+        return LabelMatrix(self.labels, self.label_mask & kept, soft)

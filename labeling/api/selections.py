@@ -69,6 +69,7 @@ class SelectionRequest(serializers.Serializer[Any]):
     top_labels = serializers.IntegerField(min_value=0, max_value=_MOST, required=False)
     combination_cap = serializers.FloatField(min_value=0, max_value=1, required=False)
     rare_share = serializers.FloatField(min_value=0, max_value=1, required=False)
+    aggregation = _word()
 
 
 class SnapshotBody(serializers.ModelSerializer[Snapshot]):

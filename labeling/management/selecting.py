@@ -10,6 +10,7 @@ from labeling.errors import BadInput
 from labeling.loop.datasets.selection import CRITERIA, NEGATIVES, OTHERS, SOURCES, Selection
 from labeling.models import Annotator
 from labeling.names import name_key
+from ml.consistency.consensus import AGGREGATIONS
 
 CRITERIA_HELP = (
     "whose criteria: 'current' is what a current curator (an active person who has answered "
@@ -36,6 +37,17 @@ def add_selection(parser: ArgumentParser, *, more_criteria: tuple[str, ...] = ()
     add("--others", metavar="RULE", help=f"rare labels: {', '.join(OTHERS)}")
     add("--top-labels", type=int, metavar="N", help="with --others: the labels to keep")
     add("--min-support", type=int, metavar="N", help="minimum positives of a label; default: 5")
+    add_aggregation(parser)
+
+
+def add_aggregation(parser: ArgumentParser) -> None:
+    """Add the option that says how the answers of several annotators become one."""
+    words = ", ".join(AGGREGATIONS)
+    parser.add_argument(
+        "--aggregation",
+        metavar="METHOD",
+        help=f"how answers of several annotators are combined: {words}; default: facet",
+    )
 
 
 def selection_from_options(options: dict[str, Any], base: Selection | None = None) -> Selection:
@@ -55,6 +67,7 @@ def asked(options: dict[str, Any]) -> dict[str, Any]:
     }
     for name in (
         "since", "until", "criteria", "negatives", "others", "top_labels", "min_support",
+        "aggregation",
     ):  # fmt: skip
         found[name] = options.get(name)
     return {name: value for name, value in found.items() if value is not None}

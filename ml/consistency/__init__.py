@@ -1,3 +1,16 @@
-"""Label consistency: `agreement` of annotators, label `aggregation` and `drift`."""
+"""Label consistency: `agreement` of annotators, `consensus` and `drift`.
 
-__all__ = ["aggregation", "agreement", "drift"]
+`aggregation` has votes and the one-coin model of each label, `facet_consensus` the model of a
+whole facet (`categorical`, `counted_sets` or `label_by_label`, on the `overlap`), and
+`reliability` what it says about a person.
+"""
+
+__all__ = [
+    "aggregation",
+    "agreement",
+    "consensus",
+    "drift",
+    "facet_consensus",
+    "overlap",
+    "reliability",
+]

@@ -1,10 +1,11 @@
-"""Label aggregation: one label matrix from the answers of several annotators.
+"""Label aggregation by votes and label by label; by facet in `ml.consistency.facet_consensus`.
 
 Stage: consistency and snapshot. Numpy only. Without overlap there is no evidence about who is
 right, so a track with one answer always keeps that answer.
 
-Measured on a public music-genre set with 44 annotators: majority .707, unconstrained
-Dawid-Skene .093 (the labels switch) to .77, one-coin with a Beta(4, 1) prior .796.
+Votes and one-coin treat each label on its own. If annotators name one label out of many, every
+label has more noes than yeses, and disagreement becomes a no to all of them
+(docs/decisions/0018-consensus-by-facet.md).
 
 Sources: Dawid & Skene, "Maximum likelihood estimation of observer error-rates using the EM
 algorithm", Applied Statistics 28, 1979; Raykar et al., "Learning from crowds", JMLR 11, 2010
@@ -85,8 +86,52 @@ def majority(answers: LabelMatrix, tracks: Indices, n_tracks: int) -> LabelMatri
     ([True, False], [True, False])
     """
     _validate(answers, tracks, n_tracks)
-    yes, judged = _votes(answers, tracks, n_tracks)
+    yes, judged = count_votes(answers, tracks, n_tracks)
     return LabelMatrix(2 * yes > judged, (judged > 0) & (2 * yes != judged))
+
+
+def plurality(answers: LabelMatrix, tracks: Indices, n_tracks: int) -> LabelMatrix:
+    """Return the labels of one facet that most annotators named, as many as they name.
+
+    A track gets as many labels as its answers name on average, rounded half up.
+
+    Parameters
+    ----------
+    answers : LabelMatrix (n_answers, n_labels), the labels of one facet, one row per answer.
+    tracks : int array (n_answers,), track of each answer. n_tracks : number of tracks.
+
+    Returns
+    -------
+    LabelMatrix (n_tracks, n_labels); labels that tie for the last place count as not judged.
+
+    Raises
+    ------
+    ParameterError : `tracks` has another length or an index out of range.
+
+    Examples
+    --------
+    >>> given = np.array([[1, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]], dtype=bool)
+    >>> answers = LabelMatrix(given, np.ones((4, 3), bool))
+    >>> plurality(answers, np.zeros(4, int), 1).labels.tolist()
+    [[True, False, False]]
+    >>> found = plurality(answers, np.array([0, 0, 1, 1]), 2)
+    >>> found.label_mask.tolist()
+    [[True, True, True], [True, False, False]]
+    """
+    _validate(answers, tracks, n_tracks)
+    yes, judged = count_votes(answers, tracks, n_tracks)
+    is_answer = answers.label_mask.any(axis=1)
+    n_each = np.bincount(tracks[is_answer], minlength=n_tracks)
+    size = np.floor(yes.sum(axis=1) / np.maximum(n_each, 1) + 0.5).astype(np.intp)
+    ranked = -np.sort(-yes, axis=1)
+    ranked = np.column_stack([ranked, np.zeros(n_tracks, dtype=ranked.dtype)])
+    places = np.arange(n_tracks)
+    last, beyond = ranked[places, np.maximum(size - 1, 0)], ranked[places, size]
+    is_tie = (last == beyond) & (size > 0)
+    wins = yes >= (last + is_tie)[:, None]
+    labels = (yes > 0) & wins & (size > 0)[:, None]
+    is_open = is_tie[:, None] & (yes == last[:, None]) & (yes > 0)
+    return LabelMatrix(labels, (judged > 0) & ~is_open)
 
 
 def one_coin(
@@ -120,12 +165,8 @@ def one_coin(
     >>> found.probabilities.round(2).tolist(), found.n_answers.tolist()
     ([[0.95]], [[3]])
     """
-    _validate(answers, tracks, n_tracks)
-    if len(annotators) != answers.n_tracks or annotators.max(initial=-1) >= n_annotators:
-        raise ParameterError(
-            f"annotators must be one index in 0..{n_annotators - 1} per answer"
-        )
-    yes, judged = _votes(answers, tracks, n_tracks)
+    require_votes(answers, tracks, annotators, n_tracks, n_annotators)
+    yes, judged = count_votes(answers, tracks, n_tracks)
     share = np.divide(yes, judged, out=np.zeros_like(yes, dtype=float), where=judged > 0)
     probabilities = share.copy()
     accuracy = np.full((n_annotators, answers.n_labels), np.nan)
@@ -166,14 +207,58 @@ def _one_label(
     return posterior, right
 
 
-def _votes(
+def count_votes(
     answers: LabelMatrix, tracks: Indices, n_tracks: int
 ) -> tuple[npt.NDArray[np.int_], npt.NDArray[np.int_]]:
+    """Return how many annotators judged each label of each track yes, and how many judged it.
+
+    Parameters
+    ----------
+    answers : LabelMatrix (n_answers, n_labels). tracks : int (n_answers,).
+    n_tracks : number of tracks.
+
+    Returns
+    -------
+    tuple of int arrays (n_tracks, n_labels).
+
+    Examples
+    --------
+    >>> answers = LabelMatrix(np.array([[True], [False]]), np.ones((2, 1), bool))
+    >>> yes, judged = count_votes(answers, np.array([0, 0]), 1)
+    >>> yes.tolist(), judged.tolist()
+    ([[1]], [[2]])
+    """
     yes = np.zeros((n_tracks, answers.n_labels), dtype=np.int_)
     judged = np.zeros_like(yes)
     np.add.at(yes, tracks, answers.labels & answers.label_mask)
     np.add.at(judged, tracks, answers.label_mask)
     return yes, judged
+
+
+def require_votes(
+    answers: LabelMatrix,
+    tracks: Indices,
+    annotators: Indices,
+    n_tracks: int,
+    n_annotators: int,
+) -> None:
+    """Raise an error unless every answer has a track and an annotator.
+
+    Parameters
+    ----------
+    answers : LabelMatrix (n_answers, n_labels). tracks, annotators : int (n_answers,).
+    n_tracks, n_annotators : their numbers.
+
+    Raises
+    ------
+    ParameterError : an array has another length or an index out of range.
+    """
+    _validate(answers, tracks, n_tracks)
+    is_inside = annotators.min(initial=0) >= 0 and annotators.max(initial=-1) < n_annotators
+    if len(annotators) != answers.n_tracks or not is_inside:
+        raise ParameterError(
+            f"annotators must be one index in 0..{n_annotators - 1} per answer"
+        )
 
 
 def _validate(answers: LabelMatrix, tracks: Indices, n_tracks: int) -> None:

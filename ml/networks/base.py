@@ -211,7 +211,8 @@ class FitData:
     Attributes
     ----------
     inputs : the items.
-    targets : float32 (n_tracks, n_labels), 1 where the label was given.
+    targets : float32 (n_tracks, n_labels), 1 where the label was given; in between where
+        annotators disagree.
     weights : float32 (n_tracks, n_labels), of each element in the loss; 0 if not judged.
     mask : bool (n_tracks, n_labels), True where an element was judged; the loss is a mean over
         these.

@@ -223,7 +223,7 @@ class GmmNetwork:
         _check(plan)
         n_read = statistics_read(data.inputs.item_shape[0], plan.whole("parts"))
         items = learnt_items(data, n_read).astype(float)
-        targets = data.targets[data.training] > 0
+        targets = data.targets[data.training] > 0.5
         elements = data.weights[data.training].astype(float)
         mixtures = []
         # The matrices are small: on busy cores several threads wait for each other.

@@ -319,7 +319,7 @@ class DrawnByLabel:
         Indices : int (m, 2) of (track, item), in the order in which they are learnt.
         """
         held = tracks[self.counts[tracks] > 0]
-        pairs = np.nonzero(self.targets[held] > 0)[0]
+        pairs = np.nonzero(self.targets[held] > 0.5)[0]
         if len(pairs) == 0:
             return self.inputs.draw(tracks, rng)
         counts = self.counts[held]

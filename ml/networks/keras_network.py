@@ -223,5 +223,5 @@ class KerasTrainer(KerasPredictor):
             loss = tf.reduce_sum(losses * weights) + sum(self.model.losses, start=0.0)
         variables = self.model.trainable_variables
         self._optimiser.apply(tape.gradient(loss, variables), variables)
-        is_right = tf.equal(logits > 0, targets > 0) & (weights > 0)
+        is_right = tf.equal(logits > 0, targets > 0.5) & (weights > 0)
         return loss, tf.math.count_nonzero(is_right)

@@ -312,8 +312,8 @@ def validation_metrics(
     logits, targets = np.where(mask, logits, 0.0), data.targets[rows]
     return EpochMetrics(
         weighted_bce(logits, targets, data.weights[rows], int(mask.sum())),
-        float(((logits > 0) == (targets > 0))[mask].mean()),
-        _macro_average_precision(logits, targets > 0, mask),
+        float(((logits > 0) == (targets > 0.5))[mask].mean()),
+        _macro_average_precision(logits, targets > 0.5, mask),
     )
 
 

@@ -166,7 +166,7 @@ class NumpyPooled:
         penalty = self._l2 * (np.sum(kernels[0] ** 2) + np.sum(kernels[1] ** 2))
         slope = weights * (_sigmoid(logits) - targets)
         back = (slope @ kernels[1].T) * (hidden > 0)
-        is_right = ((logits > 0) == (targets > 0)) & (weights > 0)
+        is_right = ((logits > 0) == (targets > 0.5)) & (weights > 0)
         loss = float(np.sum(weights * cross_entropy) + penalty)
         return Step(loss, int(is_right.sum())), {
             "hidden.kernel": items.T @ back + 2 * self._l2 * kernels[0],

@@ -1,7 +1,8 @@
 """Simulated libraries: tracks, curators with known criteria, and their sound.
 
 `library` draws tracks and labels, `answers` the curators' answers, `windows` features without
-sound, `synthesis` the sound itself (`genre_loops`, `instruments`).
+sound, `crowds` people whose accuracy is known, `synthesis` the sound itself (`genre_loops`,
+`instruments`).
 """
 
-__all__ = ["answers", "library", "synthesis", "windows"]
+__all__ = ["answers", "crowds", "library", "synthesis", "windows"]

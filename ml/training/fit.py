@@ -100,7 +100,7 @@ def train(
     require_windows(network, config)
     judged = _judged(network, features, labels)
     columns = _Columns(uids, tuple(facets) or ("",) * judged.n_labels, _learnable(judged))
-    learnt = LabelMatrix(judged.labels, judged.label_mask & columns.is_learnt)
+    learnt = judged.only(columns.is_learnt)
     config = feasible_config(config, learnt, is_present)
     task = _task(features, learnt, groups, config, is_present, (on_epoch, should_stop))
     prior = _prior(judged, task.is_present)
@@ -109,10 +109,9 @@ def train(
 
 def _judged(network: Network, features: TrackFeatures, labels: LabelMatrix) -> LabelMatrix:
     """Return the labels, those not judged set to False; tracks without a window not judged."""
-    mask = labels.label_mask
     if network.needs == "windows":
-        mask = mask & (features.window_counts() > 0)[:, None]
-    return LabelMatrix(labels.labels & mask, mask)
+        labels = labels.only((features.window_counts() > 0)[:, None])
+    return LabelMatrix(labels.labels & labels.label_mask, labels.label_mask, labels.soft)
 
 
 def _learnable(judged: LabelMatrix) -> npt.NDArray[np.bool_]:
@@ -137,7 +136,7 @@ def _task(
     network = network_of(config)
     return TrainingTask(
         network=network,
-        plan=plan_of(network, config, n_items=int(learnt.label_mask.any(axis=1).sum())),
+        plan=plan_of(network, config, n_items=int(learnt.answered.any(axis=1).sum())),
         config=config,
         features=features,
         labels=learnt,

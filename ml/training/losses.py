@@ -101,9 +101,10 @@ def element_weights(loss: str, labels: LabelMatrix, rows: npt.NDArray[Any]) -> F
     """Return the weight of every element in the loss.
 
     With the default loss a positive weighs sqrt((1 - p) / p), at most sqrt(20), a negative 1,
-    and an element that was not judged 0; p is the prevalence among `rows`. With
-    "keras-class-weight" all elements of a track among `rows` have one weight (see
-    `class_weight_of_tracks`). Other elements weigh 1: Keras validates without class weights.
+    and an element that was not judged 0; p is the prevalence among `rows`. A soft target weighs
+    between the two. With "keras-class-weight" all elements of a track among `rows` have one
+    weight (see `class_weight_of_tracks`). Other elements weigh 1: Keras validates without class
+    weights.
 
     Parameters
     ----------
@@ -124,9 +125,49 @@ def element_weights(loss: str, labels: LabelMatrix, rows: npt.NDArray[Any]) -> F
         learnt = labels.rows(rows)
         weights[rows] = class_weight_of_tracks(learnt, balanced_class_weights(learnt))[:, None]
     else:
-        p = prevalence(labels.rows(rows))
-        weights = np.where(labels.labels, LOSSES[loss]((1 - p) / p), 1.0)
-    return np.where(labels.label_mask, weights, 0.0).astype(np.float32)
+        positive = _positive_weights(loss, labels, rows)
+        if labels.soft is None:
+            weights = np.where(labels.labels, positive, 1.0)
+        else:
+            weights = 1.0 + labels.targets * (positive - 1.0)
+    return np.where(labels.answered, weights, 0.0).astype(np.float32)
+
+
+def element_targets(loss: str, labels: LabelMatrix, rows: npt.NDArray[Any]) -> FloatArray:
+    """Return the target of every element in the loss: 1 for a positive, 0 for a negative.
+
+    A soft target p is learnt as a positive of weight p w and a negative of weight 1 - p, where
+    w is the weight of a positive. That is one element of weight p w + 1 - p (see
+    `element_weights`) with the target p w / (p w + 1 - p).
+
+    Parameters
+    ----------
+    loss : one of `loss_names()`. labels : (n_tracks, n_labels).
+    rows : int (m,), the tracks to learn from.
+
+    Returns
+    -------
+    FloatArray : float32 (n_tracks, n_labels), within [0, 1].
+
+    Examples
+    --------
+    >>> given = np.array([[True], [False]])
+    >>> labels = LabelMatrix(given, given, np.array([[1.0], [0.25]], dtype=np.float32))
+    >>> element_targets("bce", labels, np.arange(2)).tolist()
+    [[1.0], [0.25]]
+    """
+    targets = labels.targets
+    if labels.soft is None or loss == KERAS_CLASS_WEIGHT:
+        return targets
+    positive = targets * _positive_weights(loss, labels, rows)
+    return (positive / (positive + 1 - targets)).astype(np.float32)
+
+
+def _positive_weights(
+    loss: str, labels: LabelMatrix, rows: npt.NDArray[Any]
+) -> npt.NDArray[np.float64]:
+    p = prevalence(labels.rows(rows))
+    return LOSSES[loss]((1 - p) / p)
 
 
 def balanced_class_weights(labels: LabelMatrix) -> npt.NDArray[np.float64]:

@@ -26,7 +26,7 @@ from ml.networks.base import (
 )
 from ml.networks.inputs import DrawnByLabel, Scaler, fit_scaler, scaled_inputs
 from ml.networks.loop import score_tracks
-from ml.training.losses import element_weights, log_odds, prevalence
+from ml.training.losses import element_targets, element_weights, log_odds, prevalence
 from ml.types import FloatArray, Indices, LabelMatrix, TrainingConfig
 
 
@@ -59,8 +59,8 @@ class TrainingTask:
 
     @property
     def usable(self) -> Indices:
-        """Rows with any judged element."""
-        return np.flatnonzero(self.labels.label_mask.any(axis=1))
+        """Rows with anything to learn: a judged element, or the probability of one."""
+        return np.flatnonzero(self.labels.answered.any(axis=1))
 
     @property
     def n_groups(self) -> int:
@@ -96,9 +96,9 @@ def fit_network(
     odds = log_odds(prevalence(task.labels.rows(training)))
     data = FitData(
         inputs=_inputs(task, scaler, plan),
-        targets=task.labels.labels.astype(np.float32),
+        targets=element_targets(task.config.loss, task.labels, training),
         weights=element_weights(task.config.loss, task.labels, training),
-        mask=task.labels.label_mask,
+        mask=task.labels.answered,
         training=training,
         validation=validation,
         output_bias=odds if task.config.bias == "prior" else np.zeros_like(odds),

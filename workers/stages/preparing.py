@@ -23,7 +23,14 @@ from workers.stages.dataset import track_features_for
 
 Rows = npt.NDArray[np.intp]
 #: Arrays of a snapshot with a column a label.
-BY_LABEL = ("labels", "label_mask", "reference_labels", "reference_mask", "is_present")
+BY_LABEL = (
+    "labels",
+    "label_mask",
+    "soft_labels",
+    "reference_labels",
+    "reference_mask",
+    "is_present",
+)
 
 
 @dataclass(frozen=True)
@@ -66,7 +73,7 @@ class Prepared:
         predicts as the current curators would then be evaluated by other curators' answers.
         """
         frozen = self.frozen
-        is_present = _is_mostly(frozen.is_present, frozen.matrix.label_mask)
+        is_present = _is_mostly(frozen.is_present, frozen.matrix.answered)
         measures = frozen.reference.label_mask.any(axis=1) & frozen.is_audit
         of_reference = _is_mostly(frozen.is_present, frozen.reference.label_mask)
         if 2 * int((measures & of_reference).sum()) < int(measures.sum()):
@@ -212,7 +219,7 @@ def _only_facets(
 
 def _columns(frozen: SnapshotArrays, columns: Rows) -> SnapshotArrays:
     arrays = frozen.arrays()
-    for name in BY_LABEL:
+    for name in arrays.keys() & set(BY_LABEL):
         arrays[name] = arrays[name][:, columns]
     arrays["label_uids"] = arrays["label_uids"][columns]
     return SnapshotArrays.from_arrays(arrays)
@@ -220,6 +227,6 @@ def _columns(frozen: SnapshotArrays, columns: Rows) -> SnapshotArrays:
 
 def _rows(frozen: SnapshotArrays, rows: Rows) -> SnapshotArrays:
     arrays = frozen.arrays()
-    for name in ("track_ids", "track_uids", "groups", "is_audit", *BY_LABEL):
+    for name in arrays.keys() & {"track_ids", "track_uids", "groups", "is_audit", *BY_LABEL}:
         arrays[name] = arrays[name][rows]
     return SnapshotArrays.from_arrays(arrays)

@@ -7,9 +7,7 @@ None.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from itertools import combinations
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,18 +22,17 @@ from labeling.loop.consistency.answer_matrices import (
 )
 from labeling.loop.consistency.drift import drift
 from labeling.loop.consistency.label_rates import Filters, labels_in
+from labeling.loop.consistency.reliability import annotator_reliability, shared_support
 from labeling.loop.events.replay import Event, live_ids
 from labeling.loop.library.taxonomy import resolutions
 from labeling.models import Annotation, Annotator, Facet, Library, PairCell
-from ml.consistency.aggregation import one_coin
 from ml.consistency.agreement import PairTable, pair_tables, self_agreement, set_figures
+from ml.consistency.reliability import Reliability95
 from ml.types import LabelMatrix
 
 #: The figures of a pair, in the order in which they are shown.
 PAIR_FIGURES = ("n", "agreement", "kappa", "alpha", "ac1", "positive_agreement")
 SELF_FIGURES = ("n", "agreement", "alpha")
-#: With only two answers nobody can know who is right.
-VOICES = 3
 EVERYTHING = Filters()
 
 
@@ -74,14 +71,17 @@ def report(library: Library, filters: Filters = EVERYTHING) -> dict[str, Any]:
 def annotator_figures(
     library: Library, filters: Filters, shared: list[FacetAnswers]
 ) -> list[dict[str, Any]]:
-    """Return the answers of each annotator: number, period and reliability."""
+    """Return the answers of each annotator: number, period and reliability.
+
+    The most reliable come first, and those about whom nothing can be said come last.
+    """
     return [row for _, row in annotator_rows(library, filters, shared)]
 
 
 def annotator_rows(
     library: Library, filters: Filters, shared: list[FacetAnswers]
 ) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield the rows of `annotator_figures` with the annotator's id."""
+    """Yield the rows of `annotator_figures` with the annotator's id, in the same order."""
     looks = Annotation.objects.filter(library=library, kind__in=Annotation.INDEPENDENT)
     rows = (
         looks.exclude(pk__in=_dead_looks(library))
@@ -95,8 +95,10 @@ def annotator_rows(
         )
     )
     found = {row["annotator_id"]: row for row in rows}
-    reliable = annotator_reliability(shared)
-    for one in Annotator.objects.filter(library=library):
+    reliable, support = annotator_reliability(shared), shared_support(shared)
+    people = list(Annotator.objects.filter(library=library))
+    people.sort(key=lambda one: -reliable[one.pk].value if one.pk in reliable else 0.0)
+    for one in people:
         if not filters.has_annotator(one.pk) or one.pk not in found:
             continue
         row = found[one.pk]
@@ -108,9 +110,17 @@ def annotator_rows(
                 "tracks": row["tracks"],
                 "first_at": row["first_at"].isoformat() if row["first_at"] else None,
                 "last_at": row["last_at"].isoformat() if row["last_at"] else None,
-                "reliability": reliable.get(one.pk),
+                **_reliability_figures(reliable.get(one.pk)),
+                "support": support.get(one.pk, 0),
             },
         )
+
+
+def _reliability_figures(found: Reliability95 | None) -> dict[str, Any]:
+    return {
+        "reliability": found.value if found else None,
+        "reliability_interval": [found.low, found.high] if found else None,
+    }
 
 
 def _dead_looks(library: Library) -> list[int]:
@@ -125,46 +135,6 @@ def _dead_looks(library: Library) -> list[int]:
     }
     live = live_ids([*looks.values(), *events.values()])
     return sorted(set(looks) - live)
-
-
-def annotator_reliability(shared: list[FacetAnswers]) -> dict[int, float]:
-    """Return how well each annotator's labels agree with the consensus of a track.
-
-    This is the positive agreement with the one-coin consensus, over the tracks that several
-    judged, for annotators who share tracks with at least two others.
-    """
-    met: dict[int, set[int]] = defaultdict(set)
-    hits: dict[int, float] = defaultdict(float)
-    named: dict[int, float] = defaultdict(float)
-    for facet in shared:
-        for a, b in _meeting(facet):
-            met[a].add(b)
-            met[b].add(a)
-    if all(len(others) < VOICES - 1 for others in met.values()):
-        return {}
-    for facet in shared:
-        people, who = np.unique(facet.annotators, return_inverse=True)
-        tracks, which = np.unique(facet.tracks, return_inverse=True)
-        together = one_coin(facet.answers, which, who, len(tracks), len(people))
-        expected = together.probabilities[which] * facet.answers.label_mask
-        said = facet.answers.labels & facet.answers.label_mask
-        for place, annotator_id in enumerate(people.tolist()):
-            mine = who == place
-            hits[annotator_id] += float(expected[mine][said[mine]].sum())
-            named[annotator_id] += float(said[mine].sum() + expected[mine].sum())
-    return {
-        annotator_id: 2 * hits[annotator_id] / named[annotator_id]
-        for annotator_id in hits
-        if len(met[annotator_id]) >= VOICES - 1 and named[annotator_id]
-    }
-
-
-def _meeting(facet: FacetAnswers) -> Iterator[tuple[int, int]]:
-    """Yield the pairs of annotators who judged a track in common, the smaller id first."""
-    tracks = {one: facet.tracks[facet.of(one)] for one in np.unique(facet.annotators).tolist()}
-    for a, b in combinations(sorted(tracks), 2):
-        if np.isin(tracks[a], tracks[b]).any():
-            yield a, b
 
 
 def pair_figures(
@@ -182,7 +152,7 @@ def pair_rows(
     facets = {facet.pk: facet.name for facet in Facet.objects.filter(library=library)}
     tables = label_tables(library, filters, shared)
     for facet in shared:
-        for a, b in _meeting(facet):
+        for a, b in facet.pairs():
             head = {"a": names[a], "b": names[b], "facet": facets[facet.facet_id]}
             if filters.label_id is None:
                 figures = set_figures(*_side_by_side(facet, a, b))
@@ -210,7 +180,7 @@ def label_tables(
             tables[(a, b, label_id)] = PairTable(*cell)
     for facet in shared:
         columns = {one: n for n, one in enumerate(facet.label_ids) if one in merged}
-        for a, b in _meeting(facet) if columns else ():
+        for a, b in facet.pairs() if columns else ():
             by_label = pair_tables(*_side_by_side(facet, a, b))
             tables |= {(a, b, label_id): by_label[n] for label_id, n in columns.items()}
     return tables

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import combinations, groupby
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +33,13 @@ class FacetAnswers:
     def of(self, annotator_id: int) -> npt.NDArray[np.intp]:
         """Return the rows of one annotator."""
         return np.flatnonzero(self.annotators == annotator_id)
+
+    def pairs(self) -> Iterator[tuple[int, int]]:
+        """Yield the pairs of annotators who judged a track in common, the smaller id first."""
+        tracks = {one: self.tracks[self.of(one)] for one in np.unique(self.annotators).tolist()}
+        for a, b in combinations(sorted(tracks), 2):
+            if np.isin(tracks[a], tracks[b]).any():
+                yield a, b
 
 
 def shared_answers(library: Library, filters: Filters) -> list[FacetAnswers]:

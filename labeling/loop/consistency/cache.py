@@ -23,6 +23,7 @@ from labeling.loop.consistency.agreement import EVERYTHING, RowKey
 from labeling.loop.consistency.answer_matrices import shared_answers
 from labeling.loop.consistency.drift import criteria_changes_of, drift
 from labeling.loop.consistency.label_rates import Filters, labels_in
+from labeling.loop.consistency.reliability import RELIABILITY_METHOD
 from labeling.loop.library.taxonomy import resolutions
 from labeling.models import AgreementFigures, Annotator, DirtyKey, Facet, Library
 from labeling.writing import short_write
@@ -73,11 +74,16 @@ def kept_figures(library: Library) -> Kept:
 
 
 def inputs_hash(library: Library) -> str:
-    """Return a hash of the inputs besides the answers: names, merges, criteria changes."""
+    """Return a hash of the inputs besides the answers: names, merges, limits, methods."""
     parts = (
+        RELIABILITY_METHOD,
         sorted(resolutions(library).items()),
         [(one.pk, one.name, one.facet_id) for one in labels_in(library, EVERYTHING).values()],
-        list(Facet.objects.filter(library=library).values_list("id", "name")),
+        list(
+            Facet.objects.filter(library=library).values_list(
+                "id", "name", "min_labels", "max_labels"
+            )
+        ),
         list(Annotator.objects.filter(library=library).values_list("id", "name")),
         [vars(cut) for cut in criteria_changes_of(library)],
     )

@@ -13,16 +13,16 @@ import numpy.typing as npt
 from labeling.loop.datasets.read import AnswerTable
 from labeling.loop.datasets.selected import Column
 from labeling.loop.datasets.selection import CATCH_ALL, Selection
+from labeling.loop.library.weighing import facet_limits, ranks_of
 from labeling.models import Annotator, Facet, Library
 from labeling.names import name_key
-from ml.consistency.aggregation import majority, one_coin
+from ml.consistency.consensus import Ballots, combined
+from ml.consistency.facet_consensus import settled_labels
 from ml.types import LabelMatrix
 
 #: With fewer audit tracks judged by persons, the answers of all selected annotators are the
 #: reference there (legacy ones too), and `judged_by` says so.
 ENOUGH_PERSON_TRACKS = 30
-#: Kinds of annotator; the judgement of a later kind replaces that of an earlier one.
-PRECEDENCE = ("model", "legacy", "partner", "person", "reference")
 
 
 def others_uid(facet: Facet) -> str:
@@ -41,34 +41,21 @@ def aggregated(
     1. If a person judged a label of a track, imported judgements of it are not used: two equal
        votes would cancel out, and the person's work would be lost.
     2. Several judgements of the same precedence are aggregated; a single one is used as it is.
+
+    By facet, disagreement has a probability, and is judged only where the answers settle it.
     """
     kept = np.flatnonzero(np.ones(len(table.tracks), dtype=bool) if rows is None else rows)
-    places = np.searchsorted(track_ids, table.tracks[kept])
-    answers = _of_highest_precedence(table, kept, places, len(track_ids))
-    if selection.aggregation == "majority":
-        return majority(answers, places, len(track_ids))
     names, annotators = np.unique(table.annotators[kept], return_inverse=True)
-    consensus = one_coin(answers, places, annotators.reshape(-1), len(track_ids), len(names))
-    return consensus.hard()
-
-
-def _of_highest_precedence(
-    table: AnswerTable,
-    kept: npt.NDArray[np.intp],
-    places: npt.NDArray[np.intp],
-    n_tracks: int,
-) -> LabelMatrix:
-    kinds = dict(Annotator.objects.values_list("pk", "kind"))
-    precedence = np.array(
-        [PRECEDENCE.index(kinds[pk]) for pk in table.annotators[kept].tolist()], dtype=np.int8
+    facets = [column.facet_id for column in table.columns]
+    ballots = Ballots(
+        answers=table.matrix.rows(kept),
+        tracks=np.searchsorted(track_ids, table.tracks[kept]),
+        annotators=annotators.reshape(-1),
+        ranks=ranks_of(names)[annotators.reshape(-1)],
+        facets=facets,
+        n_tracks=len(track_ids),
     )
-    answers = table.matrix.rows(kept)
-    if len(np.unique(precedence)) < 2:
-        return answers
-    given = np.where(answers.label_mask, precedence[:, None], -1).astype(np.int8)
-    highest = np.full((n_tracks, answers.n_labels), -1, dtype=np.int8)
-    np.maximum.at(highest, places, given)
-    return LabelMatrix(answers.labels, answers.label_mask & (given == highest[places]))
+    return combined(ballots, selection.aggregation, facet_limits(facets)).matrix
 
 
 Columns = npt.NDArray[np.intp]
@@ -148,7 +135,13 @@ def _folded(
 
 
 def recast(matrix: LabelMatrix, parts: list[Columns]) -> LabelMatrix:
-    """Combine columns: yes if one of them is yes, and no only if all of them are no."""
+    """Combine columns: yes if one of them is yes, and no only if all of them are no.
+
+    The probability of several labels is the sum of theirs, at most 1: exact if a track has one
+    label. What it settles counts as judged.
+    """
+    if matrix.soft is not None:
+        return settled_labels(_recast_soft(matrix.soft, parts))
     shape = (matrix.n_tracks, len(parts))
     labels, mask = np.zeros(shape, dtype=bool), np.zeros(shape, dtype=bool)
     for number, part in enumerate(parts):
@@ -156,6 +149,18 @@ def recast(matrix: LabelMatrix, parts: list[Columns]) -> LabelMatrix:
         labels[:, number] = yes
         mask[:, number] = yes | matrix.label_mask[:, part].all(axis=1)
     return LabelMatrix(labels, mask)
+
+
+def _recast_soft(
+    soft: npt.NDArray[np.float32], parts: list[Columns]
+) -> npt.NDArray[np.float64]:
+    """Return the probabilities of combined columns; NaN if one is unknown and none is yes."""
+    whole = np.full((len(soft), len(parts)), np.nan)
+    for number, part in enumerate(parts):
+        own = soft[:, part].astype(np.float64)
+        is_yes = (own == 1).any(axis=1)
+        whole[:, number] = np.where(is_yes, 1.0, np.minimum(own.sum(axis=1), 1.0))
+    return whole
 
 
 def reference(
@@ -167,7 +172,7 @@ def reference(
 ) -> tuple[str, LabelMatrix]:
     """Return whose answers are the reference on the audit tracks, and the reference labels."""
     people = {one.pk: one for one in Annotator.objects.filter(library=library)}
-    # PRECEDENCE applies here as on the training side: a reference annotator overrides persons.
+    # Ranks apply here as on the training side: a reference annotator overrides persons.
     kinds = (Annotator.Kind.PERSON, Annotator.Kind.REFERENCE)
     persons = [pk for pk, one in people.items() if one.kind in kinds]
     at_audit = is_audit[np.searchsorted(track_ids, table.tracks)]
@@ -177,10 +182,8 @@ def reference(
     is_enough = n_persons >= ENOUGH_PERSON_TRACKS
     rows = by_person if is_enough and not is_current else at_audit
     names = sorted(people[pk].name for pk in np.unique(table.annotators[rows]).tolist())
-    return (
-        _judged_by(names, is_enough, is_current),
-        aggregated(table, track_ids, selection, rows),
-    )
+    found = aggregated(table, track_ids, selection, rows)
+    return _judged_by(names, is_enough, is_current), found
 
 
 def _judged_by(names: list[str], is_persons: bool, is_current: bool) -> str:

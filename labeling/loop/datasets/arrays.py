@@ -63,7 +63,8 @@ class SnapshotArrays:
     track_ids : int64 (n,). track_uids : bytes (n,). groups : int64 (n,), codes of split groups.
     is_audit : bool (n,). is_present : bool (n, n_labels), True if a selected answer judged the
     label by the current criteria (`labeling.loop.datasets.criteria`).
-    matrix : the aggregated labels of the selected answers, (n, n_labels).
+    matrix : the aggregated labels of the selected answers, (n, n_labels), with probabilities
+    (`soft`) if answers were combined by facet and disagree.
     reference : the reference labels of the audit tracks, (n, n_labels); empty on the others.
     label_uids : bytes (n_labels,). annotation_uids : bytes, sorted.
     judged_by : whose answers the reference labels are, in words.
@@ -83,7 +84,10 @@ class SnapshotArrays:
     facts: SnapshotFacts = field(default_factory=SnapshotFacts)
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
-        """Return all fields but `facts` as named arrays without objects."""
+        """Return all fields but `facts` as named arrays without objects.
+
+        Without probabilities there are no `soft_labels`, as before there were any.
+        """
         return {
             "track_ids": self.track_ids,
             "track_uids": self.track_uids,
@@ -92,12 +96,16 @@ class SnapshotArrays:
             "is_present": self.is_present,
             "labels": self.matrix.labels,
             "label_mask": self.matrix.label_mask,
+            **self._soft_labels(),
             "reference_labels": self.reference.labels,
             "reference_mask": self.reference.label_mask,
             "label_uids": self.label_uids,
             "annotation_uids": self.annotation_uids,
             "judged_by": np.frombuffer(self.judged_by.encode(), dtype=np.uint8),
         }
+
+    def _soft_labels(self) -> dict[str, npt.NDArray[Any]]:
+        return {} if self.matrix.soft is None else {"soft_labels": self.matrix.soft}
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, npt.NDArray[Any]]) -> Self:
@@ -108,7 +116,9 @@ class SnapshotArrays:
             track_uids=arrays["track_uids"],
             groups=arrays["groups"],
             is_audit=arrays["is_audit"],
-            matrix=LabelMatrix(arrays["labels"], arrays["label_mask"]),
+            matrix=LabelMatrix(
+                arrays["labels"], arrays["label_mask"], arrays.get("soft_labels")
+            ),
             reference=LabelMatrix(arrays["reference_labels"], arrays["reference_mask"]),
             label_uids=arrays["label_uids"],
             annotation_uids=arrays["annotation_uids"],
@@ -144,7 +154,8 @@ def build_arrays(library: Library, selection: Selection) -> SnapshotArrays:
     if matrix.n_labels == 0 or not matrix.label_mask.any():
         raise EmptySelection(_why_empty(table, selection))
     judged_by, whole = aggregate.reference(library, judging, track_ids, is_audit, selection)
-    reference = recast(whole, parts)
+    found = recast(whole, parts)
+    reference = LabelMatrix(found.labels, found.label_mask)
     rows = np.flatnonzero(
         np.where(
             is_audit,
@@ -211,7 +222,19 @@ def aggregated_by_side(
     return LabelMatrix(
         np.where(side, audit.labels, training.labels),
         np.where(side, audit.label_mask, training.label_mask),
+        _soft_of(side, audit, training),
     )
+
+
+def _soft_of(
+    side: npt.NDArray[np.bool_], audit: LabelMatrix, training: LabelMatrix
+) -> npt.NDArray[np.float32] | None:
+    """Return the probabilities of both sides; None if no track has one between 0 and 1."""
+    if audit.soft is None and training.soft is None:
+        return None
+    unknown = np.float32(np.nan)
+    known = (np.where(one.answered, one.targets, unknown) for one in (audit, training))
+    return np.where(side, *known)
 
 
 def _is_judged(
@@ -233,11 +256,11 @@ def _is_trained_on(
     Frequent combinations are thinned by the labels before any of them are combined or dropped.
     If labels are dropped, a track that had only those tells nothing about the other labels.
     """
-    is_kept = matrix.label_mask.any(axis=1) & is_training
+    is_kept = matrix.answered.any(axis=1) & is_training
     if selection.others == "drop":
         had, has = ((one.labels & one.label_mask).any(axis=1) for one in (given, matrix))
         is_kept &= has | ~had
-    rows = np.flatnonzero(given.label_mask.any(axis=1) & is_training)
+    rows = np.flatnonzero(given.answered.any(axis=1) & is_training)
     stay = thin_combinations(
         given.rows(rows), selection.combination_cap, selection.rare_share, seed=0
     )

@@ -13,6 +13,7 @@ from typing import Any, Self
 from labeling.errors import BadInput
 from labeling.models import Annotation, Annotator, Library
 from labeling.names import name_key
+from ml.consistency.consensus import AGGREGATIONS
 
 NEGATIVES = ("closed", "first-use", "open")
 OTHERS = ("keep", "fold", "drop")
@@ -52,6 +53,8 @@ class Selection:
     leaves them out, as well as an existing label of that name.
     If more than `combination_cap` of the training tracks have the same combination of labels,
     it is thinned (0: never), except for tracks with a label rarer than `rare_share`.
+    `aggregation` says how the answers of several annotators become one: by facet, label by
+    label with one-coin, or by votes.
     """
 
     facets: tuple[str, ...] = ()
@@ -69,7 +72,7 @@ class Selection:
     top_labels: int = 0
     combination_cap: float = 0.0
     rare_share: float = 0.01
-    aggregation: str = "one-coin"
+    aggregation: str = AGGREGATIONS[0]
     judged_by: str = "selected"
 
     @classmethod
@@ -138,7 +141,7 @@ def _check_words(selection: Selection) -> None:
         (selection.others, OTHERS, "others"),
         (selection.criteria, CRITERIA, "criteria"),
         (selection.judged_by, JUDGES, "judged_by"),
-        (selection.aggregation, ("one-coin", "majority"), "aggregation"),
+        (selection.aggregation, AGGREGATIONS, "aggregation"),
     ):
         if value not in known:
             raise BadInput(f"{what} is {value!r}; it must be one of {', '.join(known)}")
@@ -203,6 +206,7 @@ def describe_selection(selection: Selection) -> str:
         f"of import {batches}" if batches else "",
         f"blanks: {selection.negatives}" if selection.negatives != "first-use" else "",
         *_label_words(selection),
+        _AGGREGATION_WORDS[selection.aggregation],
         "measured by the current curator" if selection.judged_by == "current" else "",
     ]
     return "; ".join(part for part in parts if part)
@@ -212,6 +216,14 @@ _CRITERIA_WORDS = {
     "all": "",
     "legacy": "legacy: all but the current criteria",
     "current": "the current curator's criteria",
+}
+
+
+_AGGREGATION_WORDS = {
+    "facet": "",
+    "one-coin": "consensus label by label (one-coin)",
+    "majority": "consensus by majority",
+    "plurality": "consensus by plurality",
 }
 
 

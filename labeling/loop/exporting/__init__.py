@@ -1,7 +1,7 @@
 """Export: answers are written as CSV files.
 
-`export` writes a file in any of the formats. `tables` makes the formats with one row per
-track.
+`export` writes a file in any of the formats. `tables` makes the catalogue and `consensus` the
+labels that several annotators agree on.
 """
 
-__all__ = ["export", "tables"]
+__all__ = ["consensus", "export", "tables"]

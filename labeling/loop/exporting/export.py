@@ -17,10 +17,12 @@ from typing import Any, TextIO, TypedDict
 from django.db.models import Q
 
 from labeling.errors import BadInput
-from labeling.loop.exporting.tables import cell_of, consensus_rows, wide_rows
+from labeling.loop.exporting.consensus import consensus_rows
+from labeling.loop.exporting.tables import cell_of, wide_rows
 from labeling.loop.importing.csv.cells import guarded
 from labeling.loop.library import taxonomy
 from labeling.models import Annotation, CurrentAnswer, Label, Library
+from ml.consistency.consensus import AGGREGATIONS
 from ml.files import file_sha256
 
 FORMATS = ("long", "wide", "consensus")
@@ -74,6 +76,7 @@ def export_annotations(
     has_history: bool = False,
     is_raw: bool = False,
     has_mark: bool = False,
+    aggregation: str | None = None,
 ) -> ExportResult:
     """Write the answers of a library to `out`; return the number of rows and the sha256.
 
@@ -87,15 +90,20 @@ def export_annotations(
         raise BadInput(
             "--history needs --format long: the other formats contain current answers only"
         )
-    rows = _rows(library, form, has_history)
+    if aggregation and form != "consensus":
+        raise BadInput("--aggregation needs --format consensus: only it combines answers")
+    if aggregation and aggregation not in AGGREGATIONS:
+        known = ", ".join(AGGREGATIONS)
+        raise BadInput(f"aggregation is {aggregation!r}; it must be one of {known}")
+    rows = _rows(library, form, has_history, aggregation or AGGREGATIONS[0])
     encoding = "utf-8-sig" if has_mark else "utf-8"
     return _write_and_rename(out, encoding, lambda file: _write(file, rows, is_raw))
 
 
-def _rows(library: Library, form: str, has_history: bool) -> Rows:
+def _rows(library: Library, form: str, has_history: bool, aggregation: str) -> Rows:
     if form == "long":
         return long_rows(library, has_history=has_history)
-    return wide_rows(library) if form == "wide" else consensus_rows(library)
+    return wide_rows(library) if form == "wide" else consensus_rows(library, aggregation)
 
 
 def _write(file: TextIO, rows: Rows, is_raw: bool) -> int:

@@ -1,30 +1,25 @@
-"""Exports with one row per track: a catalogue that can be imported, and the consensus."""
+"""Export with one row per annotation: a catalogue that can be imported."""
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
-import numpy as np
 from django.db.models import Count, Q
 
 from labeling.loop.importing.csv.columns import COLUMN_LIMIT, FIELDS, facet_column, facet_named
 from labeling.loop.library import taxonomy
 from labeling.models import (
     Annotation,
-    Annotator,
     CurrentAnswer,
     Judgement,
     Label,
-    LabelSetMember,
     Library,
     Track,
 )
 from labeling.names import name_key
-from ml.consistency.aggregation import majority
-from ml.types import LabelMatrix
 
 CHUNK = 500
 YES = Judgement.YES
@@ -40,7 +35,7 @@ def cell_of(value: Any) -> str:
     return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
-class _Names:
+class LabelNames:
     """Labels with merges resolved, in their order, and the facets they belong to."""
 
     def __init__(self, library: Library) -> None:
@@ -52,13 +47,20 @@ class _Names:
         self.order = {label_id: place for place, label_id in enumerate(self.names)}
 
     def resolved(self, label_id: int) -> int:
+        """Return the label that a label was merged into, or itself."""
         return self.merged.get(label_id, label_id)
 
-    def sorted(self, label_ids: set[int]) -> list[str]:
-        return [self.names[one] for one in sorted(label_ids, key=self.order.__getitem__)]
+    def sorted(self, label_ids: Iterable[int]) -> list[str]:
+        """Return the names of labels, in the order of the taxonomy."""
+        return [self.names[one] for one in self.in_order(label_ids)]
+
+    def in_order(self, label_ids: Iterable[int]) -> list[int]:
+        """Return labels in the order of the taxonomy."""
+        return sorted(label_ids, key=self.order.__getitem__)
 
 
-def _chunks(library: Library) -> Iterator[list[Track]]:
+def track_chunks(library: Library) -> Iterator[list[Track]]:
+    """Yield the tracks of a library, some hundred at a time, in the order of their ids."""
     last = 0
     while True:
         rows = Track.objects.filter(library=library, pk__gt=last).order_by("pk")[:CHUNK]
@@ -69,29 +71,29 @@ def _chunks(library: Library) -> Iterator[list[Track]]:
         yield tracks
 
 
-# --- wide ---------------------------------------------------------------------------------
 def wide_rows(library: Library) -> Iterator[list[str]]:
     """Yield the catalogue in the format of an import: current answers and all metadata.
 
     A row is one independent annotation of a track. A track that nobody has judged has one row
     without labels. Only labels judged yes are written; unsure and no have no cell here.
     """
-    names = _Names(library)
+    names = LabelNames(library)
     widths = _widths(library)
     extra = _extra_columns(library, len(FIELDS) + sum(widths.values()) + 3)
-    labels = _label_columns(names, widths)
+    labels = label_columns(names, widths)
     yield ["filename", *FIELDS, "annotator", "annotated_at", *labels, *extra]
-    for tracks in _chunks(library):
+    for tracks in track_chunks(library):
         annotations = _annotations([track.pk for track in tracks], names)
         for track in tracks:
             start = [track.key, *(getattr(track, name) for name in FIELDS)]
             end = [str(track.extra.get(name, "")) for name in extra]
             for (annotator, at), facets in annotations.get(track.pk, {("", None): {}}).items():
-                cells = _label_cells(names, widths, facets)
+                cells = label_cells(names, widths, facets)
                 yield [*start, annotator, cell_of(at), *cells, *end]
 
 
-def _label_columns(names: _Names, widths: dict[int, int]) -> list[str]:
+def label_columns(names: LabelNames, widths: dict[int, int]) -> list[str]:
+    """Return the columns of the labels: as many of each facet as its width."""
     keys = {facet.name_key for facet in names.facets.values()}
     return [
         facet_column(names.facets[facet_id].name_key, number + 1, keys)
@@ -100,9 +102,10 @@ def _label_columns(names: _Names, widths: dict[int, int]) -> list[str]:
     ]
 
 
-def _label_cells(
-    names: _Names, widths: dict[int, int], facets: dict[int, set[int]]
+def label_cells(
+    names: LabelNames, widths: dict[int, int], facets: dict[int, set[int]]
 ) -> list[str]:
+    """Return the names of labels in the columns of their facets."""
     cells: list[str] = []
     for facet_id in names.facets:
         labels = names.sorted(facets.get(facet_id, set()))
@@ -143,7 +146,7 @@ def _extra_columns(library: Library, n_others: int) -> list[str]:
 
 
 def _annotations(
-    track_ids: list[int], names: _Names
+    track_ids: list[int], names: LabelNames
 ) -> dict[int, dict[Slot, dict[int, set[int]]]]:
     """Return track id -> (annotator, time) -> facet id -> labels judged yes."""
     rows = list(
@@ -189,94 +192,3 @@ def _root_time(
     while kind == Annotation.Kind.REVISION and base is not None:
         kind, base, at = known[base]
     return at
-
-
-# --- consensus ----------------------------------------------------------------------------
-def consensus_rows(library: Library) -> Iterator[list[str]]:
-    """Yield, for each judged track, the labels that most of its annotators gave.
-
-    A tie counts as no. Answers of models do not vote.
-    """
-    names = _Names(library)
-    widths: dict[int, int] = {}
-    for _, _, facets in _aggregated(library, names):
-        for facet_id, labels in facets.items():
-            widths[facet_id] = max(len(labels), widths.get(facet_id, 0))
-    yield ["filename", "annotators", *_label_columns(names, widths)]
-    for key, n_voters, facets in _aggregated(library, names):
-        yield [key, str(n_voters), *_label_cells(names, widths, facets)]
-
-
-def _aggregated(
-    library: Library, names: _Names
-) -> Iterator[tuple[str, int, dict[int, set[int]]]]:
-    """Yield key, number of voters, and facet id -> labels of each judged track."""
-    columns = [label_id for label_id in names.names if label_id not in names.merged]
-    place = {label_id: n for n, label_id in enumerate(columns)}
-    offers: dict[int, list[int]] = {}
-    for tracks in _chunks(library):
-        answers = _answers([track.pk for track in tracks])
-        voters = Counter(track_id for track_id, _ in answers)
-        judged = [track for track in tracks if track.pk in voters]
-        rows = {track.pk: n for n, track in enumerate(judged)}
-        indices = np.array([rows[track_id] for track_id, _ in answers], dtype=np.intp)
-        votes = majority(_matrix(answers, names, place, offers), indices, len(judged))
-        for n, track in enumerate(judged):
-            facets: dict[int, set[int]] = defaultdict(set)
-            for column in np.flatnonzero(votes.labels[n] & votes.label_mask[n]):
-                facets[names.facet_of[columns[column]]].add(columns[column])
-            yield track.key, voters[track.pk], facets
-
-
-def _answers(track_ids: list[int]) -> dict[tuple[int, int], list[tuple[int, int, bool]]]:
-    """Return (track, annotator) -> (answer id, label set id, is complete) of each facet."""
-    rows = (
-        CurrentAnswer.objects.filter(track_id__in=track_ids, answer__isnull=False)
-        .exclude(annotator__kind=Annotator.Kind.MODEL)
-        .order_by("track_id", "annotator_id")
-    )
-    found: dict[tuple[int, int], list[tuple[int, int, bool]]] = defaultdict(list)
-    for row in rows.values_list(
-        "track_id",
-        "annotator_id",
-        "answer_id",
-        "answer__label_set_id",
-        "answer__is_complete",
-    ):
-        found[row[:2]].append(row[2:])
-    return found
-
-
-def _matrix(
-    by_annotator: dict[tuple[int, int], list[tuple[int, int, bool]]],
-    names: _Names,
-    place: dict[int, int],
-    offers: dict[int, list[int]],
-) -> LabelMatrix:
-    """Return the labels of each track and annotator: yes, no, or not judged."""
-    answers = [answer for facets in by_annotator.values() for answer in facets]
-    _read_offers({answer[1] for answer in answers} - offers.keys(), names, place, offers)
-    judgements: dict[int, list[tuple[int, int]]] = defaultdict(list)
-    judged = Judgement.objects.filter(answer_id__in=[answer[0] for answer in answers])
-    for answer_id, label_id, value in judged.order_by("value").values_list(
-        "answer_id", "label_id", "value"
-    ):
-        judgements[answer_id].append((place[names.resolved(label_id)], value))
-    labels = np.zeros((len(by_annotator), len(place)), dtype=bool)
-    mask = np.zeros_like(labels)
-    for row, facets in enumerate(by_annotator.values()):
-        for answer_id, label_set_id, is_complete in facets:
-            if is_complete:
-                mask[row, offers[label_set_id]] = True
-            for column, value in judgements[answer_id]:  # yes comes after unsure and no
-                labels[row, column], mask[row, column] = value == YES, value != Judgement.UNSURE
-    return LabelMatrix(labels, mask)
-
-
-def _read_offers(
-    missing: set[int], names: _Names, place: dict[int, int], offers: dict[int, list[int]]
-) -> None:
-    offers.update({label_set_id: [] for label_set_id in missing})
-    rows = LabelSetMember.objects.filter(label_set_id__in=missing)
-    for label_set_id, label_id in rows.values_list("label_set_id", "label_id"):
-        offers[label_set_id].append(place[names.resolved(label_id)])

@@ -8,6 +8,7 @@ from typing import Any
 
 from labeling.loop.exporting import export
 from labeling.management.base import AudiotagCommand
+from labeling.management.selecting import add_aggregation
 
 
 class Command(AudiotagCommand):
@@ -22,6 +23,7 @@ class Command(AudiotagCommand):
         parser.add_argument(
             "--bom", action="store_true", help="begin with a byte order mark, for Excel"
         )
+        add_aggregation(parser)
 
     def answer(self, **options: Any) -> export.ExportResult:
         return export.export_annotations(
@@ -31,4 +33,5 @@ class Command(AudiotagCommand):
             has_history=options["history"],
             is_raw=options["raw"],
             has_mark=options["bom"],
+            aggregation=options["aggregation"],
         )

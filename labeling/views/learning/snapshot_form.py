@@ -11,6 +11,7 @@ from labeling.loop.datasets import selection as selecting
 from labeling.loop.datasets.selection import Selection
 from labeling.models import Library
 from labeling.templatetags.formats import day
+from ml.consistency.consensus import AGGREGATIONS
 
 _CRITERIA = (
     ("all", "all answers"),
@@ -31,6 +32,12 @@ _OTHERS = (
     ("keep", "leave rare labels out"),
     ("fold", "merge rare labels into Others"),
     ("drop", "leave rare labels and Others out"),
+)
+_AGGREGATIONS = (
+    ("facet", "by facet: one accuracy per person; what they cannot settle stays open"),
+    ("one-coin", "label by label: one accuracy per person and label"),
+    ("majority", "by majority of the votes for each label"),
+    ("plurality", "by the labels with the most votes"),
 )
 _MAIN = ("criteria", "facets", "annotators", "since", "until")
 _UPLOADS_SHOWN = 30
@@ -85,6 +92,12 @@ class SnapshotForm(forms.Form):
     min_support = forms.IntegerField(
         label="Fewest positive answers per label", min_value=1, initial=5
     )
+    aggregation = forms.ChoiceField(
+        label="Answers of several people are combined",
+        required=False,
+        choices=_AGGREGATIONS,
+        help_text="A track with one answer keeps it.",
+    )
 
     def __init__(self, library: Library, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -138,6 +151,7 @@ class SnapshotForm(forms.Form):
             others=values["others"],
             top_labels=values["top_labels"] or 0,
             min_support=values["min_support"],
+            aggregation=values["aggregation"] or AGGREGATIONS[0],
         )
 
 

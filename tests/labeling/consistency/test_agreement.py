@@ -76,7 +76,16 @@ def test_keys_are_those_of_the_contract(world):
     world.say(world.ana, 0, world.ambient, when="2024-03-01")
     report = world.report()
     assert {key: set(rows[0]) for key, rows in report.items()} == {
-        "annotators": {"annotator", "answers", "tracks", "first_at", "last_at", "reliability"},
+        "annotators": {
+            "annotator",
+            "answers",
+            "tracks",
+            "first_at",
+            "last_at",
+            "reliability",
+            "reliability_interval",
+            "support",
+        },
         "pairs": {
             *("a", "b", "facet", "label", "n", "agreement", "kappa", "alpha", "ac1"),
             "positive_agreement",
@@ -131,20 +140,6 @@ def test_retraction_that_was_undone_counts_again(world):
     retract(retract(world.say(world.ana, 0, world.rock)))
     (row,) = world.report()["annotators"]
     assert row["answers"] == 1
-
-
-def test_reliability_needs_three_voices_and_finds_the_odd_one(world):
-    for track in range(12):
-        label = (world.ambient, world.drone, world.rock)[track % 3]
-        world.say(world.ana, track, label)
-        world.say(world.ben, track, label)
-    assert {row["reliability"] for row in world.report()["annotators"]} == {None}
-    for track in range(12):
-        world.say(world.cora, track, world.rock)
-    by_name = {row["annotator"]: row["reliability"] for row in world.report()["annotators"]}
-    assert by_name["ana"] == by_name["ben"]
-    assert by_name["ana"] > 0.9 > by_name["cora"]
-    assert 0 < by_name["cora"] < 0.6
 
 
 def test_merged_labels_count_once_and_undoing_brings_the_counts_back(world):

@@ -16,7 +16,7 @@ from labeling.loop.events.answers import FacetAnswer
 from labeling.loop.exporting import export as csv_export
 from labeling.loop.importing.catalogue import ImportOptions, import_catalogue
 from labeling.loop.library import taxonomy
-from labeling.models import Annotation, Annotator, Label, Library, Track
+from labeling.models import Annotation, Label, Library, Track
 from labeling.names import name_key
 from tests.factories import make_annotator, make_labels, make_library, make_track
 
@@ -157,26 +157,6 @@ def test_wide_can_found_a_library_elsewhere(library, tmp_path):
     assert (report["tracks_created"], report["annotations_created"]) == (1, 1)
     copy = csv_export.wide_rows(Library.objects.get(slug="copy"))
     assert list(copy) == list(csv_export.wide_rows(library))
-
-
-def test_consensus_is_what_most_say(library, tmp_path):
-    make_labels(library)
-    track, tie = make_track(library, "1.mp3"), make_track(library, "2.mp3")
-    make_track(library, "not judged.mp3")
-    a, b, c = (make_annotator(library, name) for name in "abc")
-    model = make_annotator(library, "model", kind=Annotator.Kind.MODEL)
-    say(track, a, genre={"Drone": 1, "Rock": 1})
-    say(track, b, genre={"Drone": 1, "Rock": 0})
-    say(track, c, genre={"Ambient": 1})
-    say(track, model, genre={"Ambient": 1})
-    say(tie, a, genre={"Drone": 1})
-    say(tie, b, genre={"Rock": 1})
-    rows = export(library, tmp_path, "consensus")
-    # Rock: one yes, one unsure, one no (on offer, not ticked) is a tie.
-    assert rows == [
-        {"filename": "1.mp3", "annotators": "3", "genre1": "Drone"},
-        {"filename": "2.mp3", "annotators": "2", "genre1": ""},
-    ]
 
 
 def test_formulas_are_guarded_unless_raw(library, tmp_path):
