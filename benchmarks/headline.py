@@ -23,7 +23,7 @@ import numpy as np
 
 from benchmarks import report
 from ml.constants import GENRE_COUNTS
-from ml.metrics.headline import HEADLINE_KEYS, Cells, headline, yardstick
+from ml.metrics.headline import HEADLINE_KEYS, Predicted, headline, yardstick
 from ml.metrics.intervals import centred_interval, resampling_weights
 from ml.metrics.ranking import cross_entropy_sums, macro_average_precision
 from ml.metrics.scores import scorable_labels
@@ -43,7 +43,7 @@ class Pool:
     """Tracks with the predictions of one model, and the value of each figure on all of them."""
 
     labels: LabelMatrix
-    cells: Cells
+    predicted: Predicted
     prior: Doubles
     album: Indices
     label_ap: Doubles
@@ -90,7 +90,7 @@ def simulated_pool(separation: float = 4.2, seed: int = 1, n_tracks: int = 6_000
     labels = LabelMatrix(tracks.genres, np.ones_like(tracks.genres))
     prior = prevalence(labels.rows(rng.choice(n_tracks, 600, replace=False)))
     thresholds = np.broadcast_to(1.5 * prior + 0.1, best.shape)
-    cells = Cells(probabilities, thresholds)
+    predicted = Predicted(probabilities, thresholds)
     once = np.ones((n_tracks, 1))
     label_ap = np.array(
         [
@@ -102,10 +102,10 @@ def simulated_pool(separation: float = 4.2, seed: int = 1, n_tracks: int = 6_000
             for n in range(labels.n_labels)
         ]
     )
-    whole = headline(cells, yardstick(labels, prior, prior))
+    whole = headline(predicted, yardstick(labels, prior, prior))
     truth = {name: float(whole[name] or 0.0) for name in HEADLINE_KEYS}  # type: ignore[literal-required]
     truth |= {"old_macro_ap": float(label_ap.mean()), "old_skill": truth["skill"]}
-    return Pool(labels, cells, prior, tracks.album, label_ap, truth)
+    return Pool(labels, predicted, prior, tracks.album, label_ap, truth)
 
 
 def audited(pool: Pool, n: int, seed: int) -> dict[str, Shown]:
@@ -113,8 +113,8 @@ def audited(pool: Pool, n: int, seed: int) -> dict[str, Shown]:
     rows = pool.draw(n, np.random.default_rng([seed, n]))
     labels = pool.labels.rows(rows)
     by = yardstick(labels, pool.prior, pool.prior, pool.album[rows])
-    cells = Cells(pool.cells.probabilities[rows], pool.cells.thresholds[rows])
-    found = headline(cells, by)
+    predicted = Predicted(pool.predicted.probabilities[rows], pool.predicted.thresholds[rows])
+    found = headline(predicted, by)
     truth = dict(pool.truth)
     if by.is_frequent.any():
         truth["macro_ap_10"] = float(pool.label_ap[by.is_frequent].mean())
@@ -130,7 +130,7 @@ def _old(pool: Pool, rows: Indices, seed: int) -> dict[str, Shown]:
     labels = pool.labels.rows(rows)
     scored = scorable_labels(labels)
     kept = LabelMatrix(labels.labels[:, scored], labels.label_mask[:, scored])
-    values = pool.cells.probabilities[rows][:, scored]
+    values = pool.predicted.probabilities[rows][:, scored]
     (drawn,) = resampling_weights(len(rows), pool.album[rows], N_RESAMPLES, seed)
     weights = np.concatenate([np.ones((len(rows), 1)), drawn], axis=1)
     ap = macro_average_precision(values, kept, weights)

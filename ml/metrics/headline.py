@@ -87,7 +87,7 @@ class Estimate(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Cells:
+class Predicted:
     """Predictions of one model for n tracks.
 
     Attributes
@@ -171,11 +171,12 @@ def yardstick(
     -------
     Yardstick : tracks and labels that were not judged do not count.
     """
-    is_judged = labels.label_mask.any(axis=1)
-    weights = is_judged[:, None].astype(float)
+    judged = np.flatnonzero(labels.label_mask.any(axis=1))
+    weights = np.zeros((labels.n_tracks, 1))
+    weights[judged] = 1.0
     if judged_groups(labels, groups) >= MINIMUM_GROUPS_TO_COMPARE:
         own = np.arange(labels.n_tracks) if groups is None else np.asarray(groups)
-        weights = np.concatenate([weights, _left_out(own, np.flatnonzero(is_judged))], axis=1)
+        weights = np.concatenate([weights, _left_out(own, judged)], axis=1)
     full = np.broadcast_to(np.asarray(baseline, dtype=float), labels.labels.shape)
     return Yardstick(labels, full, frequent_labels(labels, prior), weights)
 
@@ -185,18 +186,18 @@ def _left_out(groups: npt.NDArray[Any], judged: npt.NDArray[np.intp]) -> Floats:
     codes = np.unique(groups[judged], return_inverse=True)[1].reshape(-1)
     n_groups = int(codes.max()) + 1
     n_blocks = min(n_groups, MOST_BLOCKS)
-    block_of = np.random.default_rng(0).permutation(n_groups) % n_blocks
+    block_of = np.random.default_rng(0).permutation(np.arange(n_groups) % n_blocks)
     weights = np.zeros((len(groups), n_blocks))
     weights[judged] = np.not_equal(block_of[codes][:, None], np.arange(n_blocks))
     return weights
 
 
-def headline(cells: Cells, by: Yardstick) -> Headline:
+def headline(predicted: Predicted, by: Yardstick) -> Headline:
     """Compute the headline figures of a model, with those of the baseline.
 
     Parameters
     ----------
-    cells : predictions for the tracks of the yardstick. by : see `yardstick`.
+    predicted : predictions for the tracks of the yardstick. by : see `yardstick`.
 
     Returns
     -------
@@ -206,14 +207,14 @@ def headline(cells: Cells, by: Yardstick) -> Headline:
     --------
     >>> given = np.tile([[True, False], [False, True]], (20, 1))
     >>> labels = LabelMatrix(given, np.ones_like(given))
-    >>> cells = Cells(np.where(given, 0.8, 0.2), np.full(given.shape, 0.5))
-    >>> found = headline(cells, yardstick(labels, np.full(2, 0.5), np.full(2, 0.5)))
+    >>> predicted = Predicted(np.where(given, 0.8, 0.2), np.full(given.shape, 0.5))
+    >>> found = headline(predicted, yardstick(labels, np.full(2, 0.5), np.full(2, 0.5)))
     >>> round(found["skill"], 3), found["labels_10"], found["macro_ap_10"]
     (0.678, 2, 1.0)
     """
-    values = headline_values(cells, by)
+    values = headline_values(predicted, by)
     found = {name: jackknife(values[name]) for name in HEADLINE_KEYS}
-    its = headline_values(Cells(by.baseline, by.baseline), by)
+    its = headline_values(Predicted(by.baseline, by.baseline), by)
     judged = by.labels.label_mask
     return {
         "n": int(judged.any(axis=1).sum()),
@@ -231,7 +232,9 @@ def headline(cells: Cells, by: Yardstick) -> Headline:
     }
 
 
-def headline_differences(first: Cells, other: Cells, by: Yardstick) -> dict[str, Difference]:
+def headline_differences(
+    first: Predicted, other: Predicted, by: Yardstick
+) -> dict[str, Difference]:
     """Compare two models on the same tracks and the same frequent labels.
 
     Both are computed without the same groups, so that what the tracks have in common cancels.
@@ -252,12 +255,12 @@ def headline_differences(first: Cells, other: Cells, by: Yardstick) -> dict[str,
     }
 
 
-def headline_values(cells: Cells, by: Yardstick) -> dict[str, Floats]:
+def headline_values(predicted: Predicted, by: Yardstick) -> dict[str, Floats]:
     """Compute each headline figure for each column of the yardstick's weights.
 
     Parameters
     ----------
-    cells : predictions for the tracks of the yardstick. by : see `yardstick`.
+    predicted : predictions for the tracks of the yardstick. by : see `yardstick`.
 
     Returns
     -------
@@ -265,16 +268,16 @@ def headline_values(cells: Cells, by: Yardstick) -> dict[str, Floats]:
         cannot be computed.
     """
     labels, weights = by.labels, by.weights
-    loss, _ = cross_entropy_sums(cells.probabilities, labels)
+    loss, _ = cross_entropy_sums(predicted.probabilities, labels)
     its_loss, _ = cross_entropy_sums(by.baseline, labels)
-    ranked, n_positives = ranking_sums(cells.probabilities, labels)
+    ranked, n_positives = ranking_sums(predicted.probabilities, labels)
     positives = labels.labels & labels.label_mask
-    chosen = (cells.probabilities >= cells.thresholds) & labels.label_mask
+    chosen = (predicted.probabilities >= predicted.thresholds) & labels.label_mask
     hits = (chosen & positives).sum(axis=1)
     named = chosen.sum(axis=1) + positives.sum(axis=1)
     return {
         "skill": 1.0 - _ratio_of_sums(loss, its_loss, weights),
-        "macro_ap_10": _frequent_ap(cells, by),
+        "macro_ap_10": _frequent_ap(predicted, by),
         "lwlrap": _ratio_of_sums(ranked, n_positives, weights),
         "micro_f1": _ratio_of_sums(2.0 * hits, named, weights),
     }
@@ -285,7 +288,7 @@ def _ratio_of_sums(top: Floats, bottom: Floats, weights: Floats) -> Floats:
     return np.divide(above, below, out=np.full(len(below), np.nan), where=below > 0)
 
 
-def _frequent_ap(cells: Cells, by: Yardstick) -> Floats:
+def _frequent_ap(predicted: Predicted, by: Yardstick) -> Floats:
     """Return the mean AP of the frequent labels; NaN if they are too few."""
     if not by.has_macro_ap:
         return np.full(by.weights.shape[1], np.nan)
@@ -295,7 +298,7 @@ def _frequent_ap(cells: Cells, by: Yardstick) -> Floats:
         given = by.labels.labels[rows, label]
         found.append(
             weighted_average_precision(
-                cells.probabilities[rows, label], given, by.weights[rows]
+                predicted.probabilities[rows, label], given, by.weights[rows]
             )
         )
     return np.asarray(np.mean(found, axis=0))

@@ -87,6 +87,21 @@ def test_a_run_is_not_told_apart_from_itself(record):
         assert found["runs"][1]["differences"][name] == {"difference": 0, "lo": 0, "hi": 0}
 
 
+def test_runs_are_compared_by_skill_and_on_the_same_frequent_labels(record):
+    found = compare([record, better(record)], n_resamples=50)
+    first, other = found["runs"]
+    assert (first["verdict_by_skill"], other["verdict_by_skill"]) == (None, BETTER)
+    assert (
+        found["labels_10"] == first["headline"]["labels_10"] == other["headline"]["labels_10"]
+    )
+    gap = other["headline_differences"]["skill"]
+    assert gap["difference"] == pytest.approx(
+        other["headline"]["skill"] - first["headline"]["skill"]
+    )
+    assert gap["lo"] > 0
+    assert first["headline"]["baseline"] == other["headline"]["baseline"]
+
+
 def test_only_tracks_that_all_held_out_count_in_whatever_order(record):
     first = rows_of(record, np.arange(150))
     second = rows_of(better(record), np.random.default_rng(0).permutation(200)[:170])

@@ -13,7 +13,7 @@ from ml.metrics.headline import (
     HEADLINE_KEYS,
     LEAST_LABELS,
     MOST_BLOCKS,
-    Cells,
+    Predicted,
     frequent_labels,
     headline,
     headline_differences,
@@ -49,15 +49,15 @@ def planted(n=80, n_labels=6, seed=0, quality=2.0):
     given = rng.random((n, n_labels)) < 0.3
     logits = quality * (given - 0.5) + rng.normal(size=given.shape) - 0.8
     labels = LabelMatrix(given, np.ones_like(given))
-    return labels, Cells(1 / (1 + np.exp(-logits)), np.full(given.shape, 0.3))
+    return labels, Predicted(1 / (1 + np.exp(-logits)), np.full(given.shape, 0.3))
 
 
 def test_ratios_are_over_all_judged_cells_whatever_is_given():
-    labels, cells = planted()
+    labels, predicted = planted()
     labels.labels[:, 0] = False
     prior = np.full(6, 0.3)
-    found = headline(cells, yardstick(labels, prior, prior))
-    p, y = cells.probabilities, labels.labels
+    found = headline(predicted, yardstick(labels, prior, prior))
+    p, y = predicted.probabilities, labels.labels
     loss = -np.where(y, np.log(p), np.log(1 - p)).sum()
     its = -np.where(y, np.log(0.3), np.log(0.7)).sum()
     assert found["skill"] == pytest.approx(1 - loss / its, abs=0.01)
@@ -71,34 +71,38 @@ def test_ratios_are_over_all_judged_cells_whatever_is_given():
 
 
 def test_cells_that_were_not_judged_change_nothing():
-    labels, cells = planted()
+    labels, predicted = planted()
     more = LabelMatrix(
         np.concatenate([labels.labels, ~labels.labels]),
         np.concatenate([labels.label_mask, np.zeros_like(labels.label_mask)]),
     )
-    twice = Cells(np.tile(cells.probabilities, (2, 1)), np.tile(cells.thresholds, (2, 1)))
+    twice = Predicted(
+        np.tile(predicted.probabilities, (2, 1)), np.tile(predicted.thresholds, (2, 1))
+    )
     prior = np.full(6, 0.3)
-    once = headline(cells, yardstick(labels, prior, prior, np.arange(80)))
+    once = headline(predicted, yardstick(labels, prior, prior, np.arange(80)))
     assert headline(twice, yardstick(more, prior, prior, np.arange(160))) == once
 
 
 def test_macro_ap_needs_frequent_labels_and_covers_only_them():
-    labels, cells = planted()
+    labels, predicted = planted()
     prior = np.array([0.3, 0.3, 0.3, 0.3, 0.3, 0.1])
     assert frequent_labels(labels, prior).tolist() == [True] * 5 + [False]
-    found = headline(cells, yardstick(labels, prior, prior))
+    found = headline(predicted, yardstick(labels, prior, prior))
     assert found["labels_10"] == LEAST_LABELS
-    raw = [average_precision(cells.probabilities[:, n], labels.labels[:, n]) for n in range(5)]
+    raw = [
+        average_precision(predicted.probabilities[:, n], labels.labels[:, n]) for n in range(5)
+    ]
     assert found["macro_ap_10"] == pytest.approx(np.mean(raw), abs=0.03)
-    few = headline(cells, yardstick(labels, prior, np.append(prior[:4], [0.1, 0.1])))
+    few = headline(predicted, yardstick(labels, prior, np.append(prior[:4], [0.1, 0.1])))
     assert few["macro_ap_10"] is None
     assert few["intervals"]["macro_ap_10"] is None
     assert few["labels_10"] == 4
 
 
 def test_macro_ap_is_shown_when_all_of_few_labels_are_frequent():
-    labels, cells = planted(n_labels=2)
-    found = headline(cells, yardstick(labels, np.full(2, 0.3), np.full(2, 0.3)))
+    labels, predicted = planted(n_labels=2)
+    found = headline(predicted, yardstick(labels, np.full(2, 0.3), np.full(2, 0.3)))
     assert found["macro_ap_10"] is not None
 
 
@@ -116,38 +120,38 @@ def test_the_quantile_is_that_of_scipy(degrees):
 
 
 def test_two_groups_give_no_interval_and_no_correction():
-    labels, cells = planted()
+    labels, predicted = planted()
     prior = np.full(6, 0.3)
-    found = headline(cells, yardstick(labels, prior, prior, np.arange(80) % 2))
+    found = headline(predicted, yardstick(labels, prior, prior, np.arange(80) % 2))
     assert found["skill"] is not None
     assert set(found["intervals"].values()) == {None}
 
 
 def test_many_groups_are_left_out_in_blocks():
-    labels, cells = planted(n=700)
+    labels, predicted = planted(n=700)
     prior = np.full(6, 0.3)
     by = yardstick(labels, prior, prior)
     assert by.weights.shape == (700, 1 + MOST_BLOCKS)
     assert (by.weights[:, 1:].sum(axis=1) == MOST_BLOCKS - 1).all()
-    assert headline(cells, by)["intervals"]["skill"] is not None
+    assert headline(predicted, by)["intervals"]["skill"] is not None
 
 
 def test_nothing_judged_gives_no_figure():
     nothing = LabelMatrix(np.zeros((4, 2), bool), np.zeros((4, 2), bool))
     half = np.full((4, 2), 0.5)
-    found = headline(Cells(half, half), yardstick(nothing, half, np.full(2, 0.5)))
+    found = headline(Predicted(half, half), yardstick(nothing, half, np.full(2, 0.5)))
     assert [found[name] for name in HEADLINE_KEYS] == [None] * 4
     assert found["n"] == found["labels"] == 0
 
 
 def test_differences_are_paired():
-    labels, cells = planted()
+    labels, predicted = planted()
     _, worse = planted(seed=0, quality=1.6)
     prior = np.full(6, 0.3)
     by = yardstick(labels, prior, prior)
-    gap = headline_differences(cells, worse, by)["skill"]
+    gap = headline_differences(predicted, worse, by)["skill"]
     assert gap["hi"] < 0
-    alone = headline(cells, by)["intervals"]["skill"]
+    alone = headline(predicted, by)["intervals"]["skill"]
     assert gap["hi"] - gap["lo"] < (alone[1] - alone[0]) / 2
-    same = headline_differences(cells, cells, by)
+    same = headline_differences(predicted, predicted, by)
     assert all(one == {"difference": 0.0, "lo": 0.0, "hi": 0.0} for one in same.values())
