@@ -66,7 +66,7 @@ class Shown:
 
     @property
     def holds(self) -> bool:
-        """Whether the interval includes the truth."""
+        """True if the interval includes the truth."""
         return self.interval is not None and (
             self.interval[0] <= self.truth <= self.interval[1]
         )

@@ -29,8 +29,7 @@ from ml.metrics.judged_groups import judged_groups
 from ml.metrics.scores import LabelMetrics, Metrics, baseline, evaluate, scorable_labels
 from ml.types import Floats, LabelMatrix
 
-#: Reports of another format are computed again from their record.
-FORMAT = 2
+FORMAT = 1
 N_RESAMPLES = 200
 #: Below this many positives the metrics of a label are shown with a warning.
 FEW_POSITIVES = 10

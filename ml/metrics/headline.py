@@ -49,7 +49,8 @@ LEAST_LABELS = 5
 MOST_BLOCKS = 200
 #: The figures of a `Headline`, in the order in which they are shown.
 HEADLINE_KEYS = ("skill", "macro_ap_10", "lwlrap", "micro_f1")
-_CONFIDENCE = 0.95
+#: Confidence of the intervals.
+CONFIDENCE = 0.95
 
 
 class Headline(TypedDict):
@@ -233,7 +234,7 @@ def headline(predicted: Predicted, by: Yardstick) -> Headline:
 
 
 def headline_differences(
-    first: Predicted, other: Predicted, by: Yardstick
+    first: Predicted, other: Predicted, by: Yardstick, confidence: float = CONFIDENCE
 ) -> dict[str, Difference]:
     """Compare two models on the same tracks and the same frequent labels.
 
@@ -242,13 +243,14 @@ def headline_differences(
     Parameters
     ----------
     first, other : predictions for the tracks of the yardstick. by : see `yardstick`.
+    confidence : of the intervals, in (0, 1).
 
     Returns
     -------
     dict of str and Difference : other minus first, for each of `HEADLINE_KEYS`.
     """
     ours, its = headline_values(other, by), headline_values(first, by)
-    found = {name: jackknife(ours[name] - its[name]) for name in HEADLINE_KEYS}
+    found = {name: jackknife(ours[name] - its[name], confidence) for name in HEADLINE_KEYS}
     return {
         name: {"difference": one.value, "lo": one.low, "hi": one.high}
         for name, one in found.items()
@@ -304,12 +306,13 @@ def _frequent_ap(predicted: Predicted, by: Yardstick) -> Floats:
     return np.asarray(np.mean(found, axis=0))
 
 
-def jackknife(values: Floats) -> Estimate:
-    """Correct a figure for its bias, and compute its 95 % t interval.
+def jackknife(values: Floats, confidence: float = CONFIDENCE) -> Estimate:
+    """Correct a figure for its bias, and compute its t interval.
 
     Parameters
     ----------
     values : float (1 + n_blocks,), the figure of all tracks, then those without each block.
+    confidence : of the interval, in (0, 1).
 
     Returns
     -------
@@ -330,13 +333,13 @@ def jackknife(values: Floats) -> Estimate:
     n, mean = len(rest), float(rest.mean())
     value = n * full - (n - 1) * mean
     error = math.sqrt((n - 1) / n * float(((rest - mean) ** 2).sum()))
-    reach = student_quantile(n - 1) * error
+    reach = student_quantile(n - 1, confidence) * error
     return Estimate(value, value - reach, value + reach)
 
 
 @lru_cache(maxsize=MOST_BLOCKS)
-def student_quantile(degrees: int) -> float:
-    """Compute the factor of a 95 % interval by Student's t distribution.
+def student_quantile(degrees: int, confidence: float = CONFIDENCE) -> float:
+    """Compute the factor of an interval by Student's t distribution.
 
     The density is integrated on a grid of the angle arctan(t / sqrt(degrees)), where it is a
     power of the cosine; SciPy would be heavier than the web process allows.
@@ -344,10 +347,11 @@ def student_quantile(degrees: int) -> float:
     Parameters
     ----------
     degrees : of freedom, >= 1.
+    confidence : in (0, 1).
 
     Returns
     -------
-    float : t with P(|T| < t) = 0.95, to four digits.
+    float : t with P(|T| < t) = confidence, to four digits.
 
     Examples
     --------
@@ -357,5 +361,5 @@ def student_quantile(degrees: int) -> float:
     angle = np.linspace(0.0, np.pi / 2, 200_001)
     density = np.cos(angle) ** (degrees - 1)
     area = np.concatenate([[0.0], np.cumsum((density[1:] + density[:-1]) / 2)])
-    reached = float(np.interp(_CONFIDENCE, area / area[-1], angle))
+    reached = float(np.interp(confidence, area / area[-1], angle))
     return math.sqrt(degrees) * math.tan(reached)
