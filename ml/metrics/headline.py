@@ -29,7 +29,7 @@ from typing import Any, NamedTuple, TypedDict
 import numpy as np
 import numpy.typing as npt
 
-from ml.metrics.judged_groups import MINIMUM_GROUPS_TO_COMPARE, judged_groups
+from ml.metrics.judged_groups import MINIMUM_GROUPS_TO_COMPARE, can_be_resampled
 from ml.metrics.paired import Difference
 from ml.metrics.ranking import (
     cross_entropy_sums,
@@ -175,7 +175,7 @@ def yardstick(
     judged = np.flatnonzero(labels.label_mask.any(axis=1))
     weights = np.zeros((labels.n_tracks, 1))
     weights[judged] = 1.0
-    if judged_groups(labels, groups) >= MINIMUM_GROUPS_TO_COMPARE:
+    if can_be_resampled(labels, groups):
         own = np.arange(labels.n_tracks) if groups is None else np.asarray(groups)
         weights = np.concatenate([weights, _left_out(own, judged)], axis=1)
     full = np.broadcast_to(np.asarray(baseline, dtype=float), labels.labels.shape)

@@ -24,8 +24,9 @@ from labeling.models import (
     Presentation,
     Track,
 )
-from labeling.permissions import libraries_of, role_in
+from labeling.permissions import Role, has_role, libraries_of, role_in
 from labeling.views.desk.state import own_answers, unread_guideline
+from labeling.views.learning.headline_rows import champion_line
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class Progress:
     last: Annotation | None
     open_track: Track | None
     model: ModelVersion | None
+    skill: str
     guideline: GuidelineVersion | None
 
 
@@ -53,6 +55,8 @@ def progress_of(library: Library, user: User) -> Progress:
     current = CurrentAnswer.objects.filter(track__library=library, answer__isnull=False)
     annotator = Annotator.objects.filter(library=library, user=user).first()
     mine = current.filter(annotator=annotator) if annotator else current.none()
+    model = library.models.filter(state=ModelVersion.State.CHAMPION).first()
+    sees_models = model is not None and has_role(user, library, Role.CURATOR)
     return Progress(
         library=library,
         role=role_in(user, library) or "",
@@ -60,7 +64,8 @@ def progress_of(library: Library, user: User) -> Progress:
         answered_by_you=_tracks_in(mine),
         last=_last_answer(annotator),
         open_track=_open_track(annotator),
-        model=library.models.filter(state=ModelVersion.State.CHAMPION).first(),
+        model=model,
+        skill=champion_line(model.metrics) if model is not None and sees_models else "",
         guideline=unread_guideline(library, annotator),
         **states,
     )
