@@ -1,3 +1,3 @@
-"""Label consistency: `agreement` of annotators, label `aggregation` and `drift`."""
+"""Label consistency: `agreement`, `repeats`, label `aggregation` and `drift`."""
 
-__all__ = ["aggregation", "agreement", "drift"]
+__all__ = ["aggregation", "agreement", "drift", "repeats"]

@@ -28,6 +28,10 @@ from labeling.models import AgreementFigures, Annotator, DirtyKey, Facet, Librar
 from labeling.writing import short_write
 
 
+#: Counted up when the rows of the figures change, so that older ones are computed again.
+_ROWS_VERSION = 2
+
+
 @dataclass(frozen=True)
 class Kept:
     """The stored figures of a library, and whether they are current."""
@@ -75,6 +79,7 @@ def kept_figures(library: Library) -> Kept:
 def inputs_hash(library: Library) -> str:
     """Return a hash of the inputs besides the answers: names, merges, criteria changes."""
     parts = (
+        _ROWS_VERSION,
         sorted(resolutions(library).items()),
         [(one.pk, one.name, one.facet_id) for one in labels_in(library, EVERYTHING).values()],
         list(Facet.objects.filter(library=library).values_list("id", "name")),
