@@ -2,8 +2,8 @@
 
 Stage: train, after the model. A small library has few audit tracks, so their figures have wide
 intervals. A cross-fitted training has out-of-fold scores of every track anyway; they give a
-second figure at no cost. It is no substitute: the training tracks were partly chosen by
-acquisition, and the reference is the labels that the model was trained on.
+second figure at no cost. It does not replace the first: acquisition chose some of the training
+tracks, and the reference is the labels that the model was trained on.
 """
 
 from __future__ import annotations

@@ -38,6 +38,8 @@ from ml.acquisition.strategies import Choice, Pool
 #: A round ranks at most this many tracks; after them the random order goes on.
 MOST_ITEMS = 2_000
 _ROWS = 500
+#: Answers between trainings that are assumed if automatic training is switched off.
+_TURN = 20
 _KEPT_ROUNDS = 2
 _ALWAYS_COUNTED = (Stratum.AUDIT, Stratum.EXPLORE, Stratum.ACQUIRE)
 OnProgress = Callable[[int, int], None]
@@ -73,7 +75,9 @@ def rank(library: Library, *, strategy: str = "default", seed: int = 0) -> list[
     warm = warm_pool(library, rest, seed)
     ranked: list[Ranked] = []
     if warm is not None:
-        choices = strategies.choose_tracks(warm.pool, most, strategy=strategy, seed=seed)
+        choices = strategies.choose_tracks(
+            warm.pool, most, strategy=strategy, seed=seed, batch=answers_of_a_turn(library)
+        )
         names = explanations.facet_labels(library, warm.predictions.label_uids)
         ranked = [_ranked(warm, choice, names) for choice in choices]
     if not ranked:
@@ -81,6 +85,11 @@ def rank(library: Library, *, strategy: str = "default", seed: int = 0) -> list[
     left_to_acquire = len(rest) / max(1, len(fresh))
     ranked = [_with_chance(one, left_to_acquire) for one in ranked]
     return [*ranked, *_asked_again(library, older, most - len(ranked), seed), *explored]
+
+
+def answers_of_a_turn(library: Library) -> int:
+    """Return how many answers one model's ranking is for: the next training takes over then."""
+    return library.retrain_after or _TURN
 
 
 def _set_aside(library: Library, fresh: npt.NDArray[np.int64]) -> list[Ranked]:

@@ -27,7 +27,6 @@ from labeling.loop.library.taxonomy import resolutions
 from labeling.models import AgreementFigures, Annotator, DirtyKey, Facet, Library
 from labeling.writing import short_write
 
-
 #: Counted up when the rows of the figures change, so that older ones are computed again.
 _ROWS_VERSION = 2
 
