@@ -15,6 +15,7 @@ from ml.evaluation.record import EvaluationRecord
 from ml.metrics.headline import Headline, Predicted, Yardstick, headline, yardstick
 from ml.metrics.intervals import resampling_weights
 from ml.metrics.judged_groups import can_be_resampled
+from ml.metrics.label_skill import LabelSkill, label_skills
 from ml.metrics.ranking import (
     CELLS_A_BLOCK,
     cross_entropy_sums,
@@ -242,3 +243,17 @@ def record_headline(record: EvaluationRecord) -> Headline:
     """
     predicted = Predicted(record.probabilities, record.cuts)
     return headline(predicted, record_yardstick(record))
+
+
+def record_label_skills(record: EvaluationRecord) -> list[LabelSkill]:
+    """Compute the skill of each label of a run.
+
+    Parameters
+    ----------
+    record : of a run, with finite probabilities.
+
+    Returns
+    -------
+    list of LabelSkill : one for each label of the record.
+    """
+    return label_skills(Predicted(record.probabilities, record.cuts), record_yardstick(record))

@@ -18,7 +18,7 @@ from labeling.models import TrainingRun
 from ml.evaluation.cross_validation import CrossValidation, FoldProgress, cross_validate
 from ml.evaluation.measurement import HeldOut, record_of_folds, record_of_model
 from ml.evaluation.record import EvaluationRecord
-from ml.evaluation.resampling import record_headline
+from ml.evaluation.resampling import record_headline, record_label_skills
 from ml.features.track_features import SelectedTracks
 from ml.metrics.scores import baseline as baseline_metrics
 from ml.metrics.scores import evaluate
@@ -48,6 +48,12 @@ def evaluated(
     metrics["headline"] = record_headline(record)
     metrics["judged_by"] = prepared.frozen.judged_by
     metrics["message"] = _message(metrics)
+    for row, found in zip(metrics["labels"], record_label_skills(record), strict=True):
+        row |= {
+            "skill": found["skill"],
+            "skill_interval": found["interval"],
+            "is_better": found["is_better"],
+        }
     for row in metrics["labels"] + baseline["labels"]:
         row["label_uid"] = prepared.uids[row["index"]]
     return metrics, baseline

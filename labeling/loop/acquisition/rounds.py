@@ -78,7 +78,7 @@ def rank(library: Library, *, strategy: str = "default", seed: int = 0) -> list[
         choices = strategies.choose_tracks(
             warm.pool, most, strategy=strategy, seed=seed, batch=answers_of_a_turn(library)
         )
-        names = explanations.facet_labels(library, warm.predictions.label_uids)
+        names = explanations.trusted_names(library, warm.predictions.version)
         ranked = [_ranked(warm, choice, names) for choice in choices]
     if not ranked:
         ranked = _at_random(rest, most, seed)
