@@ -5,12 +5,12 @@ a number per track; a strategy turns scores and distances into an ordered choice
 leaves audit tracks out of the pool.
 
 A queue is longer than what is answered before the next model ranks it again. Mismatch-first
-therefore chooses in turns of `batch` tracks, each from a shortlist of five times as many.
+therefore chooses batch by batch, each from a shortlist of five times as many.
 
 Measured: random, mean entropy, max-entropy and the default were compared on two public music
 sets, instrument clips (two feature sets) and simulated libraries; none is best everywhere. The
 default was measured with a shortlist of the whole pool, which is farthest-first traversal, and
-not yet in turns. docs/experiments.md has the table.
+not yet in batches. docs/experiments.md has the table.
 
 References
 ----------
@@ -37,7 +37,7 @@ from ml.types import Bools, FloatArray, Floats, Indices, LabelMatrix
 MAX_CANDIDATES = 50_000
 #: More labelled tracks than this are represented by a random sample.
 MAX_LABELLED = 20_000
-#: Farthest traversal considers this many times as many tracks as it chooses in a turn.
+#: Farthest traversal considers this many times as many tracks as it chooses at once.
 SHORTLIST_FACTOR = 5
 #: Number of uncertain labels in a reason.
 LABELS_IN_A_REASON = 3
@@ -243,8 +243,8 @@ def mismatch_first_farthest(
        labels of the nearest labelled track.
     2. Candidates whose predictions differ come first; the `SHORTLIST_FACTOR` x `batch` that
        differ most form a shortlist.
-    3. Farthest traversal over the shortlist spreads a turn of `batch` tracks.
-    4. The next turn starts from the candidates that are left, and keeps away from the chosen.
+    3. Farthest traversal over the shortlist spreads a batch of tracks.
+    4. The next batch starts from the candidates that are left, and keeps away from the chosen.
 
     Parameters
     ----------
@@ -252,9 +252,9 @@ def mismatch_first_farthest(
     candidates : int array (m,), rows of `pool` that may be chosen.
     k : number of tracks, >= 0.
     rng : source of ties and draws.
-    cap_per_album : tracks taken from one album in a turn before the other albums are
+    cap_per_album : tracks taken from one album in a batch before the other albums are
         considered.
-    batch : tracks of a turn, >= 1: those that are answered before the next model.
+    batch : tracks that are answered before the next model, >= 1.
 
     Returns
     -------
@@ -275,7 +275,7 @@ def mismatch_first_farthest(
     predicted = pool.probabilities[candidates] >= pool.decision_thresholds()
     degree, differs = label_mismatch(predicted, pool.labels.rows(labelled[rows]))
     novelty = _share_below(distances)
-    chosen = _chosen_in_turns(
+    chosen = _chosen_in_batches(
         np.lexsort((rng.random(len(candidates)), -degree)),
         points,
         distances,
@@ -300,7 +300,7 @@ def mismatch_first_farthest(
     ]
 
 
-def _chosen_in_turns(
+def _chosen_in_batches(
     order: Indices,
     points: FloatArray,
     distances: FloatArray,
@@ -308,7 +308,7 @@ def _chosen_in_turns(
     albums: Indices,
     sizes: tuple[int, int, int],
 ) -> list[int]:
-    """Return at most k rows: turns of farthest traversal, each over the first rows in order.
+    """Return at most k rows: batches of farthest traversal, each over the first rows in order.
 
     `order` has the rows by mismatch, `distances` is to the nearest labelled track, `sizes` is
     (k, batch, cap_per_album).
@@ -437,7 +437,7 @@ def choose_tracks(
     cap_per_album : tracks taken from one album before the other albums are considered, >= 1.
     max_candidates : size of the sample.
     batch : tracks that are answered before the next model ranks the rest again, >= 1; the
-        default strategy chooses in turns of so many. None: all k in one turn.
+        default strategy chooses in batches of so many. None: all k at once.
 
     Returns
     -------

@@ -15,7 +15,7 @@ from ml.metrics.headline import Predicted, Yardstick, jackknife
 from ml.metrics.ranking import EPSILON
 from ml.types import Floats
 
-#: With fewer positives or negatives among the tracks, nothing is said of a label.
+#: With fewer positives or negatives among the tracks, a label is never trusted.
 LEAST_EACH = 5
 
 

@@ -90,7 +90,7 @@ def test_reasons_of_a_new_round_name_the_merged_label_by_its_new_name(planted):
     assert not [reason for reason in reasons if "Ambient" in reason]
 
 
-def test_the_queue_is_ranked_in_turns_of_the_answers_until_the_next_training(
+def test_the_queue_is_ranked_in_batches_of_the_answers_until_the_next_training(
     planted, monkeypatch
 ):
     asked = []

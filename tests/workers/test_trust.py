@@ -1,4 +1,4 @@
-"""Trust in a trained model: from its metrics or its record, in suggestions, reasons and words."""
+"""Trust in a trained model, in suggestions, in reasons and in words on pages."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_labels_that_are_guessed_are_named_nowhere(planted, champion):
         for one in shown
     }
     assert known == {first.name}
-    names = explanations.trusted_names(planted.library, champion)
+    names = explanations.trusted_names(planted.library, champion, champion.label_uids)
     assert sorted(names) == sorted([first.name, OTHERS, OTHERS])
     assert f"not better than guessing on {second.name}, {third.name} yet" in (
         predictions.why_few(planted.library)
@@ -74,7 +74,9 @@ def test_nothing_is_suggested_where_the_whole_model_is_not_better(planted, champ
     champion.metrics["headline"]["intervals"]["skill"] = [-0.1, 0.2]
     champion.save()
     assert predictions.suggestions_for(planted.library, [planted.tracks[60].pk]) == {}
-    assert set(explanations.trusted_names(planted.library, champion)) == {OTHERS}
+    assert set(explanations.trusted_names(planted.library, champion, champion.label_uids)) == {
+        OTHERS
+    }
     assert "no suggestions: the model is not better than guessing" in (
         state.loop_line(planted.library)
     )

@@ -60,17 +60,18 @@ def facet_labels(library: Library, label_uids: Sequence[str]) -> list[str]:
     return [names.get(uid, OTHERS) for uid in label_uids]
 
 
-def trusted_names(library: Library, version: ModelVersion) -> list[str]:
+def trusted_names(
+    library: Library, version: ModelVersion, label_uids: Sequence[str]
+) -> list[str]:
     """Return the names of a model's labels for reasons; Others hides one that it guesses.
 
     A reason that names a label influences the annotator as a suggestion does, so the same rule
     holds (`labeling.loop.registry.trust`).
     """
     trusted = trust_in(version).labels
-    names = facet_labels(library, version.label_uids)
+    names = facet_labels(library, label_uids)
     return [
-        name if uid in trusted else OTHERS
-        for uid, name in zip(version.label_uids, names, strict=True)
+        name if uid in trusted else OTHERS for uid, name in zip(label_uids, names, strict=True)
     ]
 
 

@@ -39,7 +39,7 @@ from ml.acquisition.strategies import Choice, Pool
 MOST_ITEMS = 2_000
 _ROWS = 500
 #: Answers between trainings that are assumed if automatic training is switched off.
-_TURN = 20
+_BATCH = 20
 _KEPT_ROUNDS = 2
 _ALWAYS_COUNTED = (Stratum.AUDIT, Stratum.EXPLORE, Stratum.ACQUIRE)
 OnProgress = Callable[[int, int], None]
@@ -76,9 +76,9 @@ def rank(library: Library, *, strategy: str = "default", seed: int = 0) -> list[
     ranked: list[Ranked] = []
     if warm is not None:
         choices = strategies.choose_tracks(
-            warm.pool, most, strategy=strategy, seed=seed, batch=answers_of_a_turn(library)
+            warm.pool, most, strategy=strategy, seed=seed, batch=answers_of_a_batch(library)
         )
-        names = explanations.trusted_names(library, warm.predictions.version)
+        names = _trusted_names(library, warm)
         ranked = [_ranked(warm, choice, names) for choice in choices]
     if not ranked:
         ranked = _at_random(rest, most, seed)
@@ -87,9 +87,14 @@ def rank(library: Library, *, strategy: str = "default", seed: int = 0) -> list[
     return [*ranked, *_asked_again(library, older, most - len(ranked), seed), *explored]
 
 
-def answers_of_a_turn(library: Library) -> int:
-    """Return how many answers one model's ranking is for: the next training takes over then."""
-    return library.retrain_after or _TURN
+def answers_of_a_batch(library: Library) -> int:
+    """Return how many answers come before the next training ranks again."""
+    return library.retrain_after or _BATCH
+
+
+def _trusted_names(library: Library, warm: Warm) -> list[str]:
+    predictions = warm.predictions
+    return explanations.trusted_names(library, predictions.version, predictions.label_uids)
 
 
 def _set_aside(library: Library, fresh: npt.NDArray[np.int64]) -> list[Ranked]:

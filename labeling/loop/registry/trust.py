@@ -21,7 +21,7 @@ _NAMED = 3
 
 @dataclass(frozen=True)
 class Trust:
-    """What audit tracks say about a model.
+    """Judgement of the audit tracks about a model.
 
     `labels` are the uids (hex) on which it is better than the baseline, of `n_labels`; empty if
     the whole model is not better. `skill` and `interval` are those of the whole model, None if

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 from django.contrib.auth import views as auth_views
 from django.contrib.auth.decorators import login_required
@@ -25,8 +25,8 @@ from labeling.models import (
     Track,
 )
 from labeling.permissions import Role, has_role, libraries_of, role_in
+from labeling.templatetags.formats import whole
 from labeling.views.desk.state import own_answers, unread_guideline
-from labeling.views.learning.headline_rows import champion_line
 
 
 @dataclass(frozen=True)
@@ -65,10 +65,20 @@ def progress_of(library: Library, user: User) -> Progress:
         last=_last_answer(annotator),
         open_track=_open_track(annotator),
         model=model,
-        skill=champion_line(model.metrics) if model is not None and sees_models else "",
+        skill=_skill_of(model.metrics) if model is not None and sees_models else "",
         guideline=unread_guideline(library, annotator),
         **states,
     )
+
+
+def _skill_of(metrics: dict[str, Any]) -> str:
+    """Return the skill of the champion in a few words; empty if it is not known."""
+    found = metrics.get("headline") or {}
+    if found.get("skill") is None:
+        return ""
+    interval = found["intervals"]["skill"]
+    span = f" (95 % CI {interval[0]:+.2f} to {interval[1]:+.2f})" if interval else ""
+    return f"skill {found['skill']:+.2f}{span} on {whole(found['n'])} audit tracks"
 
 
 def _tracks_in(current: object) -> int:

@@ -95,13 +95,3 @@ def out_of_fold_note(metrics: Figures) -> str:
     interval = found["intervals"]["skill"]
     span = f", 95 % CI {interval[0]:+.2f} to {interval[1]:+.2f}" if interval else ""
     return f"out-of-fold {found['skill']:+.2f} on {whole(found['n'])} training tracks{span}"
-
-
-def champion_line(metrics: Figures) -> str:
-    """Return the skill of a champion in a few words, for the list of libraries."""
-    found = metrics.get("headline") or {}
-    if found.get("skill") is None:
-        return ""
-    interval = found["intervals"]["skill"]
-    span = f" (95 % CI {interval[0]:+.2f} to {interval[1]:+.2f})" if interval else ""
-    return f"skill {found['skill']:+.2f}{span} on {whole(found['n'])} audit tracks"

@@ -241,19 +241,19 @@ def planted_mismatch(n=400, n_labelled=40, seed=4):
     return pool, differs
 
 
-def test_a_turn_comes_from_the_shortlist_of_the_largest_mismatch():
+def test_a_batch_comes_from_the_shortlist_of_the_largest_mismatch():
     pool, differs = planted_mismatch()
     n_differing = int((differs & ~pool.labelled_mask).sum())
     whole = [c.index for c in choose_tracks(pool, 60, seed=1)]
-    turns = [c.index for c in choose_tracks(pool, n_differing, seed=1, batch=10)]
-    assert differs[turns].all()  # every turn takes from those that differ while there are any
+    batched = [c.index for c in choose_tracks(pool, n_differing, seed=1, batch=10)]
+    assert differs[batched].all()
     first = choose_tracks(pool, 10, seed=1, batch=10)
-    assert [c.index for c in first] == turns[:10]
+    assert [c.index for c in first] == batched[:10]
     # A shortlist of 50 of more than 100 that differ: the choice is not farthest-first over all.
-    assert turns[:10] != whole[:10]
+    assert batched[:10] != whole[:10]
 
 
-def test_turns_go_on_where_the_one_before_ended():
+def test_batches_go_on_where_the_one_before_ended():
     pool, _ = planted_mismatch()
     long = [c.index for c in choose_tracks(pool, 300, seed=1, batch=20)]
     short = [c.index for c in choose_tracks(pool, 45, seed=1, batch=20)]
@@ -261,8 +261,8 @@ def test_turns_go_on_where_the_one_before_ended():
     assert long[:45] == short
 
 
-def test_a_turn_keeps_away_from_what_the_turns_before_chose():
-    """Two clusters of twins: the second turn does not take the twin of a chosen track."""
+def test_a_batch_keeps_away_from_what_those_before_chose():
+    """Two clusters of twins: the second batch does not take the twin of a chosen track."""
     pool = make_pool(n=30, n_labels=2, n_labelled=10, seed=2)
     rows = np.flatnonzero(~pool.labelled_mask)
     pool.features[:] = 0
