@@ -25,6 +25,7 @@ from labeling.loop import features
 from labeling.loop.features import Located
 from labeling.loop.library.taxonomy import resolutions
 from labeling.loop.registry import models
+from labeling.loop.registry.trust import trust_in, why_few_suggestions
 from labeling.loop.serving.strata import UNASSISTED
 from labeling.models import Label, Library, ModelVersion, PredictionSet, Presentation
 from ml.errors import MlError
@@ -193,14 +194,17 @@ def suggestions_for(
 ) -> dict[int, list[SuggestedLabel]]:
     """Return the suggestions for each track, the likeliest label first.
 
-    These are the labels above their threshold and a few of the likeliest of each facet. A
+    These are the labels above their threshold and a few of the likeliest of each facet, if
+    audit tracks show the model to be better than the baseline on them (`registry.trust`). A
     merged label is suggested as the label it was merged into, an inactive one not at all.
     """
     ids = list(track_ids)
     predictions = current(library)
     if predictions is None or not ids:
         return {}
-    names = _names(library)
+    names = suggestible(library, predictions.version)
+    if not names:
+        return {}
     rows = predictions.rows(ids)
     found: dict[int, list[SuggestedLabel]] = {}
     known = [(pk, row) for pk, row in zip(ids, rows.tolist(), strict=True) if row >= 0]
@@ -221,6 +225,23 @@ def store_suggestions(presentation: Presentation, library: Library) -> None:
     presentation.suggestions = suggestions.get(presentation.track_id, [])
     if presentation.suggestions:
         presentation.save(update_fields=["suggestions"])
+
+
+def suggestible(library: Library, version: ModelVersion) -> dict[str, tuple[str, str, str]]:
+    """Return the labels that a model may suggest: uid -> (facet, label, uid), as shown now."""
+    trusted = trust_in(version).labels
+    if not trusted:
+        return {}
+    return {uid: shown for uid, shown in _names(library).items() if uid in trusted}
+
+
+def why_few(library: Library) -> str:
+    """Say why the annotation page shows no suggestions or few; empty if it shows all."""
+    champion = models.champion_of(library)
+    if champion is None:
+        return "There is no champion yet, so nothing is suggested."
+    names = {uid: label for uid, (_, label, _) in _names(library).items()}
+    return why_few_suggestions(champion, names)
 
 
 def _names(library: Library) -> dict[str, tuple[str, str, str]]:

@@ -25,6 +25,9 @@ _NO_RELIABILITY = SafeString('<p class="muted">Reliability: no data.</p>')
 _NICE = (1, 2, 2.5, 5, 10)
 #: What people call the figures that models are compared by.
 HEADLINE_NAMES = {
+    "skill": "BCE skill score",
+    "macro_ap_10": "Macro AP of frequent labels",
+    "micro_f1": "Tuned micro F1",
     "macro_ap": "Macro AP",
     "bce_skill": "BCE skill score",
     "lwlrap": "lwlrap",

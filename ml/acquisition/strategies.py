@@ -4,12 +4,13 @@ Stage: acquisition, after prediction. Numpy only. Scoring is separate from choos
 a number per track; a strategy turns scores and distances into an ordered choice. The caller
 leaves audit tracks out of the pool.
 
+A queue is longer than what is answered before the next model ranks it again. Mismatch-first
+therefore chooses batch by batch, each from a shortlist of five times as many.
+
 Measured: random, mean entropy, max-entropy and the default were compared on two public music
-sets, instrument clips (two feature sets) and simulated libraries; none is best everywhere.
-Called with k = the length of the queue, the shortlist of the default is the whole pool, so it
-amounts to farthest-first traversal. Its area under the learning curve (macro AP), less that of
-random order, is -.0147 on the dense-label music set, about 0 on the other, +.0095 and +.0458 on
-the clips, +.0192 on simulated libraries. docs/experiments.md has the table.
+sets, instrument clips (two feature sets) and simulated libraries; none is best everywhere. The
+default was measured with a shortlist of the whole pool, which is farthest-first traversal, and
+not yet in batches. docs/experiments.md has the table.
 
 References
 ----------
@@ -36,7 +37,7 @@ from ml.types import Bools, FloatArray, Floats, Indices, LabelMatrix
 MAX_CANDIDATES = 50_000
 #: More labelled tracks than this are represented by a random sample.
 MAX_LABELLED = 20_000
-#: Farthest traversal considers this many times as many tracks as are wanted.
+#: Farthest traversal considers this many times as many tracks as it chooses at once.
 SHORTLIST_FACTOR = 5
 #: Number of uncertain labels in a reason.
 LABELS_IN_A_REASON = 3
@@ -229,14 +230,21 @@ def label_mismatch(predicted: Bools, neighbour: LabelMatrix) -> tuple[Floats, Bo
 
 
 def mismatch_first_farthest(
-    pool: Pool, candidates: Indices, k: int, rng: np.random.Generator, cap_per_album: int
+    pool: Pool,
+    candidates: Indices,
+    k: int,
+    rng: np.random.Generator,
+    cap_per_album: int,
+    batch: int,
 ) -> list[Choice]:
     """Choose by mismatch-first farthest-traversal [1]_, the default strategy.
 
     1. Each candidate gets two predictions: from the model at its thresholds, and from the
        labels of the nearest labelled track.
-    2. Candidates whose predictions differ come first; those that differ most form a shortlist.
-    3. Farthest traversal over the shortlist spreads the choice.
+    2. Candidates whose predictions differ come first; the `SHORTLIST_FACTOR` x `batch` that
+       differ most form a shortlist.
+    3. Farthest traversal over the shortlist spreads a batch of tracks.
+    4. The next batch starts from the candidates that are left, and keeps away from the chosen.
 
     Parameters
     ----------
@@ -244,7 +252,9 @@ def mismatch_first_farthest(
     candidates : int array (m,), rows of `pool` that may be chosen.
     k : number of tracks, >= 0.
     rng : source of ties and draws.
-    cap_per_album : tracks taken from one album before the other albums are considered.
+    cap_per_album : tracks taken from one album in a batch before the other albums are
+        considered.
+    batch : tracks that are answered before the next model, >= 1.
 
     Returns
     -------
@@ -265,16 +275,13 @@ def mismatch_first_farthest(
     predicted = pool.probabilities[candidates] >= pool.decision_thresholds()
     degree, differs = label_mismatch(predicted, pool.labels.rows(labelled[rows]))
     novelty = _share_below(distances)
-
-    order = np.lexsort((rng.random(len(candidates)), -degree))
-    short = order[: max(SHORTLIST_FACTOR * k, 100)]
-    chosen = farthest_traversal(
-        points[short],
-        distances[short],
-        (degree[short] > 0).astype(int),
-        _album_codes(pool, candidates[short]),
-        k,
-        cap_per_album,
+    chosen = _chosen_in_batches(
+        np.lexsort((rng.random(len(candidates)), -degree)),
+        points,
+        distances,
+        (degree > 0).astype(int),
+        _album_codes(pool, candidates),
+        (k, batch, cap_per_album),
     )
     return [
         Choice(
@@ -289,12 +296,46 @@ def mismatch_first_farthest(
                 "novelty": float(novelty[row]),
             },
         )
-        for row in short[chosen]
+        for row in chosen
     ]
 
 
+def _chosen_in_batches(
+    order: Indices,
+    points: FloatArray,
+    distances: FloatArray,
+    tiers: Indices,
+    albums: Indices,
+    sizes: tuple[int, int, int],
+) -> list[int]:
+    """Return at most k rows: batches of farthest traversal, each over the first rows in order.
+
+    `order` has the rows by mismatch, `distances` is to the nearest labelled track, `sizes` is
+    (k, batch, cap_per_album).
+    """
+    k, batch, cap_per_album = sizes
+    left, chosen = order, np.zeros(0, dtype=np.intp)
+    while len(chosen) < k and len(left):
+        short = left[: SHORTLIST_FACTOR * batch]
+        nearest = distances[short]
+        if len(chosen):
+            nearest = np.minimum(nearest, nearest_labelled(points[short], points[chosen])[1])
+        n = min(batch, k - len(chosen))
+        picked = farthest_traversal(
+            points[short], nearest, tiers[short], albums[short], n, cap_per_album
+        )
+        chosen = np.concatenate([chosen, short[picked]])
+        left = left[~np.isin(left, short[picked])]
+    return [int(row) for row in chosen]
+
+
 def uniform_random(
-    pool: Pool, candidates: Indices, k: int, rng: np.random.Generator, cap_per_album: int
+    pool: Pool,
+    candidates: Indices,
+    k: int,
+    rng: np.random.Generator,
+    cap_per_album: int,
+    batch: int,
 ) -> list[Choice]:
     """Choose each candidate with the same probability.
 
@@ -304,7 +345,7 @@ def uniform_random(
     candidates : int array (m,), rows of `pool` that may be chosen.
     k : number of tracks, >= 0.
     rng : source of ties and draws.
-    cap_per_album : ignored, so that the probability is known.
+    cap_per_album, batch : ignored, so that the probability is known.
 
     Returns
     -------
@@ -318,14 +359,19 @@ def uniform_random(
     ]
 
 
-Strategy = Callable[[Pool, Indices, int, np.random.Generator, int], list[Choice]]
+Strategy = Callable[[Pool, Indices, int, np.random.Generator, int, int], list[Choice]]
 
 
 def _by_score(name: str, score: Callable[[Pool, Indices], Floats]) -> Strategy:
     """Make a strategy that takes the highest scores; ties are random, albums are capped."""
 
     def strategy(
-        pool: Pool, candidates: Indices, k: int, rng: np.random.Generator, cap_per_album: int
+        pool: Pool,
+        candidates: Indices,
+        k: int,
+        rng: np.random.Generator,
+        cap_per_album: int,
+        batch: int,
     ) -> list[Choice]:
         scores = score(pool, candidates)
         order = np.lexsort((rng.random(len(candidates)), -scores))
@@ -375,6 +421,7 @@ def choose_tracks(
     seed: int = 0,
     cap_per_album: int = 2,
     max_candidates: int = MAX_CANDIDATES,
+    batch: int | None = None,
 ) -> list[Choice]:
     """Choose at most k unlabelled tracks, in the order in which to ask about them.
 
@@ -389,6 +436,8 @@ def choose_tracks(
     seed : seed of ties, draws and samples.
     cap_per_album : tracks taken from one album before the other albums are considered, >= 1.
     max_candidates : size of the sample.
+    batch : tracks that are answered before the next model ranks the rest again, >= 1; the
+        default strategy chooses in batches of so many. None: all k at once.
 
     Returns
     -------
@@ -396,7 +445,7 @@ def choose_tracks(
 
     Raises
     ------
-    ParameterError : the strategy is unknown, k is below 0 or the cap below 1.
+    ParameterError : the strategy is unknown, k is below 0, or the cap or the batch below 1.
 
     Examples
     --------
@@ -412,15 +461,17 @@ def choose_tracks(
         raise ParameterError(
             f"k is {k} and cap_per_album {cap_per_album}; they must be >= 0 and >= 1"
         )
+    if batch is not None and batch < 1:
+        raise ParameterError(f"batch is {batch}; it must be >= 1")
     rng = np.random.default_rng(seed)
     candidates = np.flatnonzero(~pool.labelled_mask)
     if len(candidates) == 0 or k == 0:
         return []
     if pool.is_cold or name == "random":
-        drawn = uniform_random(pool, candidates, k, rng, cap_per_album)
+        drawn = uniform_random(pool, candidates, k, rng, cap_per_album, batch or k)
         return [_marked_cold(choice, is_cold=pool.is_cold) for choice in drawn]
     part = _sample(candidates, max(max_candidates, k), rng)
-    return STRATEGIES[name](pool, part, k, rng, cap_per_album)
+    return STRATEGIES[name](pool, part, k, rng, cap_per_album, batch or k)
 
 
 def shares(

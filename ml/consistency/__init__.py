@@ -1,4 +1,4 @@
-"""Label consistency: `agreement` of annotators, `consensus` and `drift`.
+"""Label consistency: `agreement` of annotators, `repeats`, `consensus` and `drift`.
 
 `aggregation` has votes and the one-coin model of each label, `facet_consensus` the model of a
 whole facet (`categorical`, `counted_sets` or `label_by_label`, on the `overlap`), and
@@ -13,4 +13,5 @@ __all__ = [
     "facet_consensus",
     "overlap",
     "reliability",
+    "repeats",
 ]

@@ -11,12 +11,15 @@ References
    Soc. B 57, 1995.
 .. [3] Fleiss, Levin & Paik, "Statistical Methods for Rates and Proportions", 3rd edition 2003,
    chapter 4 (power of the comparison of two rates).
+.. [4] Tarone, "A modified Bonferroni method for discrete data", Biometrics 46, 1990.
+.. [5] Gilbert, "A modified false discovery rate multiple-comparisons procedure for discrete
+   data, applied to human immunodeficiency virus genetics", J. R. Stat. Soc. C 54, 2005.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -24,7 +27,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ml.errors import ParameterError
-from ml.types import Floats
+from ml.types import Bools, Floats
 
 #: Each period needs this many judged tracks before a verdict other than "not enough data".
 MINIMUM_PERIOD = 50
@@ -96,6 +99,118 @@ def benjamini_hochberg(p: Floats) -> npt.NDArray[np.float64]:
     ranks = np.arange(len(order), 0, -1)
     adjusted[order] = np.minimum.accumulate(np.minimum(p[order] * len(order) / ranks, 1.0))
     return adjusted
+
+
+def smallest_attainable_p(
+    before_positives: int, before_n: int, after_positives: int, after_n: int
+) -> float | None:
+    """Compute the smallest p that `label_rate_change` could give with these totals.
+
+    It is reached if all positives fall into one period, as far as they fit. It depends on the
+    positives of both periods together, which do not show whether the rate changed.
+
+    Parameters
+    ----------
+    before_positives, after_positives : judged tracks with the label.
+    before_n, after_n : judged tracks.
+
+    Returns
+    -------
+    p in [0, 1]; None when a period is empty.
+
+    Examples
+    --------
+    >>> round(smallest_attainable_p(1, 60, 1, 60), 3)
+    0.094
+    """
+    if not before_n or not after_n:
+        return None
+    total = before_positives + after_positives
+    found = []
+    for before in (min(total, before_n), max(0, total - after_n)):
+        p = label_rate_change(before, before_n, total - before, after_n)
+        found.append(1.0 if p is None else p)
+    return min(found)
+
+
+def within_reach(attainable: Floats, level: float = 0.05) -> Bools:
+    """Return which tests can be significant after the correction for their number [4]_, [5]_.
+
+    K is the smallest number for which at most K tests can reach `level` / K. These tests take
+    part in the correction. The others could not be called whatever the data, so leaving them
+    out costs no false discovery, and they hide no change of another label.
+
+    Parameters
+    ----------
+    attainable : float (n_tests,), smallest attainable p; NaN where there is no test.
+    level : false discovery rate, in (0, 1).
+
+    Returns
+    -------
+    bool (n_tests,).
+
+    Examples
+    --------
+    >>> within_reach(np.array([1e-9, 0.094, 0.04, np.nan])).tolist()
+    [True, False, False, False]
+    """
+    known = np.sort(attainable[~np.isnan(attainable)])
+    sizes = np.arange(1, len(known) + 2)
+    reaching = np.searchsorted(known, level / sizes, side="right")
+    k = int(sizes[np.argmax(reaching <= sizes)])
+    return np.asarray(attainable <= level / k)
+
+
+@dataclass(frozen=True)
+class Correction:
+    """Tests corrected together.
+
+    Attributes
+    ----------
+    q : float64 (n_tests,), adjusted p; 1 if a test takes no part, NaN if a period is empty.
+    is_tested : bool (n_tests,), True if the test took part in the correction.
+    """
+
+    q: npt.NDArray[np.float64]
+    is_tested: Bools
+
+    @property
+    def n_tests(self) -> int:
+        """Number of tests in the correction."""
+        return int(self.is_tested.sum())
+
+
+def corrected_changes(counts: Sequence[tuple[int, int, int, int]]) -> Correction:
+    """Correct the tests of many labels and annotators for their number.
+
+    Only tests that can give a verdict take part: those with `MINIMUM_PERIOD` judged tracks in
+    both periods that are `within_reach`. Neither depends on how the positives are divided
+    between the periods, so the false discovery rate holds.
+
+    Parameters
+    ----------
+    counts : (before_positives, before_n, after_positives, after_n) of each test.
+
+    Returns
+    -------
+    Correction
+
+    Examples
+    --------
+    >>> found = corrected_changes([(10, 100, 30, 100), (0, 9, 3, 9), (1, 90, 0, 90)])
+    >>> found.q.round(4).tolist(), found.n_tests
+    ([0.0003, 1.0, 1.0], 1)
+    """
+    p, attainable = np.full(len(counts), np.nan), np.full(len(counts), np.nan)
+    for place, (before, before_n, after, after_n) in enumerate(counts):
+        found = label_rate_change(before, before_n, after, after_n)
+        p[place] = np.nan if found is None else found
+        if min(before_n, after_n) >= MINIMUM_PERIOD:
+            reached = smallest_attainable_p(before, before_n, after, after_n)
+            attainable[place] = np.nan if reached is None else reached
+    is_tested = within_reach(attainable)
+    q = benjamini_hochberg(np.where(is_tested, p, np.nan))
+    return Correction(np.where(is_tested | np.isnan(p), q, 1.0), is_tested)
 
 
 @dataclass(frozen=True)

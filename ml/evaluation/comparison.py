@@ -24,6 +24,14 @@ from ml.errors import ParameterError
 from ml.evaluation.curves import Curve, curve_of
 from ml.evaluation.record import EvaluationRecord, LabelName
 from ml.evaluation.resampling import HEADLINES, headline_figures, label_average_precision
+from ml.metrics.headline import (
+    Headline,
+    Predicted,
+    Yardstick,
+    headline,
+    headline_differences,
+    yardstick,
+)
 from ml.metrics.intervals import centred_bounds, resampling_weights
 from ml.metrics.judged_groups import can_be_resampled, judged_groups, too_few_groups
 from ml.metrics.paired import MINIMUM_TRACKS_TO_COMPARE, Difference
@@ -37,20 +45,6 @@ FEWEST_RESAMPLES = 200
 _AFFORDABLE_CELLS = 40_000_000
 
 BETTER, WORSE, UNDECIDED, NOT_COMPARABLE = "better", "worse", "not told apart", "not comparable"
-
-
-@dataclass(frozen=True)
-class Side:
-    """Predictions of one run for the common tracks.
-
-    Attributes
-    ----------
-    probabilities : float (n, n_labels), calibrated.
-    thresholds : float (n, n_labels), of each cell.
-    """
-
-    probabilities: Floats
-    thresholds: Floats
 
 
 @dataclass(frozen=True)
@@ -78,12 +72,17 @@ class ComparedRun(TypedDict):
     ----------
     figures : each of `HEADLINES`.
     differences : this run minus the first, for each of `HEADLINES`; None for the first run.
-    verdict : see `comparison_verdict`; None for the first run.
+    verdict : by macro AP of all scored labels (`comparison_verdict`); None for the first run.
+    headline, headline_differences : the same for `ml.metrics.headline`, which pages show.
+    verdict_by_skill : by the skill over all judged cells.
     """
 
     figures: dict[str, float | None]
     differences: dict[str, Difference] | None
     verdict: str | None
+    headline: Headline
+    headline_differences: dict[str, Difference] | None
+    verdict_by_skill: str | None
 
 
 class ComparedLabel(TypedDict):
@@ -110,6 +109,7 @@ class Comparison(TypedDict):
     Attributes
     ----------
     n : common tracks with a judged label. labels_compared : labels scored.
+    labels_10 : frequent labels, the same for all runs; macro AP is shown for these only.
     tracks : held-out tracks of each record.
     differing : cells that a record's own reference judges differently, for each record.
     n_resamples : of the bootstrap. message : why nothing can be compared, or empty.
@@ -119,6 +119,7 @@ class Comparison(TypedDict):
 
     n: int
     labels_compared: int
+    labels_10: int
     tracks: list[int]
     differing: list[int]
     n_resamples: int
@@ -178,7 +179,7 @@ def compare(
     judge = records[reference]
     labels = _cut_out(judge.reference, rows[reference], columns[reference])
     sides = [
-        Side(
+        Predicted(
             record.probabilities[np.ix_(rows[n], columns[n])],
             record.cuts[np.ix_(rows[n], columns[n])],
         )
@@ -189,15 +190,16 @@ def compare(
     n_drawn = n_resamples or affordable_resamples(len(rows[0]), len(names))
     groups = judge.groups[rows[reference]]
     drawn = draw(sides, labels, baseline, groups, n_drawn, seed)
-    message = _message(labels, groups, len(names))
+    by = yardstick(labels, baseline, _prior(judge, columns[reference]), groups)
     return {
         "n": int(labels.label_mask.any(axis=1).sum()),
         "labels_compared": int(scorable_labels(labels).sum()) if len(rows[0]) else 0,
+        "labels_10": int(by.is_frequent.sum()),
         "tracks": [record.n_tracks for record in records],
         "differing": _differing(records, rows, columns, labels),
         "n_resamples": n_drawn,
-        "message": message,
-        "runs": [_run(drawn, number, labels) for number in range(len(records))],
+        "message": _message(labels, groups, len(names)),
+        "runs": [_run(drawn, sides, number, by) for number in range(len(records))],
         "labels": [
             _label_row(label, index, labels, drawn) for index, label in enumerate(names)
         ],
@@ -284,7 +286,7 @@ def _differing(
 
 
 def draw(
-    sides: Sequence[Side],
+    sides: Sequence[Predicted],
     labels: LabelMatrix,
     baseline: Floats,
     groups: npt.NDArray[Any],
@@ -315,7 +317,7 @@ def draw(
 
 
 def _drawn(
-    side: Side, labels: LabelMatrix, baseline: Floats, once: Floats, drawn: Floats
+    side: Predicted, labels: LabelMatrix, baseline: Floats, once: Floats, drawn: Floats
 ) -> Drawn:
     weights = np.concatenate([once, drawn], axis=1)
     label_ap = label_average_precision(side.probabilities, labels, weights)
@@ -394,7 +396,7 @@ def differences(first: Drawn, other: Drawn) -> dict[str, Difference]:
     }
 
 
-def side_of(probabilities: Floats, thresholds: Floats) -> Side:
+def side_of(probabilities: Floats, thresholds: Floats) -> Predicted:
     """Return the predictions of one model.
 
     Parameters
@@ -403,14 +405,14 @@ def side_of(probabilities: Floats, thresholds: Floats) -> Side:
 
     Returns
     -------
-    Side : with the same thresholds for every track.
+    Predicted : with the same thresholds for every track.
     """
-    return Side(probabilities, np.broadcast_to(thresholds, probabilities.shape))
+    return Predicted(probabilities, np.broadcast_to(thresholds, probabilities.shape))
 
 
 def paired_differences(
-    first: Side,
-    other: Side,
+    first: Predicted,
+    other: Predicted,
     labels: LabelMatrix,
     prior: Floats,
     groups: npt.NDArray[Any],
@@ -463,14 +465,34 @@ def _label_difference(first: Drawn, other: Drawn, index: int) -> Difference:
     )
 
 
-def _run(drawn: list[Drawn], number: int, labels: LabelMatrix) -> ComparedRun:
-    figures = drawn[number].observed
+def _prior(judge: EvaluationRecord, columns: npt.NDArray[np.intp]) -> Floats:
+    """Return the share of each common label on the training side of the reference record."""
+    return np.asarray(judge.prior.mean(axis=0)[columns])
+
+
+def _run(
+    drawn: list[Drawn], sides: Sequence[Predicted], number: int, by: Yardstick
+) -> ComparedRun:
+    own: ComparedRun = {
+        "figures": drawn[number].observed,
+        "differences": None,
+        "verdict": None,
+        "headline": headline(sides[number], by),
+        "headline_differences": None,
+        "verdict_by_skill": None,
+    }
     if not number:
-        return {"figures": figures, "differences": None, "verdict": None}
+        return own
     found = differences(drawn[0], drawn[number])
-    n = int(labels.label_mask.any(axis=1).sum())
-    verdict = comparison_verdict(found["macro_ap"], n)
-    return {"figures": figures, "differences": found, "verdict": verdict}
+    shown = headline_differences(sides[0], sides[number], by)
+    n = int(by.labels.label_mask.any(axis=1).sum())
+    return {
+        **own,
+        "differences": found,
+        "verdict": comparison_verdict(found["macro_ap"], n),
+        "headline_differences": shown,
+        "verdict_by_skill": comparison_verdict(shown["skill"], n),
+    }
 
 
 def comparison_verdict(gap: Difference, n: int) -> str:
@@ -478,7 +500,7 @@ def comparison_verdict(gap: Difference, n: int) -> str:
 
     Parameters
     ----------
-    gap : of a metric, usually macro AP. n : common tracks with a judged label.
+    gap : of a metric, such as skill. n : common tracks with a judged label.
 
     Returns
     -------
@@ -498,7 +520,7 @@ def comparison_verdict(gap: Difference, n: int) -> str:
     return WORSE if high < 0 else UNDECIDED
 
 
-def _curve(side: Side, labels: LabelMatrix, index: int) -> Curve | None:
+def _curve(side: Predicted, labels: LabelMatrix, index: int) -> Curve | None:
     judged = labels.label_mask[:, index]
     return curve_of(side.probabilities[judged, index], labels.labels[judged, index])
 

@@ -43,10 +43,12 @@ class Evidence:
     Attributes
     ----------
     n, labels_scored : judged held-out tracks, and labels with a positive and a negative there.
-    skill, skill_interval : BCE skill against the baseline, and its 95 % interval.
+    skill, skill_interval : BCE skill against the baseline over all judged cells, and its 95 %
+        interval.
     accuracy, baseline_accuracy : binary accuracy at 0.5 of the model and of the baseline.
-    macro_ap, macro_ap_interval, baseline_ap : macro AP with its 95 % interval, and that of the
-        baseline.
+    macro_ap, macro_ap_interval, baseline_ap : macro AP of the frequent labels with its 95 %
+        interval, and that of the baseline; None if too few labels are frequent
+        (`ml.metrics.headline`). n_frequent : how many are.
     never_at_half : scored labels that are predicted for no held-out track at 0.5.
     n_groups : split groups of the judged tracks; None if not known.
     problem : why nothing can be measured, as a sentence; empty if it can.
@@ -61,6 +63,7 @@ class Evidence:
     macro_ap: float | None = None
     macro_ap_interval: tuple[float, float] | None = None
     baseline_ap: float | None = None
+    n_frequent: int = 0
     never_at_half: int = 0
     n_groups: int | None = None
     problem: str = ""
@@ -93,9 +96,12 @@ class Evidence:
 
     @property
     def ranks(self) -> bool:
-        """True if macro AP is above that of the baseline, and so is its whole interval."""
+        """False if macro AP, or the lower end of its interval, is not above the baseline's.
+
+        Without enough frequent labels, the skill alone decides.
+        """
         if self.macro_ap is None or self.baseline_ap is None:
-            return False
+            return True
         low = self.macro_ap if self.macro_ap_interval is None else self.macro_ap_interval[0]
         return low > self.baseline_ap
 
@@ -110,7 +116,8 @@ def verdict(evidence: Evidence) -> tuple[str, str]:
        does not apply if the whole interval is below -0.02: a model that never predicts a label
        has that accuracy, however bad it is.
     3. *worse than answering the label frequencies*: the interval of the skill is below 0.
-    4. *not told apart from guessing*: no skill, or macro AP is not above that of the baseline.
+    4. *not told apart from guessing*: no skill, or macro AP of the frequent labels is not above
+       that of the baseline.
     5. *ranks well but its probabilities are too small to cross .5*: at least half of the labels
        are never predicted at 0.5.
     6. *useful*.
@@ -180,15 +187,18 @@ def _of_accuracy(evidence: Evidence) -> str:
 
 
 def _of_ranking(evidence: Evidence) -> str:
-    if evidence.macro_ap is None or evidence.baseline_ap is None:
-        return ""
-    text = f"macro AP {evidence.macro_ap:.2f}, baseline {evidence.baseline_ap:.2f}"
-    if not evidence.never_at_half:
-        return text
-    return (
-        f"{text}; {evidence.never_at_half} of {evidence.labels_scored} labels are never "
-        "predicted at .5"
-    )
+    parts = []
+    if evidence.macro_ap is not None and evidence.baseline_ap is not None:
+        parts.append(
+            f"macro AP of {evidence.n_frequent} frequent labels {evidence.macro_ap:.2f}, "
+            f"baseline {evidence.baseline_ap:.2f}"
+        )
+    if evidence.never_at_half:
+        parts.append(
+            f"{evidence.never_at_half} of {evidence.labels_scored} labels are never predicted "
+            "at .5"
+        )
+    return "; ".join(parts)
 
 
 class Outputs(TypedDict):

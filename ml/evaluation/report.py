@@ -19,9 +19,11 @@ from ml.evaluation.resampling import (
     headline_figures,
     label_average_precision,
     mean_over_parts,
+    record_headline,
     record_weights,
 )
 from ml.metrics.fold_means import mean_metrics
+from ml.metrics.headline import Headline
 from ml.metrics.intervals import centred_interval
 from ml.metrics.judged_groups import judged_groups
 from ml.metrics.scores import LabelMetrics, Metrics, baseline, evaluate, scorable_labels
@@ -93,6 +95,7 @@ class EvaluationReport(TypedDict):
     figures, baseline : metrics of the model and of the prior predictor, without `labels` and
         `interval`; the mean over folds.
     intervals : [low, high], 95 %, or None, for each of `HEADLINES`.
+    headline : the figures that are shown first; see `ml.metrics.headline`.
     precision_recall : curve by uid of the label, None without one.
     `course` : learning curves.
     message : why nothing could be measured, or empty.
@@ -106,6 +109,7 @@ class EvaluationReport(TypedDict):
     figures: dict[str, Any]
     baseline: dict[str, Any]
     intervals: dict[str, list[float] | None]
+    headline: Headline
     verdict: Verdict
     diagnosis: DiagnosisFacts
     labels: list[LabelReport]
@@ -139,6 +143,7 @@ def build_report(
     intervals = {name: _interval(name, draws[name], summary[name]) for name in HEADLINES}
     labels = _label_rows(record, figures["labels"], label_draws)
     facts = _diagnosis(record, figures, constant, labels)
+    shown = record_headline(record)
     n_groups = judged_groups(record.reference, record.groups)
     return {
         "format": FORMAT,
@@ -149,7 +154,8 @@ def build_report(
         "figures": summary,
         "baseline": _summary(constant),
         "intervals": intervals,
-        "verdict": _verdict(figures, constant, intervals, facts, n_groups, message),
+        "headline": shown,
+        "verdict": _verdict(figures, constant, shown, facts, n_groups, message),
         "diagnosis": facts,
         "labels": labels,
         "calibration": {
@@ -296,7 +302,7 @@ def _diagnosis(
 def _verdict(
     figures: Metrics,
     constant: Metrics,
-    intervals: dict[str, list[float] | None],
+    shown: Headline,
     facts: DiagnosisFacts,
     n_groups: int,
     message: str,
@@ -305,13 +311,14 @@ def _verdict(
         diagnosis.Evidence(
             n=figures["n"],
             labels_scored=figures["labels_scored"],
-            skill=figures["bce_skill"],
-            skill_interval=_pair(intervals["bce_skill"]),
+            skill=shown["skill"],
+            skill_interval=_pair(shown["intervals"]["skill"]),
             accuracy=figures["binary_accuracy"],
             baseline_accuracy=constant["binary_accuracy"],
-            macro_ap=figures["macro_ap"],
-            macro_ap_interval=_pair(intervals["macro_ap"]),
-            baseline_ap=constant["macro_ap"],
+            macro_ap=shown["macro_ap_10"],
+            macro_ap_interval=_pair(shown["intervals"]["macro_ap_10"]),
+            baseline_ap=shown["baseline"]["macro_ap_10"],
+            n_frequent=shown["labels_10"],
             never_at_half=len(facts["never"]["at_half"]),
             n_groups=n_groups,
             problem=message,

@@ -1,4 +1,4 @@
-"""Headline metrics for many weightings of the tracks at once, for the bootstrap. Numpy only.
+"""Metrics of a record for many weightings of the tracks at once. Numpy only.
 
 Stage: evaluation; used by `ml.evaluation.report` and `ml.evaluation.comparison`. With weights
 of 1 the metrics are those of `ml.metrics.scores.evaluate`; a test compares them.
@@ -12,8 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ml.evaluation.record import EvaluationRecord
+from ml.metrics.headline import Headline, Predicted, Yardstick, headline, yardstick
 from ml.metrics.intervals import resampling_weights
 from ml.metrics.judged_groups import can_be_resampled
+from ml.metrics.label_skill import LabelSkill, label_skills
 from ml.metrics.ranking import (
     CELLS_A_BLOCK,
     cross_entropy_sums,
@@ -23,7 +25,8 @@ from ml.metrics.ranking import (
 from ml.metrics.scores import scorable_labels
 from ml.types import Bools, Floats, LabelMatrix
 
-#: Metrics that a report shows first and by which runs are compared.
+#: Metrics over the labels scored on these tracks. On few tracks they are too high: pages show
+#: `ml.metrics.headline` instead.
 HEADLINES = ("macro_ap", "bce_skill", "lwlrap", "macro_f1")
 
 
@@ -208,3 +211,49 @@ def rows_of(record: EvaluationRecord, rows: npt.NDArray[np.intp]) -> EvaluationR
         side=record.side,
         judged_by=record.judged_by,
     )
+
+
+def record_yardstick(record: EvaluationRecord) -> Yardstick:
+    """Prepare the tracks of a record for its headline figures.
+
+    Parameters
+    ----------
+    record : of a run. Tracks of all folds count together: skill, lwlrap and F1 are sums over
+        tracks, and the probabilities of each fold are calibrated.
+
+    Returns
+    -------
+    Yardstick : with the baseline of each cell's own part.
+    """
+    return yardstick(
+        record.reference, record.constant, record.prior.mean(axis=0), record.groups
+    )
+
+
+def record_headline(record: EvaluationRecord) -> Headline:
+    """Compute the headline figures of a run.
+
+    Parameters
+    ----------
+    record : of a run, with finite probabilities.
+
+    Returns
+    -------
+    Headline
+    """
+    predicted = Predicted(record.probabilities, record.cuts)
+    return headline(predicted, record_yardstick(record))
+
+
+def record_label_skills(record: EvaluationRecord) -> list[LabelSkill]:
+    """Compute the skill of each label of a run.
+
+    Parameters
+    ----------
+    record : of a run, with finite probabilities.
+
+    Returns
+    -------
+    list of LabelSkill : one for each label of the record.
+    """
+    return label_skills(Predicted(record.probabilities, record.cuts), record_yardstick(record))

@@ -111,38 +111,3 @@ def paired_bootstrap(
     values = np.concatenate([differences(weights) for weights in blocks])
     low, high = centred_bounds(values, observed) or (None, None)
     return {"difference": observed, "lo": low, "hi": high}
-
-
-def is_plainly_worse(
-    candidate: Floats,
-    champion: Floats,
-    labels: LabelMatrix,
-    *,
-    groups: npt.NDArray[Any] | None = None,
-    n_resamples: int = 1_000,
-    seed: int = 0,
-) -> bool | None:
-    """Return whether the candidate's macro AP is significantly below the champion's.
-
-    Parameters
-    ----------
-    candidate, champion : float arrays (n_tracks, n_labels) in [0, 1] on the audit tracks.
-    labels : labels of the same tracks.
-    groups, n_resamples, seed : as in `paired_bootstrap`.
-
-    Returns
-    -------
-    True when the 95 % interval of (candidate - champion) lies below 0, False when it does not;
-    None (undecided) with fewer than `MINIMUM_TRACKS_TO_COMPARE` judged tracks, with tracks from
-    fewer than `MINIMUM_GROUPS_TO_COMPARE` groups, or without a scorable label.
-
-    Raises
-    ------
-    ParameterError : shapes differ or a value is outside [0, 1].
-    """
-    if labels.label_mask.any(axis=1).sum() < MINIMUM_TRACKS_TO_COMPARE:
-        return None
-    compared = paired_bootstrap(
-        candidate, champion, labels, groups=groups, n_resamples=n_resamples, seed=seed
-    )
-    return None if compared["hi"] is None else compared["hi"] < 0

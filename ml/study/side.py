@@ -11,11 +11,12 @@ from typing import Any, Self, TypedDict
 
 import numpy as np
 
-from ml.evaluation.comparison import Side, draw
+from ml.evaluation.comparison import draw
 from ml.evaluation.diagnosis import NO_BETTER, SAME_ACCURACY
 from ml.evaluation.record import EvaluationRecord
 from ml.evaluation.report import DiagnosisFacts, EvaluationReport, build_report
 from ml.evaluation.resampling import HEADLINES
+from ml.metrics.headline import Predicted
 from ml.study import compact
 from ml.types import Floats
 
@@ -133,7 +134,7 @@ def side_figures(record: EvaluationRecord) -> SideFigures:
     SideFigures : with `N_RESAMPLES` draws.
     """
     report = build_report(record, n_resamples=N_RESAMPLES)
-    side = Side(record.probabilities, record.cuts)
+    side = Predicted(record.probabilities, record.cuts)
     drawn = draw([side], record.reference, record.constant, record.groups, N_RESAMPLES)[0]
     return SideFigures(
         n=report["figures"]["n"],

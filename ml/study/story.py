@@ -14,8 +14,9 @@ from typing import Any, TypedDict
 
 import numpy as np
 
-from ml.evaluation.comparison import Drawn, Side, common, comparison_verdict, draw
+from ml.evaluation.comparison import Drawn, common, comparison_verdict, draw
 from ml.evaluation.record import EvaluationRecord
+from ml.metrics.headline import Predicted
 from ml.metrics.intervals import centred_bounds, centred_interval
 from ml.metrics.paired import Difference
 from ml.study.labels import under_common_labels
@@ -301,7 +302,7 @@ def _drawn_pair(a: EvaluationRecord, b: EvaluationRecord) -> tuple[Drawn, Drawn,
         a.reference.label_mask[places[0]] & b.reference.label_mask[places[1]],
     )
     sides = [
-        Side(record.probabilities[place], record.cuts[place])
+        Predicted(record.probabilities[place], record.cuts[place])
         for record, place in zip((a, b), places, strict=True)
     ]
     constant, groups = a.constant[places[0]], a.groups[rows[0]]

@@ -2,8 +2,9 @@
 
 `fit` trains, `trained_model` and `weights` hold and store the result, `prediction` scores a
 pool and `prediction_store` keeps the scores. `recipes` and `selection_rules` are the named ways
-to train, and `choice_effects` explains what their options do. `task`, `holdout`, `checks`,
-`losses`, `window_split` and `cardinality` are parts of a training.
+to train, and `choice_effects` explains what their options do. `out_of_fold` measures a training
+on its own tracks. `task`, `holdout`, `checks`, `losses`, `window_split` and `cardinality` are
+parts of a training.
 """
 
 __all__ = [
@@ -11,6 +12,7 @@ __all__ = [
     "choice_effects",
     "fit",
     "losses",
+    "out_of_fold",
     "prediction",
     "prediction_store",
     "recipes",

@@ -88,3 +88,19 @@ def test_reasons_of_a_new_round_name_the_merged_label_by_its_new_name(planted):
     reasons = [one.reason for one in rounds.rank(planted.library)]
     assert reasons
     assert not [reason for reason in reasons if "Ambient" in reason]
+
+
+def test_the_queue_is_ranked_in_batches_of_the_answers_until_the_next_training(
+    planted, monkeypatch
+):
+    asked = []
+    choose = rounds.strategies.choose_tracks
+
+    def spy(*args, **options):
+        asked.append(options["batch"])
+        return choose(*args, **options)
+
+    monkeypatch.setattr(rounds.strategies, "choose_tracks", spy)
+    planted.library.retrain_after = 7
+    assert rounds.rank(planted.library, seed=1)
+    assert asked == [7]

@@ -18,6 +18,7 @@ from labeling.models import TrainingRun
 from ml.evaluation.cross_validation import CrossValidation, FoldProgress, cross_validate
 from ml.evaluation.measurement import HeldOut, record_of_folds, record_of_model
 from ml.evaluation.record import EvaluationRecord
+from ml.evaluation.resampling import record_headline, record_label_skills
 from ml.features.track_features import SelectedTracks
 from ml.metrics.scores import baseline as baseline_metrics
 from ml.metrics.scores import evaluate
@@ -44,8 +45,15 @@ def evaluated(
         )
     }
     baseline: dict[str, Any] = {**baseline_metrics(prior, record.reference)}
+    metrics["headline"] = record_headline(record)
     metrics["judged_by"] = prepared.frozen.judged_by
     metrics["message"] = _message(metrics)
+    for row, found in zip(metrics["labels"], record_label_skills(record), strict=True):
+        row |= {
+            "skill": found["skill"],
+            "skill_interval": found["interval"],
+            "is_better": found["is_better"],
+        }
     for row in metrics["labels"] + baseline["labels"]:
         row["label_uid"] = prepared.uids[row["index"]]
     return metrics, baseline
@@ -118,12 +126,15 @@ def cross_validated(
         on_progress=_fold_progress(run),
         should_stop=run.should_stop,
     )
+    seconds = round(time.monotonic() - started, 3)
+    record = _record_of(prepared, outcome, {"folds": folds, "seconds": seconds})
+    folder = f"{prepared.library.slug}/folds-{run.token.hex}"  # two attempts never meet
+    measured = evaluation_records.keep(folder, record)
     metrics = {
         **models.without_label_rows(outcome.metrics),
+        "headline": record_headline(record),
         "judged_by": "all selected answers",
     }
-    seconds = round(time.monotonic() - started, 3)
-    measured = _kept_folds(run, prepared, outcome, {"folds": folds, "seconds": seconds})
     return measured, {
         "run": None,
         "model_version": None,
@@ -136,19 +147,17 @@ def cross_validated(
     }
 
 
-def _kept_folds(
-    run: Attempt, prepared: Prepared, outcome: CrossValidation, about: dict[str, Any]
-) -> Measured:
-    """Write the predictions of the folds, named by the attempt, so that two never meet."""
+def _record_of(
+    prepared: Prepared, outcome: CrossValidation, about: dict[str, Any]
+) -> EvaluationRecord:
+    """Return the predictions of the folds as a record."""
     rows = np.arange(len(prepared.frozen.track_ids))
-    learnt_from = prepared.answers_of(np.arange(len(prepared.frozen.track_ids)))
     # As it was followed: folds tell no criteria apart.
     config = outcome.models[0].config.canonical()
+    learnt_from = prepared.answers_of(rows)
     about = {**about, "versions": versions(), "answers": learnt_from, "config": config}
     held_out = held_out_of(prepared, rows, prepared.frozen.matrix, about)
-    held_out = replace(held_out, judged_by="all selected answers")
-    folder = f"{prepared.library.slug}/folds-{run.token.hex}"
-    return evaluation_records.keep(folder, record_of_folds(outcome, held_out))
+    return record_of_folds(outcome, replace(held_out, judged_by="all selected answers"))
 
 
 def _fold_progress(run: Attempt) -> Callable[[FoldProgress], None]:

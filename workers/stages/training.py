@@ -8,36 +8,31 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 from django.conf import settings
 
-from labeling.errors import BadInput
 from labeling.loop import features as loop_features
-from labeling.loop.datasets import snapshots
 from labeling.loop.datasets.selection import Selection
 from labeling.loop.features import Located
 from labeling.loop.registry import evaluation_records, models, promotion, recipes
 from labeling.loop.registry.models import EpochLog, Trained
 from labeling.loop.registry.promotion import Decision
 from labeling.models import (
-    Label,
     Library,
     ModelVersion,
     RunGroup,
     TrainingRun,
 )
-from ml.errors import CancelledError, MlError
-from ml.evaluation.comparison import paired_differences, side_of
+from ml.errors import CancelledError
 from ml.features.track_features import SelectedTracks
 from ml.networks.base import EpochReport
 from ml.training.fit import train
+from ml.training.out_of_fold import out_of_fold
 from ml.training.prediction import pool_probabilities
 from ml.training.trained_model import TrainedModel, versions
-from ml.types import LabelMatrix
 from workers.jobs.run import Attempt
 from workers.jobs.stopping import Stopped
-from workers.stages import evaluating
+from workers.stages import evaluating, promoting
 from workers.stages.dataset import track_features_for
 from workers.stages.preparing import Prepared
 
@@ -103,6 +98,7 @@ def saved(model: TrainedModel, row: TrainingRun, prepared: Prepared) -> Trained:
     """Measure the model and write its files; nothing refers to them yet."""
     record = evaluating.recorded_on_audit(model, row, prepared)
     metrics, baseline = evaluating.evaluated(record, prepared)
+    metrics["out_of_fold"] = out_of_fold(model)
     name = models.folder_name(row)
     stored = model.save(Path(settings.MODEL_ROOT) / name)
     measured = evaluation_records.keep(name, record)
@@ -137,75 +133,9 @@ def decide(model: TrainedModel, trained: Trained, prepared: Prepared) -> Decisio
             int(model.is_learnt.sum()),
             trained.measured.verdict if trained.measured else "",
         )
-        or _decide_among_usable(model, trained, prepared, champion)
+        or promoting.decide_among_usable(model, trained, prepared, champion)
     )
     return replace(decision, against_id=champion.pk if champion else None)
-
-
-def _decide_among_usable(
-    model: TrainedModel, trained: Trained, prepared: Prepared, champion: ModelVersion | None
-) -> Decision:
-    if champion is None:
-        return promotion.decide_first(trained.metrics, trained.baseline)
-    known = _decide_by_labels(champion, prepared)
-    if known is not None:
-        return known
-    try:
-        in_use = TrainedModel.load(models.model_folder_of(champion), champion.sha256)
-        its_snapshot = snapshots.load(champion.run.snapshot)
-    except (MlError, BadInput) as error:
-        reason = f"model {champion.number}, the former champion, cannot be compared: {error}"
-        return Decision(True, reason)
-    learnt_from = its_snapshot.track_ids[~its_snapshot.is_audit]
-    rows = prepared.audit
-    rows = rows[~np.isin(prepared.frozen.track_ids[rows], learnt_from)]
-    found = loop_features.located(
-        prepared.library, champion.run.feature_set, prepared.frozen.track_ids[rows]
-    )
-    rows = rows[np.isin(prepared.frozen.track_ids[rows], found.track_ids)]
-    mine, its = models.in_common(champion, prepared.uids)
-    reference = prepared.frozen.reference.rows(rows)
-    old = track_features_for(in_use.config.network, champion.run.feature_set, found)
-    labels = LabelMatrix(reference.labels[:, mine], reference.label_mask[:, mine])
-    groups = prepared.frozen.groups[rows]
-    now = model.probabilities(SelectedTracks(prepared.features, rows))[:, mine]
-    before = in_use.probabilities(old)[:, its]
-    decision = promotion.decide_against(champion, now, before, labels, groups)
-    gaps = paired_differences(
-        side_of(before, in_use.thresholds[its]),
-        side_of(now, model.thresholds[mine]),
-        labels,
-        in_use.prior[its],
-        groups,
-    )
-    return replace(decision, figures={**decision.figures, "differences": gaps})
-
-
-def _decide_by_labels(champion: ModelVersion, prepared: Prepared) -> Decision | None:
-    """Reject a model that has lost labels of the champion; None if it has lost none.
-
-    Metrics compare common labels only, so they would not show what it can no longer predict.
-    """
-    its, mine = list(champion.label_uids), set(prepared.uids)
-    figures = {"against": champion.number, "lost": []}
-    active = Label.objects.filter(
-        facet__library=prepared.library, is_active=True, merged_into__isnull=True
-    )
-    alive = {label.uid.hex for label in active}.intersection(its)
-    if not alive:
-        reason = f"no label of model {champion.number} is in the taxonomy any more"
-        return Decision(True, reason, figures)
-    common = mine.intersection(its)
-    if not common:
-        reason = f"it knows none of the {len(its)} labels of the champion"
-        return Decision(False, reason, figures)
-    lost = sorted(alive - mine)
-    if lost:
-        lost = sorted(snapshots.supported_labels(prepared.library).intersection(lost))
-    if not lost:
-        return None
-    reason = f"it knows {len(common)} of the {len(its)} labels of the champion"
-    return Decision(False, reason, {**figures, "lost": lost})
 
 
 # --- prediction -----------------------------------------------------------------------------

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from labeling.loop.library.taxonomy import resolutions
-from labeling.models import Label, Library
+from labeling.loop.registry.trust import trust_in
+from labeling.models import Label, Library, ModelVersion
 from ml.acquisition.strategies import Pool
 from ml.constants import OTHERS
 
@@ -57,6 +58,21 @@ def facet_labels(library: Library, label_uids: Sequence[str]) -> list[str]:
         _, name, facet, _ = labels[merged.get(pk, pk)]
         names[uid] = FacetLabel.of(f"{name} ({facet})" if uses[name] > 1 else name, facet)
     return [names.get(uid, OTHERS) for uid in label_uids]
+
+
+def trusted_names(
+    library: Library, version: ModelVersion, label_uids: Sequence[str]
+) -> list[str]:
+    """Return the names of a model's labels for reasons; Others hides one that it guesses.
+
+    A reason that names a label influences the annotator as a suggestion does, so the same rule
+    holds (`labeling.loop.registry.trust`).
+    """
+    trusted = trust_in(version).labels
+    names = facet_labels(library, label_uids)
+    return [
+        name if uid in trusted else OTHERS for uid, name in zip(label_uids, names, strict=True)
+    ]
 
 
 def explain(reason: dict[str, Any], names: Sequence[str], pool: Pool, index: int) -> str:

@@ -38,6 +38,8 @@ from ml.acquisition.strategies import Choice, Pool
 #: A round ranks at most this many tracks; after them the random order goes on.
 MOST_ITEMS = 2_000
 _ROWS = 500
+#: Answers between trainings that are assumed if automatic training is switched off.
+_BATCH = 20
 _KEPT_ROUNDS = 2
 _ALWAYS_COUNTED = (Stratum.AUDIT, Stratum.EXPLORE, Stratum.ACQUIRE)
 OnProgress = Callable[[int, int], None]
@@ -73,14 +75,26 @@ def rank(library: Library, *, strategy: str = "default", seed: int = 0) -> list[
     warm = warm_pool(library, rest, seed)
     ranked: list[Ranked] = []
     if warm is not None:
-        choices = strategies.choose_tracks(warm.pool, most, strategy=strategy, seed=seed)
-        names = explanations.facet_labels(library, warm.predictions.label_uids)
+        choices = strategies.choose_tracks(
+            warm.pool, most, strategy=strategy, seed=seed, batch=answers_of_a_batch(library)
+        )
+        names = _trusted_names(library, warm)
         ranked = [_ranked(warm, choice, names) for choice in choices]
     if not ranked:
         ranked = _at_random(rest, most, seed)
     left_to_acquire = len(rest) / max(1, len(fresh))
     ranked = [_with_chance(one, left_to_acquire) for one in ranked]
     return [*ranked, *_asked_again(library, older, most - len(ranked), seed), *explored]
+
+
+def answers_of_a_batch(library: Library) -> int:
+    """Return how many answers come before the next training ranks again."""
+    return library.retrain_after or _BATCH
+
+
+def _trusted_names(library: Library, warm: Warm) -> list[str]:
+    predictions = warm.predictions
+    return explanations.trusted_names(library, predictions.version, predictions.label_uids)
 
 
 def _set_aside(library: Library, fresh: npt.NDArray[np.int64]) -> list[Ranked]:

@@ -28,6 +28,7 @@ from labeling.loop.library.taxonomy import resolutions
 from labeling.models import Annotation, Annotator, Facet, Library, PairCell
 from ml.consistency.agreement import PairTable, pair_tables, self_agreement, set_figures
 from ml.consistency.reliability import Reliability95
+from ml.consistency.repeats import repeat_gaps
 from ml.types import LabelMatrix
 
 #: The figures of a pair, in the order in which they are shown.
@@ -201,7 +202,7 @@ def self_agreement_rows(library: Library, filters: Filters) -> list[dict[str, An
 
 
 def self_rows(library: Library, filters: Filters) -> Iterator[tuple[RowKey, dict[str, Any]]]:
-    """Yield the rows of `self_agreement_rows` with their key."""
+    """Yield the rows of `self_agreement_rows` with their key; `gap_days` is the median gap."""
     names, labels = _names(library), labels_in(library, filters)
     facets = {facet.pk: facet.name for facet in Facet.objects.filter(library=library)}
     for facet in repeated_answers(library, filters):
@@ -209,17 +210,18 @@ def self_rows(library: Library, filters: Filters) -> Iterator[tuple[RowKey, dict
             mine = _repeated_rows(facet, annotator_id)
             if not len(mine):
                 continue
-            by_label, by_set = self_agreement(
-                facet.answers.rows(mine), facet.tracks[mine].tolist(), np.arange(len(mine))
-            )
+            rows, tracks = facet.answers.rows(mine), facet.tracks[mine].tolist()
+            by_label, by_set = self_agreement(rows, tracks, np.arange(len(mine)))
+            gaps, gap_of_set = repeat_gaps(rows, tracks, facet.days[mine])
             head = {"annotator": names[annotator_id], "facet": facets[facet.facet_id]}
             if filters.label_id is None and by_set["n"]:
-                place = RowKey((annotator_id,), facet.facet_id, None)
-                yield place, head | {"label": None} | _only(by_set, SELF_FIGURES)
-            for label_id, figures in zip(facet.label_ids, by_label, strict=True):
+                own = {"label": None, **_only(by_set, SELF_FIGURES), "gap_days": gap_of_set}
+                yield RowKey((annotator_id,), facet.facet_id, None), head | own
+            for label_id, figures, gap in zip(facet.label_ids, by_label, gaps, strict=True):
                 if figures["n"]:
-                    row = head | {"label": labels[label_id].name} | _only(figures, SELF_FIGURES)
-                    yield RowKey((annotator_id,), facet.facet_id, label_id), row
+                    own = {"label": labels[label_id].name, **_only(figures, SELF_FIGURES)}
+                    key = RowKey((annotator_id,), facet.facet_id, label_id)
+                    yield key, head | own | {"gap_days": gap}
 
 
 def _repeated_rows(facet: FacetAnswers, annotator_id: int) -> npt.NDArray[np.intp]:

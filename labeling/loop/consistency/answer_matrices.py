@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -18,16 +19,21 @@ from labeling.models import Annotation, Library
 from ml.types import LabelMatrix
 
 Bools = npt.NDArray[np.bool_]
+_DAY_S = 86_400.0
 
 
 @dataclass(frozen=True)
 class FacetAnswers:
-    """The answers to one facet, one per row; rows of a track are in order of answering."""
+    """The answers to one facet, one per row; rows of a track are in order of answering.
+
+    `days` is the time of each answer in days, NaN where the source gives no date.
+    """
 
     facet_id: int
     label_ids: list[int]
     annotators: npt.NDArray[np.int_]
     tracks: npt.NDArray[np.int_]
+    days: npt.NDArray[np.float64]
     answers: LabelMatrix
 
     def of(self, annotator_id: int) -> npt.NDArray[np.intp]:
@@ -120,16 +126,17 @@ def _matrices(
         facet_id: _Columns(label_ids, resolve, offers)
         for facet_id, label_ids in columns.items()
     }
-    said: dict[int, tuple[list[int], list[int], list[Bools], list[Bools]]] = {
-        facet_id: ([], [], [], []) for facet_id in readers
+    said: dict[int, tuple[list[int], list[int], list[float], list[Bools], list[Bools]]] = {
+        facet_id: ([], [], [], [], []) for facet_id in readers
     }
     for answer in answers:
         if answer.facet_id not in said or not filters.has_annotator(answer.look.annotator_id):
             continue
-        annotators, tracks, labels, judged = said[answer.facet_id]
+        annotators, tracks, days, labels, judged = said[answer.facet_id]
         yes, seen = readers[answer.facet_id].row(answer)
         annotators.append(answer.look.annotator_id)
         tracks.append(answer.look.track_id)
+        days.append(_days(answer.look.answered_at))
         labels.append(yes)
         judged.append(seen)
     return [
@@ -138,11 +145,16 @@ def _matrices(
             readers[facet_id].label_ids,
             np.array(annotators, dtype=np.int_),
             np.array(tracks, dtype=np.int_),
+            np.array(days, dtype=np.float64),
             LabelMatrix(
                 np.array(labels, dtype=bool).reshape(-1, len(readers[facet_id].label_ids)),
                 np.array(judged, dtype=bool).reshape(-1, len(readers[facet_id].label_ids)),
             ),
         )
-        for facet_id, (annotators, tracks, labels, judged) in said.items()
+        for facet_id, (annotators, tracks, days, labels, judged) in said.items()
         if annotators
     ]
+
+
+def _days(moment: datetime.datetime | None) -> float:
+    return float("nan") if moment is None else moment.timestamp() / _DAY_S

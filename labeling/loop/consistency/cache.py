@@ -28,6 +28,9 @@ from labeling.loop.library.taxonomy import resolutions
 from labeling.models import AgreementFigures, Annotator, DirtyKey, Facet, Library
 from labeling.writing import short_write
 
+#: Counted up when the rows of the figures change, so that older ones are computed again.
+_ROWS_VERSION = 2
+
 
 @dataclass(frozen=True)
 class Kept:
@@ -77,6 +80,7 @@ def inputs_hash(library: Library) -> str:
     """Return a hash of the inputs besides the answers: names, merges, limits, methods."""
     parts = (
         RELIABILITY_METHOD,
+        _ROWS_VERSION,
         sorted(resolutions(library).items()),
         [(one.pk, one.name, one.facet_id) for one in labels_in(library, EVERYTHING).values()],
         list(

@@ -1,7 +1,8 @@
 """Drift: whether an annotator's use of a label changed between two periods.
 
-Only tracks that nobody chose for their content can show that: audit and overlap tracks, or, if
-nothing was served, the dated imported answers. Acquired tracks change while people do not.
+Only tracks that nobody chose for their content can show that: audit and overlap tracks.
+Acquired tracks change while people do not. If nothing was served, dated imported answers are
+compared instead; how those tracks were chosen is not known, and the page says so.
 """
 
 from __future__ import annotations
@@ -13,14 +14,13 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
-import numpy as np
-
 from labeling.loop.consistency.label_rates import Counted, Filters, labels_in, read_counts
 from labeling.models import Annotator, AnswerDay, EraCut, Label, Library
 from labeling.models.queue import Stratum
 from labeling.models.rollups import UNKNOWN_DAY
 from ml.consistency.drift import (
-    benjamini_hochberg,
+    Correction,
+    corrected_changes,
     drift_verdict,
     label_rate_change,
     smallest_visible_change,
@@ -76,9 +76,12 @@ class _Test:
     n: tuple[int, int]
 
     @property
-    def p(self) -> float:
-        p = label_rate_change(self.yes[0], self.n[0], self.yes[1], self.n[1])
-        return float("nan") if p is None else p
+    def counts(self) -> tuple[int, int, int, int]:
+        return self.yes[0], self.n[0], self.yes[1], self.n[1]
+
+    @property
+    def p(self) -> float | None:
+        return label_rate_change(*self.counts)
 
 
 def criteria_changes_of(library: Library) -> list[PeriodStart]:
@@ -102,7 +105,8 @@ def drift(library: Library, filters: Filters) -> list[dict[str, Any]]:
 
     1. Choose the unbiased stratum of each annotator.
     2. Divide their work at guideline and criteria changes; without any, by year or in halves.
-    3. Test each label between neighbouring periods; correct over all tests of the report.
+    3. Test each label between neighbouring periods; correct over all tests of the report that
+       can give a verdict.
     """
     days = _answer_days(library, filters)
     cuts = criteria_changes_of(library)
@@ -117,9 +121,9 @@ def drift(library: Library, filters: Filters) -> list[dict[str, Any]]:
             for own, labels in _by_cuts(library, filters, annotator.pk, cuts):
                 chosen = periods(per_day, own)
                 tests += _tests(library, filters, annotator.pk, strata, chosen, labels)
-    q = benjamini_hochberg(np.array([test.p for test in tests]))
+    found = corrected_changes([test.counts for test in tests])
     names = {annotator.pk: annotator.name for annotator in annotators}
-    return [_row(test, float(q[n]), names, len(tests)) for n, test in enumerate(tests)]
+    return [_row(test, found, n, names) for n, test in enumerate(tests)]
 
 
 def _answer_days(
@@ -226,10 +230,9 @@ def _cells(
     return (yes[0], yes[1]), (judged[0], judged[1])
 
 
-def _row(test: _Test, q: float, names: dict[int, str], n_tests: int) -> dict[str, Any]:
-    p = test.p
-    is_tested = p == p
+def _row(test: _Test, found: Correction, place: int, names: dict[int, str]) -> dict[str, Any]:
     rates = [yes / n if n else None for yes, n in zip(test.yes, test.n, strict=True)]
+    q, is_tested = float(found.q[place]), bool(found.is_tested[place])
     return {
         "annotator": names[test.annotator_id],
         "label": test.label.name,
@@ -239,10 +242,11 @@ def _row(test: _Test, q: float, names: dict[int, str], n_tests: int) -> dict[str
         "rate_after": rates[1],
         "n_before": test.n[0],
         "n_after": test.n[1],
-        "p": p if is_tested else None,
-        "q": q if is_tested else None,
+        "p": test.p,
+        "q": None if test.p is None else q,
+        "is_tested": is_tested,
         "stratum": test.stratum,
-        "verdict": _verdict(test, q if is_tested else None, n_tests),
+        "verdict": _verdict(test, q if is_tested else None, found.n_tests),
     }
 
 

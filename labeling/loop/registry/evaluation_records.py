@@ -212,7 +212,8 @@ def report_of(evaluation: Evaluation) -> Report:
         kept: Report = json.loads((record_folder_of(evaluation) / REPORT_FILE).read_bytes())
     except (OSError, ValueError):
         kept = {}
-    if kept.get("format") == FORMAT and kept.get("record") == evaluation.sha256:
+    is_whole = "headline" in kept  # reports of earlier versions lack it
+    if is_whole and kept.get("format") == FORMAT and kept.get("record") == evaluation.sha256:
         return kept
     return {"record": evaluation.sha256, **build_report(record_of(evaluation))}
 
@@ -315,8 +316,9 @@ def _compared(keys: tuple[tuple[int, str], ...], reference: int) -> Comparison:
 def figures_against(version: ModelVersion, champion: ModelVersion | None) -> dict[str, Any]:
     """Return how a model compares with the champion; empty if they cannot be compared.
 
-    The keys are those of a promotion's figures: n, against, difference, lo and hi of macro AP,
-    and the `differences` of every headline metric.
+    The keys are those of a promotion's figures: n, against, difference, lo and hi of macro AP
+    over all scored labels, the `differences` of further metrics over them, and `headline`, the
+    differences of the figures that pages show.
     """
     if champion is None or champion.pk == version.pk:
         return {}
@@ -327,10 +329,11 @@ def figures_against(version: ModelVersion, champion: ModelVersion | None) -> dic
         found = compare_evaluations(chosen)
     except BadInput:
         return {}
-    gaps = found["runs"][1]["differences"]
+    compared = found["runs"][1]
     return {
         "n": found["n"],
         "against": champion.number,
-        **gaps["macro_ap"],
-        "differences": gaps,
+        **compared["differences"]["macro_ap"],
+        "differences": compared["differences"],
+        "headline": compared["headline_differences"],
     }

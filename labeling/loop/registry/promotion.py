@@ -2,12 +2,15 @@
 
 Stage: model registry. A model is left to a person if it could not be evaluated, if it ranks
 worse than the baseline, if its recipe is for comparison only, or if only its own selection of
-answers was the reference. Any other model is promoted, unless it is clearly worse than the
-champion on audit tracks that neither was trained on. The reason is shown on the Models page.
+answers was the reference. Any other model is promoted, unless its skill is clearly lower than
+that of the champion, or of the best former champions, on audit tracks that neither was trained
+on. Comparing with the champion alone would let the models get slowly worse: each a little worse
+than the one before, none of them clearly. The reason is shown on the Models page.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,11 +18,13 @@ import numpy.typing as npt
 
 from labeling.loop.datasets.selection import Selection
 from labeling.models import ModelVersion
+from ml.evaluation.comparison import NOT_COMPARABLE, WORSE, comparison_verdict
 from ml.evaluation.diagnosis import MISLEADING
-from ml.metrics import paired
+from ml.metrics.headline import CONFIDENCE, Predicted, headline_differences, yardstick
 from ml.metrics.judged_groups import MINIMUM_GROUPS_TO_COMPARE, judged_groups
+from ml.metrics.paired import MINIMUM_TRACKS_TO_COMPARE, Difference, paired_bootstrap
 from ml.training.recipes import FOR_COMPARISON
-from ml.types import LabelMatrix
+from ml.types import Floats, LabelMatrix
 
 UNMEASURED = (
     "no audit track with features has been judged yet, so it cannot be evaluated: label tracks "
@@ -79,65 +84,127 @@ def needs_a_person(
     `n_learnt` counts the labels that it learnt, `verdict` is that of its report.
     """
     ap, prior_ap = metrics.get("macro_ap"), baseline.get("macro_ap")
-    figures = {"macro_ap": ap, "constant": prior_ap, "n": metrics["n"]}
-    interval = (metrics.get("interval") or {}).get("macro_ap")
+    shown = metrics.get("headline") or {}
+    figures = {
+        "macro_ap": ap,
+        "constant": prior_ap,
+        "n": metrics["n"],
+        "skill": shown.get("skill"),
+    }
     if n_learnt == 0:
         return Decision(False, LEARNT_NOTHING, figures)
     if not metrics["n"]:
         return Decision(False, UNMEASURED, figures)
     if ap is None:
         return Decision(False, ONE_SIDED, figures)
-    if interval and prior_ap is not None and interval[1] < prior_ap:
-        reason = (
-            f"it ranks worse than the baseline: macro AP {ap:.3f}, the baseline has "
-            f"{prior_ap:.3f}"
-        )
+    if reason := _ranks_worse(shown):
         return Decision(False, reason, figures)
     if verdict == MISLEADING:
         return Decision(False, f"its probabilities are {MISLEADING}", figures)
     return None
 
 
+def _ranks_worse(shown: dict[str, Any]) -> str:
+    """Say that macro AP of the frequent labels lies below the baseline's; else empty."""
+    interval = (shown.get("intervals") or {}).get("macro_ap_10")
+    prior_ap = (shown.get("baseline") or {}).get("macro_ap_10")
+    if interval is None or prior_ap is None or interval[1] >= prior_ap:
+        return ""
+    return (
+        f"it ranks worse than the baseline: macro AP of {shown['labels_10']} frequent labels "
+        f"{shown['macro_ap_10']:.3f}, the baseline has {prior_ap:.3f}"
+    )
+
+
 def decide_first(metrics: dict[str, Any], baseline: dict[str, Any]) -> Decision:
     """Promote the first model of a library that the other rules did not reject."""
-    figures = {"macro_ap": metrics.get("macro_ap"), "constant": baseline.get("macro_ap")}
+    figures = {
+        "macro_ap": metrics.get("macro_ap"),
+        "constant": baseline.get("macro_ap"),
+        "skill": (metrics.get("headline") or {}).get("skill"),
+    }
     return Decision(True, "the first usable model of this library", figures)
 
 
-def decide_against(
-    champion: ModelVersion,
-    candidate: npt.NDArray[Any],
-    of_champion: npt.NDArray[Any],
-    labels: LabelMatrix,
-    groups: npt.NDArray[Any],
-) -> Decision:
-    """Compare the probabilities of two models on the tracks and labels that they share.
+@dataclass(frozen=True)
+class Duel:
+    """A candidate and an earlier model on the audit tracks and labels that both share.
 
-    The candidate is rejected only if the whole 95 % interval of the difference is below zero.
+    `prior` is the baseline of both: the label frequencies that the earlier model learnt.
     """
-    n = int(labels.label_mask.any(axis=1).sum())
-    is_worse = paired.is_plainly_worse(candidate, of_champion, labels, groups=groups)
-    compared = paired.paired_bootstrap(candidate, of_champion, labels, groups=groups)
-    figures = {"n": n, "against": champion.number, **compared}
-    if is_worse is None or compared["difference"] is None:
+
+    rival: ModelVersion
+    candidate: Predicted
+    former: Predicted
+    labels: LabelMatrix
+    prior: Floats
+    groups: npt.NDArray[Any]
+
+    @property
+    def n(self) -> int:
+        """Number of judged tracks."""
+        return int(self.labels.label_mask.any(axis=1).sum())
+
+    def gaps(self, confidence: float = CONFIDENCE) -> dict[str, Difference]:
+        """Return the candidate's headline figures minus those of the earlier model."""
+        by = yardstick(self.labels, self.prior, self.prior, self.groups)
+        return headline_differences(self.former, self.candidate, by, confidence)
+
+
+def decide_against(duel: Duel) -> Decision:
+    """Compare with the champion by skill; reject only if the whole 95 % interval is below 0."""
+    gaps = duel.gaps()
+    over_scored = paired_bootstrap(
+        duel.candidate.probabilities,
+        duel.former.probabilities,
+        duel.labels,
+        groups=duel.groups,
+    )
+    figures = {"n": duel.n, "against": duel.rival.number, **over_scored, "headline": gaps}
+    verdict = comparison_verdict(gaps["skill"], duel.n)
+    if verdict == NOT_COMPARABLE:
+        few = _too_few(duel.n, duel.labels, duel.groups)
         return Decision(
             True,
-            f"{n} audit tracks can be compared, {_too_few(n, labels, groups)} for a comparison "
-            f"with model {champion.number}, so the model with the newer answers is promoted",
+            f"{duel.n} audit tracks can be compared, {few} for a comparison with model "
+            f"{duel.rival.number}, so the model with the newer answers is promoted",
             figures,
         )
-    span = (
-        f"macro AP {compared['difference']:+.3f} against model {champion.number} on {n} audit "
-        f"tracks (95 % between {compared['lo']:+.3f} and {compared['hi']:+.3f})"
+    said = _said(gaps["skill"], duel, CONFIDENCE)
+    if verdict == WORSE:
+        return Decision(False, f"clearly worse: {said}", figures)
+    return Decision(True, f"not clearly worse: {said}", figures)
+
+
+def decide_against_former(duels: Sequence[Duel]) -> Decision | None:
+    """Reject a model that is clearly worse than one of the best former champions; else None.
+
+    The level is divided by their number, because each of them may win by chance.
+    """
+    confidence = 1 - (1 - CONFIDENCE) / max(1, len(duels))
+    for duel in duels:
+        gaps = duel.gaps(confidence)
+        if comparison_verdict(gaps["skill"], duel.n) == WORSE:
+            figures = {"n": duel.n, "against": duel.rival.number, "headline": gaps}
+            said = _said(gaps["skill"], duel, confidence)
+            reason = (
+                f"clearly worse than a former champion: {said}; if that model is no longer "
+                "right, promote this one by hand"
+            )
+            return Decision(False, reason, figures)
+    return None
+
+
+def _said(gap: Difference, duel: Duel, confidence: float) -> str:
+    return (
+        f"skill {gap['difference']:+.3f} against model {duel.rival.number} on {duel.n} audit "
+        f"tracks ({100 * confidence:.3g} % between {gap['lo']:+.3f} and {gap['hi']:+.3f})"
     )
-    if is_worse:
-        return Decision(False, f"clearly worse: {span}", figures)
-    return Decision(True, f"not clearly worse: {span}", figures)
 
 
 def _too_few(n: int, labels: LabelMatrix, groups: npt.NDArray[Any]) -> str:
     """Say what is too few: the tracks, or else their split groups."""
     n_groups = judged_groups(labels, groups)
-    if n < paired.MINIMUM_TRACKS_TO_COMPARE or n_groups >= MINIMUM_GROUPS_TO_COMPARE:
+    if n < MINIMUM_TRACKS_TO_COMPARE or n_groups >= MINIMUM_GROUPS_TO_COMPARE:
         return "too few"
     return f"all of {n_groups} split group{'s' * (n_groups != 1)}, too few"

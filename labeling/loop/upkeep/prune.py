@@ -33,6 +33,7 @@ from labeling.loop import retraining
 from labeling.loop.importing import catalogue
 from labeling.loop.registry import evaluation_records
 from labeling.loop.registry import models as registry_models
+from labeling.loop.registry.former_champions import former_champions
 from labeling.models import (
     Evaluation,
     ImportBatch,
@@ -102,8 +103,9 @@ def prune(library: Library | None = None, *, is_dry_run: bool = False) -> Pruned
 def kept_models(library: Library) -> set[int]:
     """Return the ids of the models whose files are kept.
 
-    These are the champion and the one before it, the newest models that were ever promoted,
-    as many of the newest that never were, and the models that open jobs name.
+    These are the champion and the one before it, the best former champions, the newest models
+    that were ever promoted, as many of the newest that never were, and the models that open
+    jobs name.
     """
     most = _most_kept()
     newest = library.models.order_by("-number")
@@ -113,6 +115,7 @@ def kept_models(library: Library) -> set[int]:
         newest.filter(promoted).values_list("pk", flat=True)[:most],
         newest.exclude(promoted).values_list("pk", flat=True)[:most],
         requested.values_list("pk", flat=True),
+        (one.pk for one in former_champions(library)),
     )
 
 

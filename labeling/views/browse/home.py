@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 from django.contrib.auth import views as auth_views
 from django.contrib.auth.decorators import login_required
@@ -24,7 +24,8 @@ from labeling.models import (
     Presentation,
     Track,
 )
-from labeling.permissions import libraries_of, role_in
+from labeling.permissions import Role, has_role, libraries_of, role_in
+from labeling.templatetags.formats import whole
 from labeling.views.desk.state import own_answers, unread_guideline
 
 
@@ -41,6 +42,7 @@ class Progress:
     last: Annotation | None
     open_track: Track | None
     model: ModelVersion | None
+    skill: str
     guideline: GuidelineVersion | None
 
 
@@ -53,6 +55,8 @@ def progress_of(library: Library, user: User) -> Progress:
     current = CurrentAnswer.objects.filter(track__library=library, answer__isnull=False)
     annotator = Annotator.objects.filter(library=library, user=user).first()
     mine = current.filter(annotator=annotator) if annotator else current.none()
+    model = library.models.filter(state=ModelVersion.State.CHAMPION).first()
+    sees_models = model is not None and has_role(user, library, Role.CURATOR)
     return Progress(
         library=library,
         role=role_in(user, library) or "",
@@ -60,10 +64,21 @@ def progress_of(library: Library, user: User) -> Progress:
         answered_by_you=_tracks_in(mine),
         last=_last_answer(annotator),
         open_track=_open_track(annotator),
-        model=library.models.filter(state=ModelVersion.State.CHAMPION).first(),
+        model=model,
+        skill=_skill_of(model.metrics) if model is not None and sees_models else "",
         guideline=unread_guideline(library, annotator),
         **states,
     )
+
+
+def _skill_of(metrics: dict[str, Any]) -> str:
+    """Return the skill of the champion in a few words; empty if it is not known."""
+    found = metrics.get("headline") or {}
+    if found.get("skill") is None:
+        return ""
+    interval = found["intervals"]["skill"]
+    span = f" (95 % CI {interval[0]:+.2f} to {interval[1]:+.2f})" if interval else ""
+    return f"skill {found['skill']:+.2f}{span} on {whole(found['n'])} audit tracks"
 
 
 def _tracks_in(current: object) -> int:

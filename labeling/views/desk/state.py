@@ -10,8 +10,18 @@ from django.utils import timezone
 from labeling.loop import features, retraining
 from labeling.loop.library import guidelines, libraries
 from labeling.loop.registry import models
+from labeling.loop.registry.trust import trust_in
 from labeling.loop.serving import claimable
-from labeling.models import Annotation, Annotator, GuidelineVersion, Job, Library, Round, Track
+from labeling.models import (
+    Annotation,
+    Annotator,
+    GuidelineVersion,
+    Job,
+    Library,
+    ModelVersion,
+    Round,
+    Track,
+)
 from labeling.models.jobs import JobKind
 from labeling.models.queue import Stratum
 from labeling.templatetags.formats import time_or_day
@@ -91,7 +101,13 @@ def loop_line(library: Library) -> str:
         state__in=Job.OPEN, kind__in=[JobKind.PREDICT, JobKind.RANK]
     ).exists():
         return "trained: the queue is being ranked again"
-    return " · ".join(part for part in (_until_training(library), _model(library)) if part)
+    champion = models.champion_of(library)
+    parts = (
+        _until_training(library),
+        _model(library, champion),
+        _suggesting(library, champion),
+    )
+    return " · ".join(part for part in parts if part)
 
 
 def _until_training(library: Library) -> str:
@@ -102,8 +118,7 @@ def _until_training(library: Library) -> str:
     return f"{n:,} of {wanted:,} annotations until the next training"
 
 
-def _model(library: Library) -> str:
-    champion = models.champion_of(library)
+def _model(library: Library, champion: ModelVersion | None) -> str:
     if champion is None:
         return ""
     live = Round.objects.filter(library=library, state=Round.State.LIVE).first()
@@ -111,3 +126,20 @@ def _model(library: Library) -> str:
         return f"model {champion.number} is the champion"
     moment = time_or_day(live.live_at)
     return f"model {champion.number} is the champion and has ranked the queue since {moment}"
+
+
+def _suggesting(library: Library, champion: ModelVersion | None) -> str:
+    """Say how many labels are suggested, if not all are."""
+    if champion is None or not library.shows_suggestions:
+        return ""
+    found = trust_in(champion)
+    if found.skill is None:
+        return "no suggestions: the model has not been evaluated on audit tracks yet"
+    if not found.labels:
+        return "no suggestions: the model is not better than guessing on the audit tracks yet"
+    if len(found.labels) == found.n_labels:
+        return ""
+    return (
+        f"suggestions for {len(found.labels):,} of {found.n_labels:,} labels: the model is not "
+        "better than guessing on the others yet"
+    )

@@ -102,8 +102,8 @@ def _group(group: RunGroup) -> dict[str, Any]:
         {
             "arm": one["arm"],
             "model": numbers.get(one["arm"]),
-            "macro_ap": one["figures"].get("macro_ap"),
-            "difference": (one["differences"] or {}).get("macro_ap"),
+            "skill": (one.get("headline") or {}).get("skill"),
+            "difference": (one.get("headline_differences") or {}).get("skill"),
         }
         for one in group.result.get("runs", [])
     ]

@@ -10,25 +10,12 @@ from django.urls import reverse
 
 from labeling.models import Label, Library, ModelVersion, TrainingRun
 from labeling.templatetags.formats import whole
+from labeling.views.learning.headline_rows import out_of_fold_note, shown_headline
+from labeling.views.learning.shown import Shown, short
 
 MOST_ROWS = 50
 
 Figures = dict[str, Any]
-_UNKNOWN = "not computed by this run"
-
-
-@dataclass(frozen=True)
-class Shown:
-    """A metric as text: its value, a note and a tooltip."""
-
-    value: str
-    note: str = ""
-    hint: str = ""
-
-    @property
-    def is_unknown(self) -> bool:
-        """Say whether there is no figure."""
-        return self.value == "–"
 
 
 @dataclass(frozen=True)
@@ -37,13 +24,14 @@ class ModelRow:
 
     version: ModelVersion
     is_champion: bool
-    macro_ap: Shown
     skill: Shown
+    macro_ap: Shown
     lwlrap: Shown
     f1: Shown
     n: Shown
     judged_by: str
     message: str
+    out_of_fold: str = ""
     measured_on: str = ""
     compare: str = ""
 
@@ -61,13 +49,6 @@ class LabelRow:
     threshold: str
 
 
-def short(value: float | None, digits: int = 2, *, signed: bool = False) -> str:
-    """Return a number as text; a dash if there is none."""
-    if value is None:
-        return "–"
-    return f"{value:{'+' if signed else ''}.{digits}f}"
-
-
 def why_unknown(metrics: Figures) -> str:
     """Say why metrics are missing."""
     return metrics.get("message") or (
@@ -75,59 +56,24 @@ def why_unknown(metrics: Figures) -> str:
     )
 
 
-def _beside(metrics: Figures, baseline: Figures, name: str, explains: str) -> Shown:
-    value = metrics.get(name)
-    if value is None:
-        return Shown("–", "", why_unknown(metrics))
-    prior = baseline.get(name)
-    note = f"baseline {short(prior)}" if prior is not None else ""
-    return Shown(short(value), note, explains)
-
-
-def shown_macro_ap(metrics: Figures, baseline: Figures) -> Shown:
-    """Return macro AP with its interval and its ratio to the baseline's."""
-    value, prior = metrics.get("macro_ap"), baseline.get("macro_ap")
-    if value is None:
-        return Shown("–", "", why_unknown(metrics))
-    parts = []
-    if prior:
-        parts.append(f"{value / prior:.1f} × baseline")
-    interval = (metrics.get("interval") or {}).get("macro_ap")
-    if interval:
-        parts.append(f"95 % CI {short(interval[0])} to {short(interval[1])}")
-    hint = (
-        "average precision, averaged over labels: how well tracks with the label rank"
-        " above those without"
-    )
-    return Shown(short(value), ", ".join(parts), hint)
-
-
 def model_row(version: ModelVersion) -> ModelRow:
     """Return a version as a row."""
-    metrics, baseline = version.metrics, version.baseline
-    skill = metrics.get("bce_skill")
+    metrics = version.metrics
     n = metrics.get("n") or 0
+    shown = shown_headline(metrics.get("headline"), "" if n else why_unknown(metrics))
     return ModelRow(
         version=version,
         is_champion=version.state == ModelVersion.State.CHAMPION,
-        macro_ap=shown_macro_ap(metrics, baseline),
-        skill=Shown(
-            short(skill, signed=True),
-            "baseline 0" if skill is not None else "",
-            "1 - cross-entropy / cross-entropy of the baseline: 0 is no better than the"
-            " baseline, 1 is perfect"
-            if skill is not None
-            else why_unknown(metrics),
-        ),
-        lwlrap=_beside(
-            metrics, baseline, "lwlrap", "how high a track's labels rank among its predictions"
-        ),
-        f1=_beside(metrics, baseline, "macro_f1", "at thresholds tuned without audit tracks"),
+        skill=shown["skill"],
+        macro_ap=shown["macro_ap_10"],
+        lwlrap=shown["lwlrap"],
+        f1=shown["micro_f1"],
         n=Shown(
             whole(n), f"{metrics.get('labels_scored') or 0} labels", "labelled audit tracks"
         ),
         judged_by=metrics.get("judged_by") or "",
         message=metrics.get("message") or "",
+        out_of_fold=out_of_fold_note(metrics),
     )
 
 

@@ -10,7 +10,13 @@ from urllib.parse import urlencode
 
 from labeling.loop.registry import evaluation_records
 from labeling.models import Library, Track
-from labeling.templatetags.report_charts import HEADLINE_NAMES, has_values
+from labeling.templatetags.report_charts import has_values
+from labeling.views.learning.headline_rows import (
+    HINTS,
+    NAMES,
+    few_frequent,
+    headline_figures_of,
+)
 from ml.evaluation import diagnosis
 from ml.training.choice_effects import explain_choices
 
@@ -209,6 +215,7 @@ def report_context(
     mean = report["course"]["mean"]
     return {
         "report": report,
+        "headline": headline_figures_of(report.get("headline"), report["message"]),
         "tone": TONES.get(report["verdict"]["text"], ""),
         "never": never_rows(report),
         "asked": asked,
@@ -252,30 +259,32 @@ def _plain(value: Any) -> str:
 
 # --- comparing ------------------------------------------------------------------------------
 
-_HINTS = {
-    "macro_ap": "how well tracks with a label rank above those without",
-    "bce_skill": "1 - cross-entropy / cross-entropy of the baseline: 0 is no better than it",
-    "lwlrap": "how high a track's labels rank among its predictions",
-    "macro_f1": "at thresholds tuned without audit tracks",
-}
-
 
 def headline_rows(found: Report) -> list[Row]:
     """Return the metrics of all runs, one row per metric, each with its difference."""
+    few = found["runs"][0]["headline"] if found["runs"] else None
     return [
         {
-            "name": HEADLINE_NAMES[key],
+            "name": _name_of(key, found),
             "hint": hint,
+            "is_signed": key == "skill",
             "cells": [
                 {
-                    "value": run["figures"][key],
-                    "gap": (run["differences"] or {}).get(key),
+                    "value": run["headline"][key],
+                    "gap": (run["headline_differences"] or {}).get(key),
                 }
                 for run in found["runs"]
             ],
+            "why_not": few_frequent(few) if key == "macro_ap_10" and few else "",
         }
-        for key, hint in _HINTS.items()
+        for key, hint in HINTS.items()
     ]
+
+
+def _name_of(key: str, found: Report) -> str:
+    if key == "macro_ap_10" and found["labels_10"]:
+        return f"Macro AP of {found['labels_10']} frequent labels"
+    return NAMES[key][:1].upper() + NAMES[key][1:] if key != "lwlrap" else NAMES[key]
 
 
 def difference_rows(found: Report) -> list[Row]:

@@ -13,6 +13,7 @@ from django.urls import path
 from django.views.decorators.http import require_http_methods, require_POST
 
 from labeling.errors import BadInput
+from labeling.loop import predictions
 from labeling.loop.library import members
 from labeling.models import Library, Membership
 from labeling.permissions import library_page
@@ -66,8 +67,8 @@ class SettingsForm(forms.ModelForm):
         help_texts = {
             "retrain_after": "Changed answers count too. 0 switches automatic training off.",
             "shows_suggestions": (
-                "Show the champion's suggestions on the annotation page. Audit, overlap and "
-                "repeat tracks never show any."
+                "Show the champion's suggestions on the annotation page, for labels on which "
+                "it is better than guessing. Audit, overlap and repeat tracks never show any."
             ),
             "serve_audit_share": "Audit tracks in random order, for evaluation.",
             "overlap_share": "Audit tracks for several annotators, to measure agreement.",
@@ -127,6 +128,7 @@ def settings_page(request: HttpRequest, library: Library) -> HttpResponse:
         "form": form,
         "members": rows.order_by("user__username"),
         "roles": Role.choices,
+        "why_few": predictions.why_few(stored) if stored.shows_suggestions else "",
     }
     status = 400 if form.errors else 200
     return render(request, "labeling/settings.html", context, status=status)

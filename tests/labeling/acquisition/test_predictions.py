@@ -48,8 +48,16 @@ def version(library, labels):
         versions={},
     )
     uids = [label.uid.hex for label in labels]
-    trained = models.Trained("f", "s", uids, [0.5, 0.7, 0.2, 0.5], {}, {}, {})
+    trained = models.Trained("f", "s", uids, [0.5, 0.7, 0.2, 0.5], {}, trusted(uids), {})
     return models.register_model(run, trained, models.Decision(True, ""))
+
+
+def trusted(uids, *, without=(), span=(0.1, 0.5)):
+    """Return metrics by which a model is better than the baseline, except on some labels."""
+    return {
+        "headline": {"skill": 0.3, "intervals": {"skill": list(span)}},
+        "labels": [{"label_uid": uid, "is_better": uid not in without} for uid in uids],
+    }
 
 
 @pytest.fixture
@@ -116,6 +124,43 @@ def test_lost_or_changed_file_costs_the_suggestions_only(library, predicted, har
     else:
         path.write_bytes(path.read_bytes()[:-1] + b"\x01")
     assert suggestions_for(library, [7]) == {}
+
+
+def test_a_label_that_the_model_guesses_is_not_suggested(library, labels, version, predicted):
+    ambient, _, rock, _ = labels
+    version.metrics = trusted(version.label_uids, without=[ambient.uid.hex])
+    version.save()
+    assert [label for label, _, _ in said(library, 7)] == ["Drone", "Rock"]
+    assert predictions.why_few(library) == (
+        "The model is not better than guessing on Ambient yet, so it does not suggest this "
+        "label. More labelled audit tracks can show that it is."
+    )
+    version.metrics = trusted(version.label_uids, without=version.label_uids)
+    version.save()
+    assert suggestions_for(library, [7]) == {}
+    assert "on Ambient, Drone, Rock and 1 more yet" in predictions.why_few(library)
+    assert rock.name in predictions.why_few(library)
+
+
+def test_a_model_that_is_not_better_as_a_whole_suggests_nothing(library, version, predicted):
+    version.metrics = trusted(version.label_uids, span=(-0.02, 0.5))
+    version.save()
+    assert suggestions_for(library, [7]) == {}
+    assert predictions.why_few(library) == (
+        "The model is not better than guessing on the audit tracks yet (skill +0.30, 95 % CI "
+        "-0.02 to +0.50), so it suggests nothing. Label more tracks."
+    )
+
+
+def test_a_model_without_an_evaluation_suggests_nothing(library, version, predicted):
+    version.metrics = {}
+    version.save()
+    assert suggestions_for(library, [7]) == {}
+    assert "has not been evaluated on audit tracks yet" in predictions.why_few(library)
+
+
+def test_all_labels_trusted_need_no_explanation(library, predicted):
+    assert predictions.why_few(library) == ""
 
 
 def test_few_queries(library, predicted, django_assert_num_queries):

@@ -375,3 +375,9 @@ def test_leases_that_ran_out_make_a_track_a_candidate_again(library, ann):
     )
     leases.expire_leases(library)
     assert rounds.candidates(library)[0].tolist() == [track.pk]
+
+
+@pytest.mark.parametrize(("retrain_after", "batch"), [(35, 35), (0, 20)])
+def test_a_batch_is_what_is_answered_until_the_next_training(library, retrain_after, batch):
+    library.retrain_after = retrain_after
+    assert rounds.answers_of_a_batch(library) == batch

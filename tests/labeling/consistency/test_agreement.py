@@ -90,10 +90,10 @@ def test_keys_are_those_of_the_contract(world):
             *("a", "b", "facet", "label", "n", "agreement", "kappa", "alpha", "ac1"),
             "positive_agreement",
         },
-        "self": {"annotator", "facet", "label", "n", "agreement", "alpha"},
+        "self": {"annotator", "facet", "label", "n", "agreement", "alpha", "gap_days"},
         "drift": {
             *("annotator", "label", "period_before", "period_after", "rate_before"),
-            *("rate_after", "n_before", "n_after", "p", "q", "stratum", "verdict"),
+            *("rate_after", "n_before", "n_after", "p", "q", "stratum", "verdict", "is_tested"),
         },
     }
     json.dumps(report, allow_nan=False)
@@ -116,6 +116,8 @@ def test_self_agreement_counts_consecutive_pairs_in_order_of_answering(world):
     assert (whole["annotator"], whole["n"], whole["agreement"]) == ("ana", 2, 0.0)
     (rock,) = pick(report["self"], label="Rock")
     assert (rock["n"], rock["agreement"], rock["alpha"]) == (2, 1.0, None)
+    # The import has no date, so only January to June has a known gap.
+    assert whole["gap_days"] == rock["gap_days"] == 152.0
 
 
 def test_revision_is_no_repeat(world):

@@ -44,6 +44,7 @@ def test_planted_change_is_found_between_two_years(studio):
     assert (row["n_before"], row["n_after"], row["stratum"]) == (60, 60, "audit")
     assert row["p"] == label_rate_change(30, 60, 5, 60)
     assert row["p"] <= row["q"] < 0.001
+    assert row["is_tested"] is True
     assert row["verdict"] == "changed: x0.17"
 
 
@@ -60,6 +61,7 @@ def test_little_data_says_how_many_tracks_are_missing(studio):
     answer(studio, 10, 1, "2024-06-01")
     (row,) = ambient(studio)
     assert row["verdict"].startswith("not enough data: smallest change visible ")
+    assert (row["is_tested"], row["q"]) == (False, 1.0)
     assert "more tracks would show x2" in row["verdict"] or "longer" in row["verdict"]
 
 
@@ -78,6 +80,14 @@ def test_periods_are_cut_at_guidelines_and_the_annotators_own_eras(studio):
         ("2023-06-01/2023-06-30", "2023-07-01/2024-01-31"),
         ("2023-07-01/2024-01-31", "2024-02-01/2024-06-01"),
     ]
+
+
+def test_a_label_too_rare_for_a_verdict_is_not_tested(studio):
+    answer(studio, 60, 1, "2023-06-01")
+    answer(studio, 60, 0, "2024-06-01")
+    (row,) = ambient(studio)
+    assert row["verdict"].startswith("not enough data: smallest change visible ")
+    assert (row["is_tested"], row["q"]) == (False, 1.0)
 
 
 def test_what_acquisition_served_says_nothing_about_a_person(studio):

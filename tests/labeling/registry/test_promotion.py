@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
 from labeling.loop.datasets.selection import Selection
 from labeling.loop.registry import promotion
-from labeling.loop.registry.promotion import Decision
+from labeling.loop.registry.promotion import Decision, Duel
 from labeling.models import ModelVersion
+from ml.evaluation.comparison import side_of
 from ml.evaluation.diagnosis import MISLEADING, NO_BETTER
 from ml.types import LabelMatrix
 
-METRICS = {"macro_ap": 0.5, "n": 20, "interval": {"macro_ap": [0.4, 0.6]}}
+
+def measured(macro_ap, span, **more):
+    shown = {
+        "skill": 0.25,
+        "labels_10": 6,
+        "macro_ap_10": macro_ap,
+        "intervals": {"macro_ap_10": span},
+        "baseline": {"macro_ap_10": 0.2},
+    }
+    return {"macro_ap": 0.5, "n": 20, "headline": shown, **more}
+
+
+METRICS = measured(0.5, [0.4, 0.6])
 BASELINE = {"macro_ap": 0.2}
 
 
@@ -29,18 +44,19 @@ class TestHeldBack:
         assert decided(n_learnt=0).reason == "it learnt no label"
 
     def test_surely_worse_than_a_constant(self):
-        bad = {"macro_ap": 0.1, "n": 20, "interval": {"macro_ap": [0.05, 0.15]}}
-        decision = decided(bad)
+        decision = decided(measured(0.1, [0.05, 0.15]))
         assert not decision.is_promoted
-        assert (
-            "worse than the baseline: macro AP 0.100, the baseline has 0.200" in decision.reason
+        assert decision.reason == (
+            "it ranks worse than the baseline: macro AP of 6 frequent labels 0.100, the "
+            "baseline has 0.200"
         )
-        assert decision.figures == {"macro_ap": 0.1, "constant": 0.2, "n": 20}
+        assert decision.figures == {"macro_ap": 0.5, "constant": 0.2, "n": 20, "skill": 0.25}
 
     def test_maybe_worse_than_a_constant(self):
-        assert (
-            decided({"macro_ap": 0.1, "n": 20, "interval": {"macro_ap": [0.05, 0.25]}}) is None
-        )
+        assert decided(measured(0.1, [0.05, 0.25])) is None
+
+    def test_few_frequent_labels_say_nothing_about_the_ranking(self):
+        assert decided(measured(None, None)) is None
 
     def test_nothing_measured(self):
         nothing = {"macro_ap": None, "n": 0, "interval": {"macro_ap": None}}
@@ -92,7 +108,20 @@ class TestForComparison:
 
 def test_first_of_a_library():
     assert promotion.decide_first(METRICS, BASELINE) == Decision(
-        True, "the first usable model of this library", {"macro_ap": 0.5, "constant": 0.2}
+        True,
+        "the first usable model of this library",
+        {"macro_ap": 0.5, "constant": 0.2, "skill": 0.25},
+    )
+
+
+def duel(rival, candidate, former, labels, groups=None):
+    return Duel(
+        rival,
+        side_of(candidate, np.full(2, 0.5)),
+        side_of(former, np.full(2, 0.5)),
+        labels,
+        np.full(2, 0.4),
+        np.arange(labels.n_tracks) if groups is None else groups,
     )
 
 
@@ -108,13 +137,8 @@ class TestAgainst:
         champion = ModelVersion(number=1)
 
         def against(candidate, in_use, n=40, groups=None):
-            kept = labels.rows(np.arange(n))
             return promotion.decide_against(
-                champion,
-                candidate[:n],
-                in_use[:n],
-                kept,
-                np.arange(n) if groups is None else groups,
+                duel(champion, candidate[:n], in_use[:n], labels.rows(np.arange(n)), groups)
             )
 
         return against
@@ -123,8 +147,9 @@ class TestAgainst:
         good = labels.labels * 0.8 + 0.1
         decision = decide(1 - good, good)
         assert not decision.is_promoted
-        assert decision.reason.startswith("clearly worse: macro AP -0.")
+        assert decision.reason.startswith("clearly worse: skill -")
         assert "on 40 audit tracks (95 % between" in decision.reason
+        assert decision.figures["headline"]["skill"]["hi"] < 0
         assert decision.figures["hi"] < 0
         assert decision.figures["n"] == 40
 
@@ -149,3 +174,43 @@ class TestAgainst:
         )
         assert decision.figures["difference"] < 0
         assert (decision.figures["lo"], decision.figures["hi"]) == (None, None)
+
+
+class TestAgainstFormer:
+    """A slow slide: each model a little worse than the one before, over 100 tracks."""
+
+    @pytest.fixture
+    def slide(self):
+        rng = np.random.default_rng(2)
+        labels = LabelMatrix(rng.random((100, 2)) < 0.4, np.ones((100, 2), dtype=bool))
+        noise = rng.normal(size=(100, 2))
+
+        def probabilities(knowledge):
+            # Every model has errors of its own, so neighbours differ by chance too.
+            own = 0.5 * rng.normal(size=(100, 2))
+            logits = knowledge * (2 * labels.labels - 1) + 0.5 * noise + own
+            return 1 / (1 + np.exp(-logits))
+
+        return labels, [probabilities(knowledge) for knowledge in (1.5, 1.44, 1.38, 1.32, 1.26)]
+
+    def test_no_neighbour_is_clearly_worse_and_the_last_is_stopped(self, slide):
+        labels, models = slide
+        for former, candidate in pairwise(models):
+            assert promotion.decide_against(
+                duel(ModelVersion(number=1), candidate, former, labels)
+            ).is_promoted
+        best = [
+            duel(ModelVersion(number=number + 1), models[4], models[number], labels)
+            for number in range(3)
+        ]
+        decision = promotion.decide_against_former(best)
+        assert not decision.is_promoted
+        assert decision.figures["against"] == 1
+        assert decision.reason.startswith("clearly worse than a former champion: skill -0.")
+        assert "(98.3 % between" in decision.reason
+
+    def test_as_good_as_the_best_passes(self, slide):
+        labels, models = slide
+        best = [duel(ModelVersion(number=1), models[0], one, labels) for one in models[:3]]
+        assert promotion.decide_against_former(best) is None
+        assert promotion.decide_against_former([]) is None

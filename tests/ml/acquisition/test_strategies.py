@@ -230,3 +230,49 @@ def test_the_sequence_goes_on_where_the_last_batch_ended():
 def test_shares_above_one_are_refused():
     with pytest.raises(ParameterError, match="at most 1"):
         shares(10, audit=0.5, overlap=0.5, repeat=0.1, explore=0.0)
+
+
+def planted_mismatch(n=400, n_labelled=40, seed=4):
+    """A pool whose candidates have the mismatch 1, or 0, as planted."""
+    pool = make_pool(n=n, n_labels=2, n_labelled=n_labelled, seed=seed)
+    differs = np.random.default_rng(seed).random(n) < 0.3
+    pool.labels.labels[:] = [True, False]
+    pool.probabilities[:] = np.where(differs[:, None], [[0.1, 0.9]], [[0.9, 0.1]])
+    return pool, differs
+
+
+def test_a_batch_comes_from_the_shortlist_of_the_largest_mismatch():
+    pool, differs = planted_mismatch()
+    n_differing = int((differs & ~pool.labelled_mask).sum())
+    whole = [c.index for c in choose_tracks(pool, 60, seed=1)]
+    batched = [c.index for c in choose_tracks(pool, n_differing, seed=1, batch=10)]
+    assert differs[batched].all()
+    first = choose_tracks(pool, 10, seed=1, batch=10)
+    assert [c.index for c in first] == batched[:10]
+    # A shortlist of 50 of more than 100 that differ: the choice is not farthest-first over all.
+    assert batched[:10] != whole[:10]
+
+
+def test_batches_go_on_where_the_one_before_ended():
+    pool, _ = planted_mismatch()
+    long = [c.index for c in choose_tracks(pool, 300, seed=1, batch=20)]
+    short = [c.index for c in choose_tracks(pool, 45, seed=1, batch=20)]
+    assert len(set(long)) == 300
+    assert long[:45] == short
+
+
+def test_a_batch_keeps_away_from_what_those_before_chose():
+    """Two clusters of twins: the second batch does not take the twin of a chosen track."""
+    pool = make_pool(n=30, n_labels=2, n_labelled=10, seed=2)
+    rows = np.flatnonzero(~pool.labelled_mask)
+    pool.features[:] = 0
+    pool.features[rows, 0] = np.repeat(np.arange(1, 11), 2)
+    pool.labels.labels[:] = [True, False]
+    pool.probabilities[:] = [0.1, 0.9]
+    chosen = [c.index for c in choose_tracks(pool, 4, batch=2, cap_per_album=9)]
+    assert len(set(pool.features[chosen, 0].tolist())) == 4
+
+
+def test_a_batch_below_one_is_refused():
+    with pytest.raises(ParameterError, match="batch is 0"):
+        choose_tracks(make_pool(), 3, batch=0)

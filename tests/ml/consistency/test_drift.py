@@ -8,13 +8,17 @@ import numpy as np
 import pytest
 from scipy.stats import chi2_contingency, false_discovery_control
 
+from benchmarks.drift import found_shares
 from ml.consistency.drift import (
     benjamini_hochberg,
+    corrected_changes,
     detection_power,
     drift_verdict,
     label_rate_change,
+    smallest_attainable_p,
     smallest_visible_change,
     tracks_needed,
+    within_reach,
 )
 from ml.constants import study_labels
 from ml.errors import ParameterError
@@ -119,6 +123,44 @@ def test_steady_criteria_raise_an_alarm_in_at_most_one_window_in_twenty():
     after = rng.binomial(300, rates, (400, 30))
     alarms = 0
     for old, new in zip(before.tolist(), after.tolist(), strict=True):
-        p = [label_rate_change(a, 2_000, b, 300) for a, b in zip(old, new, strict=True)]
-        alarms += bool((benjamini_hochberg(np.array(p)) <= 0.05).any())
+        counts = [(a, 2_000, b, 300) for a, b in zip(old, new, strict=True)]
+        alarms += bool((corrected_changes(counts).q <= 0.05).any())
     assert alarms / 400 <= 0.05 + 2 * math.sqrt(0.05 * 0.95 / 400)
+
+
+@pytest.mark.parametrize("counts", [(3, 40, 2, 60), (0, 50, 1, 50), (30, 40, 50, 60)])
+def test_the_smallest_attainable_p_is_that_of_all_tables_with_these_totals(counts):
+    before, n, after, m = counts
+    total = before + after
+    tables = [
+        label_rate_change(k, n, total - k, m)
+        for k in range(max(0, total - m), min(total, n) + 1)
+    ]
+    assert smallest_attainable_p(*counts) == min(tables)
+    assert smallest_attainable_p(0, 0, 2, 9) is None
+
+
+def test_tests_out_of_reach_are_those_of_tarone():
+    attainable = np.array([1e-6, 0.001, 0.012, 0.02, 0.03, 0.2, np.nan])
+    # Level / 3 = .0167: three tests reach it. At level / 2 = .025 four do, more than two.
+    assert within_reach(attainable).tolist() == [True] * 3 + [False] * 4
+    assert within_reach(np.array([0.5, 0.9])).tolist() == [False, False]
+    assert within_reach(np.array([])).shape == (0,)
+
+
+def test_tests_without_a_verdict_do_not_enter_the_correction():
+    change = (10, 150, 30, 150)
+    alone = corrected_changes([change])
+    rare = [(1, 150, 1, 150)] * 500
+    short = [(4, 20, 6, 20)] * 500
+    beside = corrected_changes([change, *rare, *short, (0, 0, 3, 9)])
+    assert beside.q[0] == alone.q[0] == label_rate_change(*change)
+    assert (beside.n_tests, beside.is_tested.sum()) == (1, 1)
+    assert set(beside.q[1:-1]) == {1.0}
+    assert math.isnan(beside.q[-1])
+
+
+def test_a_change_is_found_as_often_beside_sixty_people_of_few_answers():
+    found = found_shares(100, seed=3)
+    assert abs(found["alone"] - found["beside"]) <= 0.03
+    assert found["beside"] > found["all_beside"] + 0.2

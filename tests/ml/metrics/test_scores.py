@@ -18,7 +18,7 @@ from ml.errors import ParameterError
 from ml.metrics.calibration import expected_calibration_error, reliability_diagram
 from ml.metrics.intervals import resampling_weights
 from ml.metrics.judged_groups import can_be_resampled
-from ml.metrics.paired import is_plainly_worse, paired_bootstrap
+from ml.metrics.paired import paired_bootstrap
 from ml.metrics.ranking import average_precision
 from ml.metrics.scores import baseline, evaluate
 from ml.types import LabelMatrix
@@ -259,27 +259,11 @@ def test_paired_bootstrap_names_the_statistics_it_knows(rng):
         paired_bootstrap(scores, scores, labels, "accuracy")
 
 
-def test_noise_is_plainly_worse_than_a_model_and_not_the_other_way(rng):
-    scores, labels = draw(rng, n=200)
-    noise = rng.random(scores.shape)
-    assert is_plainly_worse(noise, scores, labels) is True
-    assert is_plainly_worse(scores, noise, labels) is False
-    assert is_plainly_worse(scores, scores, labels) is False
-
-
-def test_too_few_tracks_or_nothing_to_score_is_undecided(rng):
-    scores, labels = draw(rng, n=7)
-    assert is_plainly_worse(scores * 0, scores, labels) is None
-    unjudged = everything(np.zeros((50, 2)))
-    assert is_plainly_worse(np.zeros((50, 2)), np.ones((50, 2)), unjudged) is None
-
-
 @pytest.mark.parametrize(("n_groups", "is_told"), [(1, False), (2, False), (3, True)])
 def test_tracks_of_a_few_groups_have_no_interval(rng, n_groups, is_told):
     _, labels = draw(rng, n=12)
     groups = np.arange(12) % n_groups
     good, bad = labels.labels * 0.8 + 0.1, 0.9 - labels.labels * 0.8
-    assert is_plainly_worse(bad, good, labels, groups=groups) is (True if is_told else None)
     found = paired_bootstrap(bad, good, labels, groups=groups)
     assert found["difference"] < 0
     assert (found["lo"] is None, found["hi"] is None) == (not is_told, not is_told)
@@ -292,7 +276,8 @@ def test_only_the_groups_of_judged_tracks_count(rng):
     labels.label_mask[12:] = False
     groups = np.append(np.zeros(12), np.arange(12))
     good, bad = labels.labels * 0.8 + 0.1, 0.9 - labels.labels * 0.8
-    assert is_plainly_worse(bad, good, labels, groups=groups) is None
+    found = paired_bootstrap(bad, good, labels, groups=groups)
+    assert (found["lo"], found["hi"]) == (None, None)
 
 
 def test_folds_of_a_single_group_each_cannot_be_resampled():

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from labeling.loop import retraining
-from labeling.loop.registry import models
+from labeling.loop.registry import models, promotion
+from labeling.loop.registry.promotion import Decision
 from labeling.models import (
     Job,
     ModelVersion,
@@ -96,9 +97,25 @@ def test_plainly_worse_model_is_refused_and_nothing_else_changes(planted):
     assert models.champion_of(planted.library).number == 1
     event = PromotionEvent.objects.first()
     assert event.kind == "refused"
-    assert event.reason.startswith("clearly worse: macro AP -")
-    assert event.figures["hi"] < 0
+    assert event.reason.startswith("clearly worse: skill -")
+    assert event.figures["headline"]["skill"]["hi"] < 0
     assert PredictionSet.objects.get() == before
+
+
+def test_a_former_champion_stops_a_slide_that_the_champion_does_not(planted, monkeypatch):
+    round_of(planted.library)
+    ann = make_annotator(planted.library, "vandal")
+    catalogue(planted, range(16, 50), annotator=ann, shift=1, kind="judgement", at="2025-01-01")
+    with monkeypatch.context() as patch:
+        patch.setattr(promotion, "decide_against", lambda _: Decision(True, "by the test"))
+        assert round_of(planted.library)["promoted"]
+    catalogue(planted, range(50, 54), annotator=ann, shift=1, kind="judgement", at="2025-01-01")
+    answer = round_of(planted.library)
+    assert (answer["model_version"], answer["promoted"]) == (3, False)
+    event = PromotionEvent.objects.first()
+    assert event.reason.startswith("clearly worse than a former champion: skill -")
+    assert event.figures["against"] == 1
+    assert models.champion_of(planted.library).number == 2
 
 
 def test_rolling_back_switches_and_asks_for_what_follows(planted):

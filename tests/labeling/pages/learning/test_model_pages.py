@@ -64,9 +64,16 @@ def test_models_stand_beside_the_constant(planted, curator):
     turn(planted.library)
     text = page(curator, f"/models/{planted.library.slug}/")
     version = ModelVersion.objects.get()
-    metrics, baseline = version.metrics, version.baseline
-    assert f">{metrics['macro_ap']:.2f}<" in text
-    assert f"{metrics['macro_ap'] / baseline['macro_ap']:.1f} × baseline" in text
+    shown = version.metrics["headline"]
+    low, high = shown["intervals"]["skill"]
+    assert f">{shown['skill']:+.2f}<" in text
+    assert f"baseline 0, 95 % CI {low:+.2f} to {high:+.2f}" in text
+    # Twelve audit tracks: macro AP over labels with four positives each would be too high.
+    assert f"{version.metrics['macro_ap']:.2f}<" not in text
+    assert "not shown" in text
+    assert "0 of 3 labels have 10 positives, 3 are needed" in text
+    out = version.metrics["out_of_fold"]["headline"]
+    assert f"out-of-fold {out['skill']:+.2f} on 33 training tracks" in text
     assert "champion" in text
     assert "the first usable model of this library" in text
     assert "all selected: catalogue" in text

@@ -157,6 +157,21 @@ class TestWithoutFigures:
         assert {row["ap_interval"] for row in report["labels"]} == {None}
         assert report["figures"]["macro_ap"] is not None
 
+    def test_few_tracks_show_no_macro_ap_and_the_skill_decides(self):
+        few = make_record(40, 5, mask=0)
+        report = build_report(few, n_resamples=20)
+        assert report["headline"]["macro_ap_10"] is None
+        assert "macro AP" not in report["verdict"]["reasons"]
+        assert f"BCE skill {report['headline']['skill']:+.2f}" in report["verdict"]["reasons"]
+
+    def test_the_skill_of_a_report_is_over_all_judged_cells(self):
+        record = make_record()
+        record.reference.labels[:, 2] = False
+        report = build_report(record, n_resamples=10)
+        assert report["headline"]["labels"] == 5
+        assert report["figures"]["labels_scored"] == 4
+        assert report["headline"]["skill"] != pytest.approx(report["figures"]["bce_skill"])
+
     def test_folds_of_one_group_each_have_no_interval_but_a_verdict(self):
         record = make_record(200, parts=5)
         record = replace(record, groups=record.part_of.astype(np.int64))
@@ -181,7 +196,7 @@ class TestWithoutFigures:
         (of(-0.5, (-0.7, -0.3), NEAR), diagnosis.MISLEADING),
         (of(-0.03, (-0.05, -0.01), NEAR), diagnosis.NO_BETTER),
         ({"macro_ap_interval": (0.09, 0.6)}, diagnosis.LIKE_GUESSING),
-        ({"macro_ap": None}, diagnosis.LIKE_GUESSING),
+        ({"macro_ap": None}, diagnosis.USEFUL),
         ({"skill": None}, diagnosis.CANNOT_BE_JUDGED),
         ({"n": 7}, diagnosis.CANNOT_BE_JUDGED),
         ({"n_groups": 2}, diagnosis.CANNOT_BE_JUDGED),

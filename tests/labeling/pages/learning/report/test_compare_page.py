@@ -28,10 +28,12 @@ class TestCompare:
         found = evaluation_records.compare_evaluations(
             [evaluation_records.find_evaluation(two.library, model=number) for number in (1, 2)]
         )
-        gap = found["runs"][1]["differences"]["macro_ap"]
+        gap = found["runs"][1]["headline_differences"]["skill"]
         assert f"{gap['difference']:+.3f}" in text
         assert f"{gap['lo']:+.3f} to {gap['hi']:+.3f}" in text
-        assert found["runs"][1]["verdict"] in text
+        verdict = found["runs"][1]["verdict_by_skill"]
+        assert verdict.replace("not told apart", "no significant difference") in text
+        assert "Verdict by skill" in text
         assert "<strong>12</strong> labelled tracks" in text
         assert "Decisions" in text
 
@@ -41,7 +43,7 @@ class TestCompare:
         found = evaluation_records.compare_evaluations(
             [evaluation_records.find_evaluation(two.library, model=number) for number in (1, 2)]
         )
-        gap = found["runs"][1]["differences"]["macro_ap"]
+        gap = found["runs"][1]["headline_differences"]["skill"]
         assert (gap["lo"], gap["hi"]) == (None, None)
         assert f"{gap['difference']:+.3f}" in text
         assert "– to –" not in text
@@ -99,12 +101,14 @@ class TestChoice:
             evaluation_records.find_evaluation(planted.library, model=one.number)
             for one in (present, other)
         ]
-        gaps = evaluation_records.compare_evaluations(chosen)["runs"][1]["differences"]
-        assert event.figures["differences"] == gaps
-        assert event.figures["lo"] == gaps["macro_ap"]["lo"]
+        compared = evaluation_records.compare_evaluations(chosen)["runs"][1]
+        assert event.figures["differences"] == compared["differences"]
+        assert event.figures["lo"] == compared["differences"]["macro_ap"]["lo"]
+        skill = compared["headline_differences"]["skill"]
+        assert event.figures["headline"]["skill"] == skill
         text = page(curator, f"/models/{planted.library.slug}/{other.number}/")
         assert "it hears drones better" in text
-        assert f"95 % between {gaps['macro_ap']['lo']:+.3f}" in text
+        assert f"Skill {skill['difference']:+.3f} on 12 audit tracks" in text
 
     def test_it_is_one_click_without_a_reason_too(self, planted, curator):
         train(planted.library, "--seed", "1")
@@ -118,7 +122,8 @@ class TestChoice:
         train(planted.library, "--seed", "1")
         event = PromotionEvent.objects.first()
         text = page(curator, f"/models/{planted.library.slug}/2/")
-        assert f"95 % between {event.figures['lo']:+.3f} and" in text
+        skill = event.figures["headline"]["skill"]
+        assert f"95 % between {skill['lo']:+.3f} and" in text
         assert set(event.figures["differences"]) == {
             "macro_ap", "bce_skill", "lwlrap", "macro_f1",
         }  # fmt: skip

@@ -34,7 +34,8 @@ class TestModelPage:
         ):  # fmt: skip
             assert part in text
         assert escape(report["verdict"]["reasons"]) in text
-        assert f">{report['figures']['macro_ap']:.2f}<" in text
+        assert f">{report['headline']['skill']:+.2f}<" in text
+        assert "0 of 3 labels have 10 positives, 3 are needed" in text
         assert f"{report['diagnosis']['calibrated']['largest']:.3f}" in text
         assert report["about"]["snapshot"]["hash"][:16] in text
         assert text.count("<desc>") >= 6
@@ -156,7 +157,7 @@ def test_cross_validation_has_a_page_and_is_listed(planted, curator):
     assert answer["run"] is None
     evaluation = Evaluation.objects.get(side="folds")
     text = page(curator, f"/models/{planted.library.slug}/evaluations/{evaluation.pk}/")
-    assert "means over 3 folds" in text
+    assert "tracks of 3 folds count together" in text
     assert "45" in text
     listed = page(curator, f"/models/{planted.library.slug}/")
     assert f"/models/{planted.library.slug}/evaluations/{evaluation.pk}/" in listed
@@ -164,7 +165,7 @@ def test_cross_validation_has_a_page_and_is_listed(planted, curator):
 
 def test_an_arm_without_an_interval_shows_its_difference_alone():
     gap = {"difference": 0.25, "lo": None, "hi": None}
-    one = {"runs": [{"arm": "ana", "macro_ap": 0.5, "difference": gap}]}
+    one = {"runs": [{"arm": "ana", "skill": 0.5, "difference": gap}]}
     text = render_to_string("labeling/report/_arms.html", {"one": one})
     assert "0.250" in text
     assert "95 %:" not in text
