@@ -175,8 +175,7 @@ def _warning(sound: Sound) -> str | None:
 def decode_probe(path: str, limits: DecodeLimits) -> Probe:
     """Decode a file once in full, in constant memory, and measure it.
 
-    The frames of an MP3 are counted first (1-3 ms), so that all of it is decoded even if its
-    header states fewer. At damage the track ends.
+    The parts of the file are those that `decode_excerpt` reads. At damage a part ends.
 
     Parameters
     ----------
@@ -192,11 +191,9 @@ def decode_probe(path: str, limits: DecodeLimits) -> Probe:
     AudioError : the file cannot be read, or exceeds `limits`.
     """
     with Sound(path, limits) as sound:
-        if sound.sniffed.mp3 is not None:
-            sound.measure()
         peaks, loudness = PeakMeter(), LoudnessMeter(sound.rate_hz)
         replaced = 0
-        for block in sound.blocks(0, sound.max_frames + 1):
+        for block in sound.all_blocks():
             if not _is_sane(block):
                 replaced += _clean(block)
             peaks.add(block)
