@@ -24,6 +24,7 @@ import numpy as np
 
 from ml.audio.layout import as_it_is, layout_of, mended_mp3, too_long
 from ml.audio.parts import PartReader
+from ml.audio.scaling import scale_of
 from ml.audio.sniffing import sniff
 from ml.audio.types import DecodeLimits
 from ml.errors import AudioError
@@ -98,6 +99,10 @@ class Sound:
             reader = PartReader(self.fd, self._map, part, self.sniffed.container)
             self._check_format(reader)
             self._parts.append(reader)
+            scale = scale_of(reader)
+            if scale is not None:
+                reader.scale = np.float32(scale.factor)
+                self.notes.append(scale.note)
             if len(self._layout.parts) > 1:
                 reader.close()
         self.rate_hz = max(part.rate_hz for part in self._parts)
