@@ -156,8 +156,10 @@ class CellMeter:
             count = min(len(block) - done, self._rate - self._at % self._rate)
             if not self._begin or self._at % self._rate == 0:
                 self._begin.append(self._at)
-                for values in (self._frames, self._power, self._mono, self._constant):
-                    values.append(0)
+                self._frames.append(0)
+                self._power.append(0.0)
+                self._mono.append(0.0)
+                self._constant.append(False)
             piece = block[done : done + count]
             self._add(piece, None if mono is None else mono[done : done + count])
             done += count

@@ -253,6 +253,7 @@ def _probe_of(sound: Sound, assumed: ExcerptPlan, levels: _Levels) -> Probe:
         mtime=sound.status.st_mtime,
         is_silent=is_silent,
         warning=_warning(sound),
+        unplayable=sound.unplayable(),
         **sound.format_fields(),
     )
 

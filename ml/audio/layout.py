@@ -42,11 +42,13 @@ class Layout:
     parts : in order; one that is the file itself for a file that is as its header says.
     notes : what a curator should know, one clause each.
     sound_bytes : bytes of sound.
+    plays_short : other players, such as browsers, end before the end of the sound.
     """
 
     parts: list[Part]
     sound_bytes: int
     notes: list[str] = field(default_factory=list)
+    plays_short: bool = False
 
     def note_length(self, stated: float, real: float) -> None:
         """Add a note if a header is wrong by more than a curator would overlook.
@@ -196,6 +198,7 @@ def _flac_layout(data: FileBytes, sniffed: Sniffed) -> Layout:
         return layout
     layout.parts = [_flac_part(data, stream) for stream in streams]
     layout.sound_bytes = sum(stream.end - stream.begin for stream in streams)
+    layout.plays_short = len(streams) > 1
     _note_flac(layout, streams)
     layout.note_parts()
     return layout
@@ -264,11 +267,13 @@ def _wav_layout(data: FileBytes, sniffed: Sniffed) -> Layout:
         return layout
     layout.parts = [Part(sound.head, sound.begin, sound.end) for sound in sounds]
     layout.sound_bytes = sum(sound.end - sound.begin for sound in sounds)
+    layout.plays_short = len(sounds) > 1
     for sound in sounds:
         size = sound.end - sound.begin
         if sound.stated_bytes is None:
             layout.notes.append("the file states no length: its sound ends with the file")
         elif sound.bytes_per_s:
+            layout.plays_short |= sound.stated_bytes < size
             rate = sound.bytes_per_s
             layout.note_length(sound.stated_bytes / rate, size / rate)
     layout.note_parts()

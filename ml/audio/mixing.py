@@ -2,7 +2,7 @@
 
 Ordinarily the excerpt is the middle of the track, and the mean of its channels. Otherwise:
 
-- If more than half of the middle is silent, and at least ten seconds of it, the part of the track
+- If more than half of the middle is silent, and at least ten seconds, the part of the track
   with the most sound is taken; of several such parts the one nearest to the middle.
 - If the channels cancel each other in their mean, some are inverted: those that give the
   strongest sum. If no inversion helps everywhere, the channel with the most sound is taken.

@@ -103,7 +103,9 @@ def find_start(data: FileBytes) -> Mp3Start | None:
 
 def _start_at(data: FileBytes, offset: int) -> Mp3Start | None:
     header = _chain_header(data, offset)
-    return header and Mp3Start(offset, header, read_tag(data, offset, header))
+    if header is None:
+        return None
+    return Mp3Start(offset, header, read_tag(data, offset, header))
 
 
 def _chain_header(data: FileBytes, offset: int, is_strict: bool = False) -> FrameHeader | None:
@@ -200,12 +202,12 @@ def scan_frames(data: FileBytes, start: Mp3Start, max_frames: int) -> FrameScan:
     -------
     FrameScan
     """
-    sizes = _size_table(start.header)
+    sizes, is_mono = _size_table(start.header), start.header.channels == 1
     at = begin = start.offset + (start.tag.size if start.tag else 0)
     end, frames, junk, spans = len(data), 0, 0, []
     while frames < max_frames:
         size = sizes.get(data[at : at + 3])
-        if size is not None and at + size <= end:
+        if size is not None and at + size <= end and (data[at + 3] >= 0xC0) == is_mono:
             at += size
             frames += 1
             continue

@@ -78,7 +78,7 @@ def scale_of(reader: PartReader) -> Scale | None:
 def _steps(reader: PartReader) -> FloatArray:
     """Return the samples at the places, in rows of a few milliseconds."""
     places = max(1, min(_PLACES, reader.frames // _LOOK))
-    rows = []
+    rows: list[FloatArray] = []
     for start in np.linspace(0, max(0, reader.frames - _LOOK), places).astype(int):
         for block in reader.blocks(int(start), _LOOK):
             flat = block.reshape(-1)

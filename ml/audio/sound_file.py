@@ -24,6 +24,7 @@ import numpy as np
 
 from ml.audio.layout import as_it_is, layout_of, mended_mp3, too_long
 from ml.audio.parts import PartReader
+from ml.audio.playing import unplayable_reason
 from ml.audio.scaling import scale_of
 from ml.audio.sniffing import sniff
 from ml.audio.types import DecodeLimits
@@ -92,8 +93,8 @@ class Sound:
 
     def _read_parts(self) -> None:
         """Open each part of the layout and check its format; of several none stays open."""
-        for part in self._parts:
-            part.close()
+        for old in self._parts:
+            old.close()
         self._parts = []
         for part in self._layout.parts:
             reader = PartReader(self.fd, self._map, part, self.sniffed.container)
@@ -163,6 +164,16 @@ class Sound:
             "container": self.sniffed.container,
             "subtype": self._parts[0].subtype,
         }
+
+    def unplayable(self) -> str | None:
+        """Say why browsers cannot play the file.
+
+        Returns
+        -------
+        str, the reason; None if they can play it.
+        """
+        subtype = self._parts[0].subtype
+        return unplayable_reason(self._map, self.sniffed, subtype, self._layout.plays_short)
 
     def bit_rate(self, frames: int) -> int:
         """Return the bit rate for a number of frames.

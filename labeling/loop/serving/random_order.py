@@ -10,11 +10,20 @@ acquisition; unranked serving continues after them.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from django.db.models import Count, F
 from django.db.models.query import QuerySet
 
-from labeling.models import Annotator, CurrentAnswer, Library, QueueItem, Round, Track
+from labeling.models import (
+    Annotator,
+    AudioFile,
+    CurrentAnswer,
+    Library,
+    QueueItem,
+    Round,
+    Track,
+)
 from labeling.models.queue import Stratum
 from labeling.writing import short_write
 
@@ -74,11 +83,35 @@ def restart(library_ids: Iterable[int]) -> None:
 
 
 def servable_tracks(library: Library) -> QuerySet[Track]:
-    """Return the tracks that can be served: the ready ones, or all if there is no audio."""
+    """Return the tracks that can be served: the ready ones, or all if there is no audio.
+
+    A track that browsers cannot play is not served: nobody could hear it.
+    """
     tracks = Track.objects.filter(library=library)
     if library_has_audio(library):
-        return tracks.filter(state=Track.State.READY)
+        return tracks.filter(state=Track.State.READY).exclude(audio__in=_unplayable())
     return tracks
+
+
+def _unplayable() -> QuerySet[AudioFile, Any]:
+    """Return the files that browsers cannot play: few, by their own index."""
+    return AudioFile.objects.filter(unplayable__gt="").values("pk")
+
+
+def unplayable_tracks(library: Library) -> QuerySet[Track]:
+    """Return the tracks that wait because browsers cannot play their files."""
+    return only_unplayable(Track.objects.filter(library=library))
+
+
+def only_unplayable(tracks: QuerySet[Track]) -> QuerySet[Track]:
+    """Return those of the tracks that wait because browsers cannot play their files."""
+    return tracks.filter(state=Track.State.READY, audio__in=_unplayable())
+
+
+def ready_count(library: Library) -> int:
+    """Return how many tracks have a file that people can hear."""
+    ready = Track.objects.filter(library=library, state=Track.State.READY)
+    return ready.count() - unplayable_tracks(library).count()
 
 
 def library_has_audio(library: Library) -> bool:

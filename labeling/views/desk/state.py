@@ -10,8 +10,8 @@ from django.utils import timezone
 from labeling.loop import features, retraining
 from labeling.loop.library import guidelines, libraries
 from labeling.loop.registry import models
-from labeling.loop.serving import claimable
-from labeling.models import Annotation, Annotator, GuidelineVersion, Job, Library, Round, Track
+from labeling.loop.serving import claimable, random_order
+from labeling.models import Annotation, Annotator, GuidelineVersion, Job, Library, Round
 from labeling.models.jobs import JobKind
 from labeling.models.queue import Stratum
 from labeling.templatetags.formats import time_or_day
@@ -42,7 +42,7 @@ def desk_figures(library: Library, annotator: Annotator) -> dict[str, int]:
     return {
         "today": done.exclude(revised_by__kind=Annotation.Kind.RETRACTION).count(),
         "ranked": _offered(library, annotator),
-        "ready": library.tracks.filter(state=Track.State.READY).count(),
+        "ready": random_order.ready_count(library),
     }
 
 

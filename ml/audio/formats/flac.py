@@ -21,6 +21,8 @@ _STREAM_HEAD = b"fLaC\x00\x00\x00\x22"
 _HEAD_BYTES = 42
 #: Bytes at the end of a stream in which its last frames are sought, at least.
 _TAIL_BYTES = 1 << 16
+#: Bytes of the smallest frame: a header and a constant.
+_LEAST_FRAME = 10
 #: Places at which the numbers of frames are compared, to notice streams that were joined.
 _PLACES = 8
 _RATES_HZ = {1: 88_200, 2: 176_400, 3: 192_000, 4: 8_000, 5: 16_000, 6: 22_050, 7: 24_000}
@@ -138,8 +140,6 @@ def _stream(data: FileBytes, begin: int, end: int, about: _Format) -> FlacStream
     bound = sound_end(data, begin, end)
     window = max(_TAIL_BYTES, 3 * about.largest_frame)
     frames = list(_frames_in(data, max(begin + _HEAD_BYTES, bound - window), bound, about))
-    if len(frames) > 1 and bound == end and _is_regular(frames[-2], frames[-1], about):
-        return FlacStream(begin, end, about.total, about.total, about.rate_hz)
     stops = {bound}
     for last in reversed(frames):
         stop = _end_of(data, last, stops, about)
@@ -147,12 +147,6 @@ def _stream(data: FileBytes, begin: int, end: int, about: _Format) -> FlacStream
             return FlacStream(begin, stop, about.total, last.first + last.count, about.rate_hz)
         stops.add(last.offset)
     return FlacStream(begin, end, about.total, None, about.rate_hz)
-
-
-def _is_regular(before: _Frame, last: _Frame, about: _Format) -> bool:
-    """Return whether the last two frames follow each other and end where the header says."""
-    is_next = before.first + before.count == last.first
-    return is_next and last.first + last.count == about.total
 
 
 def _is_rising(data: FileBytes, stream: FlacStream, about: _Format) -> bool:
@@ -230,13 +224,16 @@ def _end_of(data: FileBytes, frame: _Frame, stops: set[int], about: _Format) -> 
 
     The checksum over a whole frame is 0.
     """
-    crc, table = 0, _crc_table(0x8005, 16)
+    crc, table, before_junk = 0, _crc_table(0x8005, 16), None
     is_last = frame.first + frame.count == about.total
     for at, byte in enumerate(data[frame.offset : max(stops)], frame.offset + 1):
         crc = (crc << 8 & 0xFFFF) ^ table[crc >> 8 ^ byte]
-        if not crc and (at in stops or (is_last and at > frame.offset + 10)):
-            return at
-    return None
+        if not crc:
+            if at in stops:
+                return at
+            if is_last and before_junk is None and at > frame.offset + _LEAST_FRAME:
+                before_junk = at
+    return before_junk
 
 
 def _crc8(raw: bytes) -> int:
