@@ -229,7 +229,13 @@ def _end_of(data: FileBytes, frame: _Frame, stops: set[int], about: _Format) -> 
     for at, byte in enumerate(data[frame.offset : max(stops)], frame.offset + 1):
         crc = (crc << 8 & 0xFFFF) ^ table[crc >> 8 ^ byte]
         if not crc:
-            if at in stops:
+            # A checksum that ends with zeros is 0 already before them; more zeros are padding.
+            is_padded = (
+                before_junk is not None
+                and at > before_junk + 2
+                and not data[before_junk:at].strip(b"\0")
+            )
+            if at in stops and not is_padded:
                 return at
             if is_last and before_junk is None and at > frame.offset + _LEAST_FRAME:
                 before_junk = at
