@@ -116,7 +116,9 @@ def as_it_is(data: FileBytes, sniffed: Sniffed) -> Layout:
     Layout
     """
     samples = sniffed.mp3.header.samples_per_frame if sniffed.mp3 else 0
-    part = Part(begin=sniffed.offset, is_file=True, mpeg_samples=samples)
+    # With a start behind tags libsndfile reads MP3 rightly, but neither Ogg nor RF64.
+    is_file = not sniffed.offset or sniffed.mp3 is not None
+    part = Part(begin=sniffed.offset, end=len(data), is_file=is_file, mpeg_samples=samples)
     return Layout([part], len(data) - sniffed.offset)
 
 
@@ -272,8 +274,8 @@ def _wav_layout(data: FileBytes, sniffed: Sniffed) -> Layout:
         size = sound.end - sound.begin
         if sound.stated_bytes is None:
             layout.notes.append("the file states no length: its sound ends with the file")
-        elif sound.bytes_per_s:
-            layout.plays_short |= sound.stated_bytes < size
+        elif sound.bytes_per_s and sound.stated_bytes < size:
+            layout.plays_short = True
             rate = sound.bytes_per_s
             layout.note_length(sound.stated_bytes / rate, size / rate)
     layout.note_parts()
