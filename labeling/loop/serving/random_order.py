@@ -87,10 +87,12 @@ def servable_tracks(library: Library) -> QuerySet[Track]:
 
     A track that browsers cannot play is not served: nobody could hear it.
     """
+    return _ready_tracks(library).exclude(state=Track.State.READY, audio__in=_unplayable())
+
+
+def _ready_tracks(library: Library) -> QuerySet[Track]:
     tracks = Track.objects.filter(library=library)
-    if library_has_audio(library):
-        return tracks.filter(state=Track.State.READY).exclude(audio__in=_unplayable())
-    return tracks
+    return tracks.filter(state=Track.State.READY) if library_has_audio(library) else tracks
 
 
 def _unplayable() -> QuerySet[AudioFile, Any]:
@@ -122,7 +124,7 @@ def library_has_audio(library: Library) -> bool:
 
 def _servable(library: Library, is_audit: bool, cursor: int) -> QuerySet[Track]:
     return (
-        servable_tracks(library)
+        _ready_tracks(library)  # `_wanted` drops what browsers cannot play
         # `in`: SQLite uses the index of the order for a value, not for a bare boolean column.
         .filter(is_audit__in=[is_audit], random_key__gt=cursor)
         .order_by("random_key")
@@ -156,11 +158,12 @@ def _wanted(
         .values_list("track_id")
         .annotate(Count("annotator", distinct=True))
     )
+    mute = set(only_unplayable(Track.objects.filter(pk__in=ids)).values_list("pk", flat=True))
     wanted = []
     for track in tracks:
         stratum, needed = _stratum(library, track, is_audit)
         rest = needed - answered.get(track.pk, 0)
-        if rest > 0 and track.pk not in has_place:
+        if rest > 0 and track.pk not in has_place and track.pk not in mute:
             wanted.append((track, stratum, rest))
     return wanted
 
