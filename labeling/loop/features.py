@@ -22,7 +22,7 @@ from django.utils import timezone
 from labeling.batching import batches
 from labeling.errors import BadInput
 from labeling.models import AudioFile, FeatureRow, FeatureSet, Library, Track
-from ml.audio.types import Probe
+from ml.audio.types import DECODING, Probe
 from ml.features.store import FeatureStore, ShardRow
 from ml.files import atomic_write
 from ml.types import FEATURE_CONFIGS, FeatureConfig
@@ -32,6 +32,9 @@ State = Track.State
 CHUNK = 64
 _ROWS = 400
 _LONGEST_REASON = 300
+_LONGEST_UNPLAYABLE = 100
+#: Lengths that differ by less are the same: encoders count one frame more or less.
+_SAME_LENGTH_S = 0.1
 
 
 @dataclass(frozen=True)
@@ -99,8 +102,9 @@ def write_peaks(audio_id: int, probe: Probe) -> str:
 def record_probes(probed: Iterable[Probed], failures: Iterable[Failure]) -> set[int]:
     """Write what the probe found, in the caller's transaction.
 
-    1. The facts of each file. A changed file loses its old features, and failed features are
-       tried again, because the file can be read now.
+    1. The facts of each file. A changed file loses its old features, and so does one of which
+       the rules of decoding now take something else; failed features are tried again, because
+       the file can be read now.
     2. Its tracks become ready.
     3. The tracks of an unreadable file get the reason.
 
@@ -112,7 +116,7 @@ def record_probes(probed: Iterable[Probed], failures: Iterable[Failure]) -> set[
     now, ready, changed = timezone.now(), [], []
     for one in probed:
         file = AudioFile.objects.get(pk=one.audio_id)
-        if file.sha256 and file.sha256 != one.probe.sha256:
+        if file.sha256 and _is_other_sound(file, one.probe):
             changed.append(file.pk)
         _set_facts(file, one.probe)
         file.peaks_file, file.probed_at = one.peaks_file, now
@@ -126,6 +130,20 @@ def record_probes(probed: Iterable[Probed], failures: Iterable[Failure]) -> set[
     return set(Track.objects.filter(audio_id__in=ready).values_list("library_id", flat=True))
 
 
+def _is_other_sound(file: AudioFile, probe: Probe) -> bool:
+    """Say whether features of the file that was probed before are stale.
+
+    The content changed, or a later version of the rules finds another length or takes another
+    excerpt, which the warning tells. Features of all other files stay as they are.
+    """
+    if file.sha256 != probe.sha256:
+        return True
+    if file.decoding == DECODING:
+        return False
+    is_longer = abs((file.length_s or 0.0) - probe.length_s) > _SAME_LENGTH_S
+    return is_longer or file.warning != (probe.warning or "")[:_LONGEST_REASON]
+
+
 def _set_facts(file: AudioFile, probe: Probe) -> None:
     file.size_bytes, file.modified_at, file.sha256 = probe.size_bytes, probe.mtime, probe.sha256
     file.container, file.subtype = probe.container[:20], probe.subtype[:40]
@@ -133,6 +151,7 @@ def _set_facts(file: AudioFile, probe: Probe) -> None:
     file.bit_rate, file.length_s = probe.bit_rate, probe.length_s
     file.loudness_db = probe.loudness_db
     file.warning = (probe.warning or "")[:_LONGEST_REASON]
+    file.unplayable, file.decoding = (probe.unplayable or "")[:_LONGEST_UNPLAYABLE], DECODING
 
 
 def _tracks(audio_id: int) -> QuerySet[Track]:

@@ -127,11 +127,21 @@ class AudioFile(models.Model):
     peaks_file = models.CharField(max_length=200, blank=True)
     probed_at = models.DateTimeField(null=True)
     warning = models.CharField(max_length=300, blank=True)
+    unplayable = models.CharField(
+        max_length=100,
+        blank=True,
+        default="",
+        help_text="Why browsers cannot play it; empty if they can.",
+    )
+    decoding = models.PositiveSmallIntegerField(
+        default=0, help_text="Version of the rules of the last probe."
+    )
 
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["root", "relative_path"], name="audio_file_once")
         ]
+        indexes = [models.Index(fields=["unplayable"], name="audio_unplayable")]
 
     def __str__(self) -> str:
         return self.relative_path

@@ -10,7 +10,9 @@ import os
 
 import numpy as np
 
+from ml.audio.cells import CellMeter, Cells, mean_of_channels
 from ml.audio.levels import LoudnessMeter, PeakMeter
+from ml.audio.mixing import ExcerptPlan, measured_cells, middle_of, mix, settled_plan
 from ml.audio.sound_file import Sound
 from ml.audio.types import PEAK_COLUMNS, DecodeLimits, Excerpt, Probe, excerpt_frames
 from ml.errors import AudioError
@@ -20,6 +22,8 @@ from ml.types import FeatureConfig, FloatArray
 _ABSURD = np.float32(1e4)
 _SILENT_PEAK = 1e-4
 _HASH_BYTES = 1 << 20
+#: Length of the excerpt that the notes of a probe are about: that of every configuration.
+_EXCERPT_S = FeatureConfig("").excerpt_s
 #: A source that ends this far below the top of the mel bank leaves its upper filters empty.
 _BAND_SHARE = 0.9
 
@@ -27,10 +31,11 @@ _BAND_SHARE = 0.9
 def decode_excerpt(
     path: str, config: FeatureConfig, limits: DecodeLimits, buffer: FloatArray | None = None
 ) -> Excerpt:
-    """Decode the exact middle of a file, or all of a shorter one, at the config's rate.
+    """Decode the middle of a file, or all of a shorter one, at the config's rate.
 
-    Seeks to the middle of the length that the header states. If fewer samples come back than
-    requested, the real length is determined (see `Sound.measure`) and its middle is used.
+    Seeks to the middle of the length that the layout of the file states. If fewer samples come
+    back than requested, the real length is determined (see `Sound.measure`) and its middle is
+    used. `ml.audio.mixing` has the rules for silent middles and channels that cancel.
 
     Parameters
     ----------
@@ -52,18 +57,19 @@ def decode_excerpt(
         if buffer is None:
             buffer = np.empty(excerpt_frames(config), np.float32)
         is_direct = sound.rate_hz == config.sample_rate_hz
-        start, samples, replaced = _middle(
+        plan, samples, replaced = _chosen(
             sound, config.excerpt_s, buffer if is_direct else None
         )
         frames = sound.stated_frames or 0
         _check_length(sound, frames)
         _note_replaced(sound, replaced, len(samples))
+        sound.notes.extend(plan.notes)
         _note_band(sound, config)
         return Excerpt(
             samples=samples
             if is_direct
             else _resampled(samples, sound.rate_hz, config.sample_rate_hz, buffer),
-            start_s=start / sound.rate_hz,
+            start_s=plan.start / sound.rate_hz,
             length_known_s=frames / sound.rate_hz,
             source_rate_hz=sound.rate_hz,
             bit_rate=sound.bit_rate(frames),
@@ -72,46 +78,53 @@ def decode_excerpt(
         )
 
 
+def _chosen(
+    sound: Sound, excerpt_s: float, buffer: FloatArray | None
+) -> tuple[ExcerptPlan, FloatArray, int]:
+    """Return (plan, mono samples, samples replaced) of what becomes the excerpt."""
+    plan, samples, replaced, cells = _middle(sound, excerpt_s, buffer)
+    settled = settled_plan(sound, plan, cells)
+    if settled.start != plan.start or settled.weights is not None:
+        samples, replaced, _ = _read_mono(sound, settled, samples)
+    return settled, samples, replaced
+
+
 def _middle(
     sound: Sound, excerpt_s: float, buffer: FloatArray | None
-) -> tuple[int, FloatArray, int]:
-    """Return (first frame, mono samples, samples replaced) of the middle."""
-    want = round(excerpt_s * sound.rate_hz)
+) -> tuple[ExcerptPlan, FloatArray, int, Cells]:
+    """Return (plan, mono samples, samples replaced, levels) of the middle."""
     while True:
         frames = sound.stated_frames
         if frames is None:
             sound.measure()
             continue
-        count = min(want, frames)
-        start = (frames - count) // 2
-        out = np.empty(count, np.float32) if buffer is None else buffer[:count]
-        samples, replaced = _read_mono(sound, start, out)
-        if len(samples) == count or not sound.measure():
-            return start, samples, replaced
+        plan = middle_of(frames, excerpt_s, sound.rate_hz)
+        out = np.empty(plan.count, np.float32) if buffer is None else buffer[: plan.count]
+        samples, replaced, cells = _read_mono(sound, plan, out)
+        if len(samples) == plan.count or not sound.measure():
+            return plan, samples, replaced, cells
 
 
-def _read_mono(sound: Sound, start: int, out: FloatArray) -> tuple[FloatArray, int]:
-    """Fill `out` from a position on; return the filled part and the samples replaced."""
+def _read_mono(
+    sound: Sound, plan: ExcerptPlan, out: FloatArray
+) -> tuple[FloatArray, int, Cells]:
+    """Fill `out` by a plan; return the filled part, the samples replaced and the levels."""
     done = replaced = 0
-    for block in sound.blocks(start, len(out)):
+    meter = CellMeter(sound.rate_hz, sound.channels, plan.start)
+    for block in sound.blocks(plan.start, plan.count):
         part = out[done : done + len(block)]
-        _mix(block, part)
+        mean_of_channels(block, part)
         if not _is_sane(part):
             replaced += _clean(block)
-            _mix(block, part)
+            mean_of_channels(block, part)
+        if plan.weights is None:
+            meter.add(block, part)
+        else:
+            if not _is_sane(block):
+                replaced += _clean(block)
+            mix(block, plan.weights, part)
         done += len(block)
-    return out[:done], replaced
-
-
-def _mix(block: FloatArray, out: FloatArray) -> None:
-    """Write the mean of the channels; `mean(axis=1)` would take ten times as long."""
-    if block.shape[1] == 1:
-        out[:] = block[:, 0]
-        return
-    np.add(block[:, 0], block[:, 1], out=out)
-    for channel in range(2, block.shape[1]):
-        out += block[:, channel]
-    out *= np.float32(1 / block.shape[1])
+    return out[:done], replaced, meter.cells()
 
 
 def _is_sane(values: FloatArray) -> bool:
@@ -175,8 +188,7 @@ def _warning(sound: Sound) -> str | None:
 def decode_probe(path: str, limits: DecodeLimits) -> Probe:
     """Decode a file once in full, in constant memory, and measure it.
 
-    The frames of an MP3 are counted first (1-3 ms), so that all of it is decoded even if its
-    header states fewer. At damage the track ends.
+    The parts of the file are those that `decode_excerpt` reads. At damage a part ends.
 
     Parameters
     ----------
@@ -192,37 +204,56 @@ def decode_probe(path: str, limits: DecodeLimits) -> Probe:
     AudioError : the file cannot be read, or exceeds `limits`.
     """
     with Sound(path, limits) as sound:
-        if sound.sniffed.mp3 is not None:
-            sound.measure()
-        peaks, loudness = PeakMeter(), LoudnessMeter(sound.rate_hz)
-        replaced = 0
-        for block in sound.blocks(0, sound.max_frames + 1):
-            if not _is_sane(block):
-                replaced += _clean(block)
-            peaks.add(block)
-            loudness.add(block)
-        return _probe_of(sound, peaks, loudness, replaced)
+        assumed = middle_of(sound.stated_frames or 0, _EXCERPT_S, sound.rate_hz)
+        levels = _Levels(sound, assumed)
+        for block in sound.all_blocks():
+            levels.add(block)
+        return _probe_of(sound, assumed, levels)
 
 
-def _probe_of(sound: Sound, peaks: PeakMeter, loudness: LoudnessMeter, replaced: int) -> Probe:
-    frames = peaks.frames
+class _Levels:
+    """All that is measured of the blocks of a track."""
+
+    def __init__(self, sound: Sound, assumed: ExcerptPlan) -> None:
+        self.peaks, self.loudness = PeakMeter(), LoudnessMeter(sound.rate_hz)
+        mono_range = (assumed.start, assumed.start + assumed.count)
+        self.cells = CellMeter(sound.rate_hz, sound.channels, mono_range=mono_range)
+        self.replaced = 0
+
+    def add(self, block: FloatArray) -> None:
+        if not _is_sane(block):
+            self.replaced += _clean(block)
+        self.peaks.add(block)
+        self.loudness.add(block)
+        self.cells.add(block)
+
+
+def _probe_of(sound: Sound, assumed: ExcerptPlan, levels: _Levels) -> Probe:
+    frames = levels.peaks.frames
     if frames > sound.max_frames:
         raise sound.too_long()
     _check_length(sound, frames)
     if sound.stated_frames is not None and sound.damaged_at is None:
         sound.note_length(sound.stated_frames, frames)
-    _note_replaced(sound, replaced, frames)
+    _note_replaced(sound, levels.replaced, frames)
+    sound.stated_frames = frames
+    whole = levels.cells.cells()
+    plan = middle_of(frames, _EXCERPT_S, sound.rate_hz)
+    middle = whole if plan == assumed else measured_cells(sound, plan.start, plan.count)
+    sound.notes.extend(settled_plan(sound, plan, middle, whole).notes)
+    is_silent = levels.peaks.peak() <= _SILENT_PEAK or whole.is_only_constant()
     return Probe(
         length_s=frames / sound.rate_hz,
         sample_rate_hz=sound.rate_hz,
         bit_rate=sound.bit_rate(frames),
-        loudness_db=loudness.loudness_db(),
-        peaks=peaks.columns(PEAK_COLUMNS),
+        loudness_db=None if is_silent else levels.loudness.loudness_db(),
+        peaks=levels.peaks.columns(PEAK_COLUMNS),
         sha256=sha256_of(sound.fd),
         size_bytes=sound.status.st_size,
         mtime=sound.status.st_mtime,
-        is_silent=peaks.peak() <= _SILENT_PEAK,
+        is_silent=is_silent,
         warning=_warning(sound),
+        unplayable=sound.unplayable(),
         **sound.format_fields(),
     )
 

@@ -9,114 +9,38 @@ Conventions
 -----------
 Offsets and sizes are in bytes, lengths in frames of `samples_per_frame` samples.
 
-Sources: ISO/IEC 11172-3 and 13818-3 (frame header), "MP3 Audio Frame Headers" by
-K. Windström (layout of the Xing and VBRI tags), LAME's tag description.
+Sources: as in `ml.audio.formats.mp3_headers`.
 """
 
 from __future__ import annotations
 
-import mmap
 import re
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
-#: A file in memory, or a memory map of it.
-FileBytes = bytes | mmap.mmap
+from ml.audio.formats.mp3_headers import (
+    FrameHeader,
+    LengthTag,
+    blank_frame,
+    mode_byte,
+    parse_header,
+    read_tag,
+    xing_offset,
+)
+from ml.audio.formats.tags import FileBytes, skip_leading, sound_end
 
-_RATES_HZ = {
-    3: (44_100, 48_000, 32_000),
-    2: (22_050, 24_000, 16_000),
-    0: (11_025, 12_000, 8_000),
-}
-_KBPS = {
-    (3, 3): (32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
-    (3, 2): (32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384),
-    (3, 1): (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
-    (2, 3): (32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256),
-    (2, 1): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
-}
 _ANY_HEADER = re.compile(rb"\xff[\xe2-\xe7\xf2-\xff][\x10-\xef]", re.DOTALL)
 #: Bytes of junk and padding after the tags to search for the first frame.
 SEARCH_BYTES = 1 << 20
 #: Bytes of junk to search for the next frame; more junk counts as the end.
 _RESYNC_BYTES = 16 << 20
 _CHAIN = 3
+#: Frames by which encoders differ when they count (some count the frame of the tag).
+_LOOSE_FRAMES = 2
 #: Samples that mpg123 trims at the start of any tagged Layer III stream.
 _MPG123_DELAY = 529
-
-
-@dataclass(frozen=True)
-class FrameHeader:
-    """One frame header.
-
-    Attributes
-    ----------
-    version : the two bits of the header: 3 is MPEG-1, 2 is MPEG-2, 0 is MPEG-2.5.
-    layer : the two bits of the header: 1 is Layer III, 2 is Layer II, 3 is Layer I.
-    bit_rate : bits per second of this frame.
-    sample_rate_hz, channels : format of the sound.
-    size : bytes of the whole frame, header included.
-    has_crc : whether a checksum follows the header.
-    """
-
-    version: int
-    layer: int
-    bit_rate: int
-    sample_rate_hz: int
-    channels: int
-    size: int
-    has_crc: bool
-
-    @property
-    def samples_per_frame(self) -> int:
-        """Samples per channel that the frame decodes to."""
-        if self.layer == 3:
-            return 384
-        return 1152 if self.layer == 2 or self.version == 3 else 576
-
-    @property
-    def side_bytes(self) -> int:
-        """Bytes of Layer III side information, after which a Xing tag starts."""
-        if self.version == 3:
-            return 17 if self.channels == 1 else 32
-        return 9 if self.channels == 1 else 17
-
-    def fits(self, other: FrameHeader) -> bool:
-        """Return whether both frames can be in one stream (bit rate and padding may vary).
-
-        Parameters
-        ----------
-        other : header of another frame.
-
-        Returns
-        -------
-        bool
-        """
-        return (self.version, self.layer, self.sample_rate_hz, self.channels) == (
-            other.version,
-            other.layer,
-            other.sample_rate_hz,
-            other.channels,
-        )
-
-
-@dataclass(frozen=True)
-class LengthTag:
-    """Claims of a Xing, Info or VBRI tag.
-
-    Attributes
-    ----------
-    kind : "Xing", "Info" or "VBRI".
-    frames : claimed number of frames, None if not stated.
-    stream_bytes : claimed size of the stream, None if not stated.
-    size : bytes of the frame that carries the tag.
-    """
-
-    kind: str
-    frames: int | None
-    stream_bytes: int | None
-    size: int
 
 
 @dataclass(frozen=True)
@@ -145,95 +69,19 @@ class FrameScan:
     frames : number of whole frames with sound (the frame of a tag is not counted).
     junk_bytes : bytes between the runs that are not frames.
     is_complete : False if the scan stopped at `max_frames`.
+    next_offset : byte at which frames of another format follow: another rate, layer or number
+        of channels; None without any.
     """
 
     spans: tuple[tuple[int, int], ...]
     frames: int
     junk_bytes: int
     is_complete: bool
-
-
-def parse_header(raw: bytes) -> FrameHeader | None:
-    """Parse a frame header.
-
-    Parameters
-    ----------
-    raw : the first four bytes of a frame.
-
-    Returns
-    -------
-    FrameHeader, or None if the bytes are not a header.
-
-    Examples
-    --------
-    >>> header = parse_header(bytes.fromhex("fffb9064"))
-    >>> header.bit_rate, header.sample_rate_hz, header.size
-    (128000, 44100, 417)
-    """
-    if len(raw) < 4 or raw[0] != 0xFF or raw[1] & 0xE0 != 0xE0:
-        return None
-    version, layer = raw[1] >> 3 & 3, raw[1] >> 1 & 3
-    rate_code, row = raw[2] >> 4, raw[2] >> 2 & 3
-    if version == 1 or layer == 0 or rate_code in (0, 15) or row == 3:
-        return None
-    family = (3, layer) if version == 3 else (2, 3 if layer == 3 else 1)
-    bit_rate = _KBPS[family][rate_code - 1] * 1_000
-    sample_rate_hz = _RATES_HZ[version][row]
-    padding = raw[2] >> 1 & 1
-    if layer == 3:
-        size = (12 * bit_rate // sample_rate_hz + padding) * 4
-    else:
-        slots = 144 if layer == 2 or version == 3 else 72
-        size = slots * bit_rate // sample_rate_hz + padding
-    channels = 1 if raw[3] >> 6 == 3 else 2
-    return FrameHeader(version, layer, bit_rate, sample_rate_hz, channels, size, not raw[1] & 1)
-
-
-def id3_size(data: FileBytes, offset: int = 0) -> int:
-    """Return the size of an ID3v2 tag.
-
-    Parameters
-    ----------
-    data : the whole file, or a memory map of it.
-    offset : byte at which the tag would start.
-
-    Returns
-    -------
-    int, in bytes; 0 if there is no tag.
-
-    Examples
-    --------
-    >>> id3_size(b"ID3" + bytes([4, 0, 0, 0, 0, 1, 2]) + bytes(130))
-    140
-    """
-    head = data[offset : offset + 10]
-    if len(head) < 10 or head[:3] != b"ID3" or any(byte & 0x80 for byte in head[6:10]):
-        return 0
-    size = head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9]
-    return size + (20 if head[5] & 0x10 else 10)
-
-
-def skip_id3(data: FileBytes) -> int:
-    """Return the first byte after all leading ID3v2 tags.
-
-    Parameters
-    ----------
-    data : the whole file, or a memory map of it.
-
-    Returns
-    -------
-    int; of a truncated tag only the first 10 bytes are skipped.
-    """
-    offset = 0
-    while size := id3_size(data, offset):
-        if offset + size >= len(data):
-            return offset + 10
-        offset += size
-    return offset
+    next_offset: int | None = None
 
 
 def find_start(data: FileBytes) -> Mp3Start | None:
-    """Find the first of a chain of frames after the ID3 tags, over up to 1 MiB of junk.
+    """Find the first of a chain of frames after tags and zeros, over up to 1 MiB of junk.
 
     Three frames must follow each other; fewer suffice at the end of the file.
 
@@ -245,57 +93,40 @@ def find_start(data: FileBytes) -> Mp3Start | None:
     -------
     Mp3Start, or None without such a chain.
     """
-    first = skip_id3(data)
+    first = skip_leading(data)
     for match in _ANY_HEADER.finditer(data, first, min(len(data), first + SEARCH_BYTES)):
-        header = _chain_header(data, match.start())
-        if header is not None:
-            return Mp3Start(match.start(), header, _read_tag(data, match.start(), header))
+        found = _start_at(data, match.start())
+        if found is not None:
+            return found
     return None
 
 
-def _chain_header(data: FileBytes, offset: int) -> FrameHeader | None:
-    """Return the header at `offset` if whole frames of its kind follow one another there."""
+def _start_at(data: FileBytes, offset: int) -> Mp3Start | None:
+    header = _chain_header(data, offset)
+    if header is None:
+        return None
+    return Mp3Start(offset, header, read_tag(data, offset, header))
+
+
+def _chain_header(data: FileBytes, offset: int, is_strict: bool = False) -> FrameHeader | None:
+    """Return the header at `offset` if whole frames of its kind follow one another there.
+
+    The end of the file may cut the chain short unless `is_strict`.
+    """
     first = parse_header(data[offset : offset + 4])
     if first is None or offset + first.size > len(data):
         return None
     at = offset + first.size
     for _ in range(_CHAIN - 1):
         if at + 4 > len(data):
+            if is_strict:
+                return None
             break
         header = parse_header(data[at : at + 4])
         if header is None or not header.fits(first):
             return None
         at += header.size
     return first
-
-
-def _read_tag(data: FileBytes, offset: int, header: FrameHeader) -> LengthTag | None:
-    frame = data[offset : offset + header.size]
-    at = xing_offset(header)
-    if frame[at : at + 4] in (b"Xing", b"Info"):
-        flags = int.from_bytes(frame[at + 4 : at + 8], "big")
-        fields = [int.from_bytes(frame[at + i : at + i + 4], "big") for i in (8, 12)]
-        frames = fields.pop(0) if flags & 1 else None
-        stream_bytes = fields.pop(0) if flags & 2 else None
-        return LengthTag(frame[at : at + 4].decode(), frames, stream_bytes, header.size)
-    if frame[36:40] == b"VBRI" and len(frame) >= 54:
-        stream_bytes, frames = struct.unpack(">II", frame[46:54])
-        return LengthTag("VBRI", frames, stream_bytes, header.size)
-    return None
-
-
-def xing_offset(header: FrameHeader) -> int:
-    """Return the position of a Xing or Info tag in its frame.
-
-    Parameters
-    ----------
-    header : header of the frame.
-
-    Returns
-    -------
-    int, in bytes.
-    """
-    return 4 + header.side_bytes + (2 if header.has_crc else 0)
 
 
 def is_tag_plausible(start: Mp3Start, file_bytes: int) -> bool:
@@ -327,6 +158,37 @@ def is_tag_plausible(start: Mp3Start, file_bytes: int) -> bool:
     return 6_000 < mean_rate < 500_000
 
 
+def is_tag_true(data: FileBytes, start: Mp3Start) -> bool:
+    """Return whether the tag states the length that the frames have, within two frames.
+
+    The stream that the tag describes must end where the file does, apart from trailing tags:
+    otherwise another stream or junk follows. At a constant rate the number of frames follows
+    from the bytes; at a variable rate all frame headers are followed.
+
+    Parameters
+    ----------
+    data : the whole file, or a memory map of it.
+    start : from `find_start`.
+
+    Returns
+    -------
+    bool
+    """
+    tag, header = start.tag, start.header
+    if tag is None or tag.frames is None or tag.stream_bytes is None:
+        return False
+    if not is_tag_plausible(start, len(data)):
+        return False
+    end = start.offset + tag.stream_bytes
+    if abs(sound_end(data, start.offset) - end) > tag.size + header.size:
+        return False
+    if tag.kind == "Info":
+        samples = tag.stream_bytes * 8 * header.sample_rate_hz / header.bit_rate
+        return abs(samples / header.samples_per_frame - 1 - tag.frames) <= _LOOSE_FRAMES
+    there = scan_frames(data, start, tag.frames + _LOOSE_FRAMES + 1)
+    return abs(there.frames - tag.frames) <= _LOOSE_FRAMES and not there.junk_bytes
+
+
 def scan_frames(data: FileBytes, start: Mp3Start, max_frames: int) -> FrameScan:
     """Follow all frame headers; plain Python, about 0.6 microseconds per frame.
 
@@ -340,18 +202,21 @@ def scan_frames(data: FileBytes, start: Mp3Start, max_frames: int) -> FrameScan:
     -------
     FrameScan
     """
-    sizes = _size_table(start.header)
+    sizes, is_mono = _size_table(start.header), start.header.channels == 1
     at = begin = start.offset + (start.tag.size if start.tag else 0)
     end, frames, junk, spans = len(data), 0, 0, []
     while frames < max_frames:
         size = sizes.get(data[at : at + 3])
-        if size is not None and at + size <= end:
+        if size is not None and at + size <= end and (data[at + 3] >= 0xC0) == is_mono:
             at += size
             frames += 1
             continue
         if at > begin:
             spans.append((begin, at))
         found = _next_chain(data, at + 1, start.header)
+        other = _other_chain(data, at, found, start.header)
+        if other is not None:
+            return FrameScan(tuple(spans), frames, junk, True, other)
         if found is None:
             return FrameScan(tuple(spans), frames, junk, True)
         junk += found - at
@@ -369,14 +234,10 @@ def _size_table(header: FrameHeader) -> dict[bytes, int]:
             raw = bytes(
                 (0xFF, 0xE0 | header.version << 3 | header.layer << 1 | has_no_crc, third)
             )
-            parsed = parse_header(raw + _mode_byte(header))
+            parsed = parse_header(raw + mode_byte(header))
             if parsed is not None and parsed.fits(header):
                 table[raw] = parsed.size
     return table
-
-
-def _mode_byte(header: FrameHeader) -> bytes:
-    return b"\xc0" if header.channels == 1 else b"\x00"
 
 
 def _resync_pattern(header: FrameHeader) -> re.Pattern[bytes]:
@@ -396,6 +257,40 @@ def _next_chain(data: FileBytes, at: int, like: FrameHeader) -> int | None:
         if header is not None and header.fits(like):
             return match.start()
     return None
+
+
+def _other_chain(data: FileBytes, at: int, found: int | None, like: FrameHeader) -> int | None:
+    """Return the offset of a chain of frames unlike `like` that comes before `found`."""
+    end = min(len(data), at + _RESYNC_BYTES) if found is None else found
+    for match in _ANY_HEADER.finditer(data, at, end):
+        header = _chain_header(data, match.start(), is_strict=True)
+        if header is not None and not header.fits(like):
+            return match.start()
+    return None
+
+
+def scan_parts(
+    data: FileBytes, start: Mp3Start, max_s: float
+) -> Iterator[tuple[Mp3Start, FrameScan]]:
+    """Follow all frames of a file in which streams of several formats may be joined.
+
+    Parameters
+    ----------
+    data : the whole file, or a memory map of it.
+    start : from `find_start`.
+    max_s : seconds of sound in one stream at which to stop.
+
+    Yields
+    ------
+    The start and the frames of each stream.
+    """
+    part: Mp3Start | None = start
+    while part is not None:
+        header = part.header
+        most = int(max_s * header.sample_rate_hz) // header.samples_per_frame + 2
+        there = scan_frames(data, part, most)
+        yield part, there
+        part = None if there.next_offset is None else _start_at(data, there.next_offset)
 
 
 @dataclass(frozen=True)
@@ -435,7 +330,7 @@ def mend(data: FileBytes, start: Mp3Start, there: FrameScan) -> MendedMp3:
     head = _patched_tag(data, start, there.frames, len(body))
     if head is not None:
         return MendedMp3(head + body, 0)
-    silent = bytes(_blank_frame(start.header))
+    silent = bytes(blank_frame(start.header))
     body = silent + body
     head = _new_tag(start.header, there.frames + 1, len(body))
     return MendedMp3(head + body, start.header.samples_per_frame - _MPG123_DELAY)
@@ -460,19 +355,8 @@ def _patched_tag(
     return bytes(head)
 
 
-def _blank_frame(header: FrameHeader) -> bytearray:
-    """Make a frame of the stream's kind that decodes to silence: all its bits are zero."""
-    second = 0xE1 | header.version << 3 | header.layer << 1
-    row = _RATES_HZ[header.version].index(header.sample_rate_hz)
-    raw = bytes((0xFF, second, 9 << 4 | row << 2)) + _mode_byte(header)
-    parsed = parse_header(raw)
-    frame = bytearray(parsed.size if parsed else 0)
-    frame[:4] = raw
-    return frame
-
-
 def _new_tag(header: FrameHeader, frames: int, body_bytes: int) -> bytes:
-    frame = _blank_frame(header)
+    frame = blank_frame(header)
     tag = b"Xing" + struct.pack(">III", 3, frames, body_bytes + len(frame))
     at = 4 + header.side_bytes
     frame[at : at + len(tag)] = tag

@@ -12,7 +12,8 @@ import re
 import struct
 from dataclasses import dataclass
 
-from ml.audio.mp3_frames import FileBytes, Mp3Start, find_start, skip_id3
+from ml.audio.formats.tags import FileBytes, skip_id3, skip_leading
+from ml.audio.mp3_frames import SEARCH_BYTES, Mp3Start, find_start
 from ml.errors import AudioError
 
 #: (pattern at the very start, format). Order matters if one is a prefix of another.
@@ -46,6 +47,11 @@ _WAV_CODECS = {1: "PCM", 3: "float", 6: "A-law", 7: "mu-law"}
 _WAV_FOREIGN = {2: "MS ADPCM", 0x11: "IMA ADPCM", 0x31: "GSM", 0x50: "MPEG", 0x55: "MP3"}
 _AIFF_PCM = (b"NONE", b"sowt", b"twos", b"raw ", b"in24", b"in32")
 _AIFF_OTHER = (b"fl32", b"FL32", b"fl64", b"FL64", b"ulaw", b"ULAW", b"alaw", b"ALAW")
+#: Headers that are looked for behind junk.
+_ANY_MAGIC = re.compile(
+    rb"(RIFF|RIFX|RF64|BW64)....WAVE|FORM....AIF[FC]|fLaC\x00\x00\x00\x22|OggS\x00\x02",
+    re.DOTALL,
+)
 #: Number of leading chunks of a RIFF or IFF file to read.
 _CHUNKS_READ = 64
 
@@ -88,24 +94,44 @@ def sniff(data: FileBytes) -> Sniffed:
     """
     if not len(data):
         raise AudioError("empty file: it has no content at all")
-    tagged = skip_id3(data)
+    tagged = skip_leading(data)
     for offset in sorted({0, tagged}):
-        head = data[offset : offset + 16]
-        if head[:4] in (b"RIFF", b"RIFX", b"RF64") and head[8:12] == b"WAVE":
-            _check_wav_codec(data, offset, ">" if head[:4] == b"RIFX" else "<")
-            return Sniffed("WAV", offset)
-        if head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC"):
-            _check_aiff_codec(data, offset)
-            return Sniffed("AIFF", offset)
-        if head[:4] == b"fLaC":
-            return Sniffed("FLAC", offset)
-        if head[:4] == b"OggS":
-            return Sniffed("OGG", offset)
-    _refuse_known(data[tagged : tagged + 512])
+        found = _known_at(data, offset)
+        if found is not None:
+            return found
+    behind_tags = skip_id3(data)
+    for offset in sorted({behind_tags, tagged}):
+        _refuse_known(data[offset : offset + 512])
     start = find_start(data)
+    if start is None or start.offset > tagged:
+        found = _behind_junk(data, tagged, start.offset if start else len(data))
+        if found is not None:
+            return found
     if start is not None:
         return Sniffed("MP3", start.offset, start)
-    raise AudioError(_describe_unknown(data, tagged))
+    raise AudioError(_describe_unknown(data, behind_tags))
+
+
+def _known_at(data: FileBytes, offset: int) -> Sniffed | None:
+    """Return the container whose header is at `offset`, None if there is no such header."""
+    head = data[offset : offset + 16]
+    if head[:4] in (b"RIFF", b"RIFX", b"RF64", b"BW64") and head[8:12] == b"WAVE":
+        _check_wav_codec(data, offset, ">" if head[:4] == b"RIFX" else "<")
+        return Sniffed("WAV", offset)
+    if head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC"):
+        _check_aiff_codec(data, offset)
+        return Sniffed("AIFF", offset)
+    if head[:4] == b"fLaC":
+        return Sniffed("FLAC", offset)
+    if head[:4] == b"OggS":
+        return Sniffed("OGG", offset)
+    return None
+
+
+def _behind_junk(data: FileBytes, first: int, end: int) -> Sniffed | None:
+    """Return the container whose header comes first in up to 1 MiB of junk."""
+    match = _ANY_MAGIC.search(data, first, min(end, first + SEARCH_BYTES))
+    return _known_at(data, match.start()) if match else None
 
 
 def _refuse_known(head: bytes) -> None:

@@ -1,30 +1,31 @@
 """An open sound file that yields its actual content, block by block.
 
-Only the decoding child imports this module: libsndfile and the libraries it calls can crash on
-a hostile file. Lengths stated by headers are checked against what is decoded. An MP3 without a
-tag, with a wrong tag, truncated, or with junk between its frames is mended first
-(`ml.audio.mp3_frames`); of any other damaged file the part before the damage is used.
+Only the decoding child imports this module. `ml.audio.layout` finds the parts of the file and
+mends headers; this module joins the parts into one track. Lengths are checked against what is
+decoded; of a damaged part what comes before the damage is used.
 
 Conventions
 -----------
-Positions and counts are in frames (one sample of every channel) at the rate of the file.
+Positions and counts are in frames (one sample of every channel) at `Sound.rate_hz`, the highest
+rate of all parts. A part of fewer channels repeats them.
 """
 
 from __future__ import annotations
 
 import errno
-import io
+import itertools
 import mmap
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import suppress
 from typing import Any, Self
 
 import numpy as np
-import soundfile as sf
 
-from ml.audio import mp3_frames
+from ml.audio.layout import as_it_is, layout_of, mended_mp3, too_long
+from ml.audio.parts import PartReader
+from ml.audio.playing import unplayable_reason
+from ml.audio.scaling import scale_of
 from ml.audio.sniffing import sniff
 from ml.audio.types import DecodeLimits
 from ml.errors import AudioError
@@ -32,27 +33,8 @@ from ml.types import FloatArray
 
 _PLAIN = ("PCM_S8", "PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ULAW", "ALAW")
 _PACKED = ("VORBIS", "OPUS", "MPEG_LAYER_I", "MPEG_LAYER_II", "MPEG_LAYER_III")
-#: Samples (frames times channels) decoded at once.
-_BLOCK_SAMPLES = 1 << 18
-#: MPEG frames decoded before a position sought, in addition to the decoder's own four.
-_WARM_UP_FRAMES = 8
-#: Frames decoded at once next to a damaged place.
-_SALVAGE_FRAMES = 1024
-#: Difference between stated and real length from which a curator is told.
-_LENGTH_TOLERANCE_S = 0.25
-
-
-class _Stream(sf.SoundFile):
-    """A SoundFile that continues to read at its position.
-
-    After every read of a seekable file the base class seeks to the position it already has.
-    For mpg123 that is a real seek: it drops the bit reservoir, and the first frames of every
-    block of a low rate come out silent.
-    """
-
-    def seekable(self) -> bool:
-        """Return False, so that reading never seeks; `seek` still works."""
-        return False
+#: Frames of a part decoded before a position sought, when its rate is converted.
+_RESAMPLER_FRAMES = 2_048
 
 
 class Sound:
@@ -67,11 +49,10 @@ class Sound:
     ----------
     stated_frames : length to assume until decoding shows otherwise; None if the header states
         none, or one beyond the limit, which may be right or wrong.
-    damaged_at : position of the first damage found while reading, None if none.
     notes : what a curator should know, one clause each.
+    rate_hz, channels : format of the track.
     fd, status : descriptor and status of the file.
     sniffed : its container.
-    audio_bytes : bytes of sound in it.
 
     Raises
     ------
@@ -80,10 +61,8 @@ class Sound:
 
     def __init__(self, path: str, limits: DecodeLimits) -> None:
         self.limits = limits
-        self.notes: list[str] = []
-        self.damaged_at: int | None = None
-        self._is_mended = self._is_counted = self._has_failed = False
-        self._lead = 0
+        self._parts: list[PartReader] = []
+        self._is_mended = self._is_counted = False
         self.fd = _open_regular(path)
         try:
             self.status = os.fstat(self.fd)
@@ -93,10 +72,8 @@ class Sound:
             if self.status.st_size:
                 self._map = mmap.mmap(self.fd, 0, access=mmap.ACCESS_READ)
             self.sniffed = sniff(self._map)
-            self.audio_bytes = self.status.st_size - self.sniffed.offset
-            self._stream: bytes | None = None
-            self._file = self._opened()
-            self._start()
+            self._layout = layout_of(self._map, self.sniffed, limits)
+            self._read_parts()
         except BaseException:
             os.close(self.fd)
             raise
@@ -105,52 +82,75 @@ class Sound:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self._file.close()
+        for part in self._parts:
+            part.close()
         os.close(self.fd)
 
-    def _start(self) -> None:
-        self._check_format()
-        self.stated_frames = self._plausible(self._file.frames)
-        start = self.sniffed.mp3
-        if start and not mp3_frames.is_tag_plausible(start, self.status.st_size):
-            self.mend()
+    @property
+    def notes(self) -> list[str]:
+        """What a curator should know, one clause each."""
+        return self._layout.notes
 
-    def _opened(self) -> _Stream:
-        """Open the file, or its mended stream, at the beginning."""
-        try:
-            if self._stream is not None:
-                return _Stream(io.BytesIO(self._stream))
-            os.lseek(self.fd, self.sniffed.offset, os.SEEK_SET)
-            return _Stream(os.dup(self.fd), closefd=True)
-        except sf.LibsndfileError as error:
-            name = self.sniffed.container
-            raise AudioError(f"damaged: its {name} data cannot be decoded") from error
+    def _read_parts(self) -> None:
+        """Open each part of the layout and check its format; of several none stays open."""
+        for old in self._parts:
+            old.close()
+        self._parts = []
+        for part in self._layout.parts:
+            reader = PartReader(self.fd, self._map, part, self.sniffed.container)
+            self._check_format(reader)
+            self._parts.append(reader)
+            scale = scale_of(reader)
+            if scale is not None:
+                reader.scale = np.float32(scale.factor)
+                self.notes.append(scale.note)
+            if len(self._layout.parts) > 1:
+                reader.close()
+        self.rate_hz = max(part.rate_hz for part in self._parts)
+        self.channels = max(part.channels for part in self._parts)
+        self._note_formats()
+        self.stated_frames = self._plausible(sum(map(self._length_of, self._parts)))
 
-    def _check_format(self) -> None:
-        sound, limits = self._file, self.limits
-        if sound.subtype not in _PLAIN + _PACKED:
+    def _check_format(self, part: PartReader) -> None:
+        limits = self.limits
+        if part.subtype not in _PLAIN + _PACKED:
             raise AudioError(
-                f"a format that audiotag does not read: {sound.format} with {sound.subtype}"
+                f"a format that audiotag does not read: {part.kind} with {part.subtype}"
             )
-        if not 1 <= sound.channels <= limits.max_channels:
+        if not 1 <= part.channels <= limits.max_channels:
             raise AudioError(
-                f"it has {sound.channels} channels; audiotag reads up to {limits.max_channels}"
+                f"it has {part.channels} channels; audiotag reads up to {limits.max_channels}"
             )
-        if not limits.min_rate_hz <= sound.samplerate <= limits.max_rate_hz:
+        if not limits.min_rate_hz <= part.rate_hz <= limits.max_rate_hz:
             raise AudioError(
-                f"a sample rate of {sound.samplerate} Hz; audiotag reads {limits.min_rate_hz} "
+                f"a sample rate of {part.rate_hz} Hz; audiotag reads {limits.min_rate_hz} "
                 f"to {limits.max_rate_hz} Hz"
             )
 
-    @property
-    def rate_hz(self) -> int:
-        """Sample rate in Hz."""
-        return int(self._file.samplerate)
+    def _note_formats(self) -> None:
+        rates = sorted({part.rate_hz for part in self._parts})
+        counts = sorted({part.channels for part in self._parts})
+        if len(rates) > 1:
+            listed = " and ".join(f"{rate:,} Hz" for rate in rates)
+            self.notes.append(f"their sample rates differ: {listed}")
+        if len(counts) > 1:
+            listed = " and ".join(str(count) for count in counts)
+            self.notes.append(f"their numbers of channels differ: {listed}")
 
     @property
     def max_frames(self) -> int:
         """Length limit in frames."""
         return int(self.limits.max_length_s * self.rate_hz)
+
+    @property
+    def damaged_at(self) -> int | None:
+        """Position of the first damage found while reading, None if none."""
+        before = 0
+        for part in self._parts:
+            if part.damaged_at is not None:
+                return before + self._converted(part, part.damaged_at)
+            before += self._length_of(part)
+        return None
 
     def format_fields(self) -> dict[str, Any]:
         """Return channels, container and subtype, as `Excerpt` and `Probe` name them.
@@ -160,10 +160,20 @@ class Sound:
         dict
         """
         return {
-            "channels": self._file.channels,
+            "channels": self.channels,
             "container": self.sniffed.container,
-            "subtype": self._file.subtype,
+            "subtype": self._parts[0].subtype,
         }
+
+    def unplayable(self) -> str | None:
+        """Say why browsers cannot play the file.
+
+        Returns
+        -------
+        str, the reason; None if they can play it.
+        """
+        subtype = self._parts[0].subtype
+        return unplayable_reason(self._map, self.sniffed, subtype, self._layout.plays_short)
 
     def bit_rate(self, frames: int) -> int:
         """Return the bit rate for a number of frames.
@@ -176,46 +186,18 @@ class Sound:
         -------
         int, in bits per second; 0 for 0 frames.
         """
-        return round(self.audio_bytes * 8 * self.rate_hz / frames) if frames else 0
+        size = self._layout.sound_bytes
+        return round(size * 8 * self.rate_hz / frames) if frames else 0
 
     def _plausible(self, frames: int) -> int | None:
         return frames if 0 <= frames <= self.max_frames else None
 
-    def mend(self) -> None:
-        """Count the frames of an MP3; if its header is wrong, decode a mended stream.
+    def _converted(self, part: PartReader, frames: int) -> int:
+        """Convert a count at the rate of a part."""
+        return round(frames * self.rate_hz / part.rate_hz)
 
-        Raises
-        ------
-        AudioError : the track exceeds the length limit.
-        """
-        self._is_mended, self.damaged_at = True, None
-        start = self.sniffed.mp3
-        if start is None or start.header.layer != 1:
-            return
-        per_frame = start.header.samples_per_frame
-        there = mp3_frames.scan_frames(self._map, start, self.max_frames // per_frame + 2)
-        if not there.is_complete:
-            raise self.too_long()
-        stated = start.tag.frames if start.tag and start.tag.kind != "VBRI" else None
-        if stated == there.frames and not there.junk_bytes:
-            return
-        self._note_mended(there, per_frame, stated)
-        result = mp3_frames.mend(self._map, start, there)
-        self._stream, self._lead = result.stream, result.lead_frames
-        self.audio_bytes = sum(end - begin for begin, end in there.spans)
-        self.reopen()
-        self.stated_frames = max(0, self._file.frames - self._lead)
-
-    def _note_mended(
-        self, there: mp3_frames.FrameScan, per_frame: int, stated: int | None
-    ) -> None:
-        if there.junk_bytes:
-            self.notes.append(
-                f"damaged: {there.junk_bytes:,} bytes in the middle are not sound and were "
-                "left out"
-            )
-        if stated is not None:
-            self.note_length(stated * per_frame, there.frames * per_frame)
+    def _length_of(self, part: PartReader) -> int:
+        return self._converted(part, part.frames)
 
     def note_length(self, stated: int, real: int) -> None:
         """Add a note if a header is wrong by more than a curator would overlook.
@@ -224,11 +206,7 @@ class Sound:
         ----------
         stated, real : lengths in frames.
         """
-        if abs(stated - real) > _LENGTH_TOLERANCE_S * self.rate_hz:
-            self.notes.append(
-                f"the file states a length of {stated / self.rate_hz:.1f} s, but "
-                f"{real / self.rate_hz:.1f} s are there"
-            )
+        self._layout.note_length(stated / self.rate_hz, real / self.rate_hz)
 
     def too_long(self) -> AudioError:
         """Make the error for a track that exceeds the length limit.
@@ -237,19 +215,13 @@ class Sound:
         -------
         AudioError
         """
-        return AudioError(f"longer than {self.limits.max_length_s / 60:g} minutes")
-
-    def reopen(self) -> None:
-        """Start again at the first frame, even after the decoder has failed."""
-        self._file.close()
-        self._file = self._opened()
-        self._has_failed = False
+        return too_long(self.limits)
 
     def measure(self) -> bool:
         """Determine the real length by the next method, and set `stated_frames`.
 
-        An MP3 is mended first; after that, and for other files, all frames are decoded and
-        counted.
+        An MP3 that was taken as it is gets mended first; after that, and for other files, all
+        frames are decoded and counted.
 
         Returns
         -------
@@ -259,8 +231,11 @@ class Sound:
         ------
         AudioError : the track exceeds the length limit.
         """
-        if not self._is_mended and self.sniffed.mp3 is not None:
-            self.mend()
+        is_as_it_is = self._layout.parts == as_it_is(self._map, self.sniffed).parts
+        if self.sniffed.mp3 is not None and is_as_it_is and not self._is_mended:
+            self._is_mended = True
+            self._layout = mended_mp3(self._map, self.sniffed, self.limits)
+            self._read_parts()
             return True
         if self._is_counted:
             return False
@@ -272,7 +247,7 @@ class Sound:
         return True
 
     def count(self) -> int:
-        """Decode everything and count the frames.
+        """Decode everything and count the frames of each part.
 
         Returns
         -------
@@ -282,15 +257,21 @@ class Sound:
         ------
         AudioError : the track exceeds the length limit.
         """
-        total = sum(len(block) for block in self.blocks(0, self.max_frames + 1))
-        if total > self.max_frames:
-            raise self.too_long()
+        total = 0
+        for part in self._parts:
+            left = self.max_frames - total
+            most = left * part.rate_hz // self.rate_hz + 1
+            part.frames = sum(len(block) for block in part.blocks(0, most))
+            self._leave(part)
+            total += self._length_of(part)
+            if total > self.max_frames:
+                raise self.too_long()
         return total
 
     def blocks(self, start: int, count: int) -> Iterator[FloatArray]:
         """Yield up to `count` frames from `start` on.
 
-        Ends early where the file ends or is damaged.
+        Ends early where the file ends, or where a part is shorter than assumed.
 
         Parameters
         ----------
@@ -301,65 +282,82 @@ class Sound:
         ------
         float32 array (n, channels), reused for the next block.
         """
-        if self._has_failed:
-            self.reopen()
-        if not self._seek(start + self._lead):
+        if len(self._parts) == 1:
+            yield from self._parts[0].blocks(start, count)
             return
-        channels = self._file.channels
-        buffer = np.empty((_BLOCK_SAMPLES // channels, channels), np.float32)
-        done = 0
-        while done < count:
-            part = buffer[: min(len(buffer), count - done)]
-            try:
-                block = self._file.read(out=part)
-            except sf.LibsndfileError:
-                yield from self._salvaged(start + done, part)
-                return
-            if not len(block):
-                return
-            yield block
-            done += len(block)
-
-    def _salvaged(self, position: int, buffer: FloatArray) -> Iterator[FloatArray]:
-        """Read the block before damage again, in small steps, as far as possible."""
-        self.reopen()
-        with suppress(sf.LibsndfileError):
-            if self._seek(position + self._lead):
-                for at in range(0, len(buffer), _SALVAGE_FRAMES):
-                    block = self._file.read(out=buffer[at : at + _SALVAGE_FRAMES])
-                    if not len(block):
-                        break
+        before = 0
+        for part in self._parts:
+            length = self._length_of(part)
+            first = max(0, start - before)
+            wanted = min(length - first, count)
+            if wanted > 0:
+                got = 0
+                for block in self._unified(part, first, wanted):
+                    got += len(block)
                     yield block
-                    position += len(block)
-        self.damaged_at = position
-        self._has_failed = True
+                self._leave(part)
+                if got < wanted:
+                    return
+                count -= got
+            before += length
 
-    def _seek(self, frames: int) -> bool:
-        """Go to a position; if the file cannot seek there, by decoding up to it.
+    def all_blocks(self) -> Iterator[FloatArray]:
+        """Yield all frames that there are, up to one more than the length limit.
 
-        In an MP3 it starts a little earlier: mpg123 warms up for four frames, but the first
-        frames of a low rate need bits of up to nine frames before them and come out silent.
+        Yields
+        ------
+        float32 array (n, channels), reused for the next block.
         """
-        warm_up = 0
-        if self.sniffed.mp3 is not None:
-            warm_up = min(frames, _WARM_UP_FRAMES * self.sniffed.mp3.header.samples_per_frame)
-        with suppress(sf.LibsndfileError):
-            if self._file.seek(frames - warm_up) == frames - warm_up:
-                return self._skip(warm_up)
-        self.reopen()
-        return self._skip(frames)
+        left = self.max_frames + 1
+        if len(self._parts) == 1:
+            yield from self._parts[0].blocks(0, left)
+            return
+        for part in self._parts:
+            for block in self._unified(part, 0, left):
+                left -= len(block)
+                yield block
+            self._leave(part)
 
-    def _skip(self, frames: int) -> bool:
-        """Decode and drop so many frames; return False if the file ends or fails first."""
-        channels = self._file.channels
-        skipped = np.empty((min(frames, _BLOCK_SAMPLES // channels), channels), np.float32)
-        with suppress(sf.LibsndfileError):
-            while frames > 0:
-                got = len(self._file.read(out=skipped[:frames]))
-                if not got:
-                    break
-                frames -= got
-        return frames == 0
+    def _leave(self, part: PartReader) -> None:
+        if len(self._parts) > 1:
+            part.close()
+
+    def _unified(self, part: PartReader, first: int, wanted: int) -> Iterator[FloatArray]:
+        """Yield frames of a part with the rate and the channels of the track."""
+        blocks = (
+            part.blocks(first, wanted)
+            if part.rate_hz == self.rate_hz
+            else self._resampled(part, first, wanted)
+        )
+        for block in blocks:
+            if part.channels < self.channels:
+                yield block[:, np.arange(self.channels) % part.channels]
+            else:
+                yield block
+
+    def _resampled(self, part: PartReader, first: int, wanted: int) -> Iterator[FloatArray]:
+        import soxr  # loaded only for the few files that need it
+
+        begin = max(0, first * part.rate_hz // self.rate_hz - _RESAMPLER_FRAMES)
+        surplus = first - self._converted(part, begin)
+        stream = soxr.ResampleStream(
+            part.rate_hz, self.rate_hz, part.channels, dtype="float32", quality="HQ"
+        )
+        left = min(wanted, self._length_of(part) - first)
+        for block in itertools.chain(part.blocks(begin, part.frames - begin), [None]):
+            if block is None:
+                empty = np.zeros((0, part.channels), np.float32)
+                out = stream.resample_chunk(empty, last=True)
+            else:
+                out = stream.resample_chunk(block)
+            dropped = min(surplus, len(out))
+            surplus -= dropped
+            out = out[dropped : dropped + left]
+            left -= len(out)
+            if len(out):
+                yield out
+            if not left:
+                return
 
 
 def _open_regular(path: str) -> int:

@@ -12,6 +12,9 @@ import numpy.typing as npt
 
 from ml.types import FeatureConfig
 
+#: Version of the rules by which files are decoded. It changes with the parts that are read of a
+#: file, and with where the excerpt is taken; files of an older version are worth another probe.
+DECODING = 1
 #: Columns of the waveform; each has a lowest and a highest value.
 PEAK_COLUMNS = 800
 
@@ -44,11 +47,11 @@ class DecodeLimits:
 
 @dataclass(frozen=True)
 class Excerpt:
-    """The middle of a track.
+    """The middle of a track, or what `ml.audio.mixing` takes instead.
 
     Attributes
     ----------
-    samples : float32 array (n,), mono (mean of the channels), at the rate of the config.
+    samples : float32 array (n,), mono, at the rate of the config.
     start_s : start of the excerpt in the track, in seconds.
     length_known_s : length of the track in seconds, as far as known: stated by a header that
         agrees with the size of the file, counted over its frames, or counted by decoding.
@@ -84,7 +87,8 @@ class Probe:
     sha256 : hash of the file, 64 hexadecimal digits.
     size_bytes : size of the file.
     mtime : its modification time, in seconds since the epoch.
-    is_silent : no sample exceeds -80 dB re full scale.
+    is_silent : no sample exceeds -80 dB re full scale, or there is only a constant offset.
+    unplayable : why browsers cannot play the file; None if they can.
     """
 
     length_s: float
@@ -100,6 +104,7 @@ class Probe:
     mtime: float
     is_silent: bool
     warning: str | None
+    unplayable: str | None = None
 
 
 def excerpt_frames(config: FeatureConfig) -> int:

@@ -98,3 +98,39 @@ def rf64_claiming(frames, data=bytes(1_000)):
     chunks = b"ds64" + struct.pack("<I", len(sizes)) + sizes
     chunks += b"fmt " + struct.pack("<I", len(fmt)) + fmt + b"data" + b"\xff" * 4
     return b"RF64" + b"\xff" * 4 + b"WAVE" + chunks + data
+
+
+def two_tones(seconds, rate_hz=8_000, channels=1, level=0.4):
+    """300 Hz in the first half and 3 kHz in the second: the middle holds half of each."""
+    t = np.arange(round(seconds * rate_hz)) / rate_hz
+    mono = np.where(t < seconds / 2, np.sin(2 * np.pi * 300 * t), np.sin(2 * np.pi * 3_000 * t))
+    return np.repeat((level * mono)[:, None], channels, 1).astype(np.float32)
+
+
+def tone(seconds, hz, rate_hz=8_000, channels=1, level=0.4):
+    t = np.arange(round(seconds * rate_hz)) / rate_hz
+    mono = level * np.sin(2 * np.pi * hz * t)
+    return np.repeat(mono[:, None], channels, 1).astype(np.float32)
+
+
+def share_of_second_tone(samples, rate_hz=RATE_HZ):
+    """Return the share of the moments with sound in which the tone is 3 kHz."""
+    size = rate_hz // 10
+    rows = samples[: len(samples) // size * size].reshape(-1, size)
+    power = np.abs(np.fft.rfft(rows * np.hanning(size))) ** 2
+    hz = np.fft.rfftfreq(size, 1 / rate_hz)
+    low = power[:, (hz > 200) & (hz < 400)].sum(axis=1)
+    high = power[:, (hz > 2_800) & (hz < 3_200)].sum(axis=1)
+    heard = low + high > 1e-3
+    return float((high > low)[heard].mean())
+
+
+def ape_tag(size=500):
+    """An APEv2 tag with header and footer."""
+    fields = struct.pack("<II", 2_000, size + 32), struct.pack("<I", 0)
+    head = b"APETAGEX" + fields[0] + fields[1] + struct.pack("<I", 0xA0000000) + bytes(8)
+    foot = b"APETAGEX" + fields[0] + fields[1] + struct.pack("<I", 0x80000000) + bytes(8)
+    return head + b"x" * size + foot
+
+
+ID3V1 = b"TAG" + bytes(125)

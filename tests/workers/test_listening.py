@@ -259,3 +259,31 @@ def test_what_an_import_asked_for_is_done_here_and_its_figures_are_told(library)
     assert extract(library)["tracks_done"] == 2
     ended = Job.objects.order_by("id").values_list("pk", "state")
     assert list(ended) == [(job.pk, "done") for job in asked]
+
+
+def test_file_that_browsers_cannot_play_says_so_and_still_gets_features(library, folder):
+    time = np.arange(RATE) / RATE
+    soundfile.write(folder / "half.wav", np.sin(440 * time), RATE, format="AIFF")
+    answer = extract(library)
+    assert answer["tracks_done"] == 2
+    reasons = dict(AudioFile.objects.values_list("relative_path", "unplayable"))
+    assert (reasons["half.wav"], reasons["two.wav"]) == ("AIFF", "")
+
+
+def probed_again(library):
+    library.tracks.filter(state="ready").update(state="pending")
+    return extract(library)
+
+
+def test_features_by_older_rules_are_computed_again_where_the_rules_matter(library, folder):
+    one = 0.5 * np.sin(2 * np.pi * 440 * np.arange(2 * RATE) / RATE)
+    soundfile.write(folder / "half.wav", np.stack([one, -one], 1), RATE, subtype="PCM_16")
+    extract(library)
+    before = shard_of("two.wav"), shard_of("half.wav")
+    assert probed_again(library)["tracks_done"] == 0
+    AudioFile.objects.update(decoding=0)
+    AudioFile.objects.filter(relative_path="half.wav").update(warning="")
+    assert probed_again(library)["tracks_done"] == 1
+    assert shard_of("two.wav") == before[0]
+    assert shard_of("half.wav") != before[1]
+    assert set(AudioFile.objects.exclude(sha256="").values_list("decoding", flat=True)) == {1}

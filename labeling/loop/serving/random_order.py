@@ -10,11 +10,20 @@ acquisition; unranked serving continues after them.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from django.db.models import Count, F
 from django.db.models.query import QuerySet
 
-from labeling.models import Annotator, CurrentAnswer, Library, QueueItem, Round, Track
+from labeling.models import (
+    Annotator,
+    AudioFile,
+    CurrentAnswer,
+    Library,
+    QueueItem,
+    Round,
+    Track,
+)
 from labeling.models.queue import Stratum
 from labeling.writing import short_write
 
@@ -74,11 +83,37 @@ def restart(library_ids: Iterable[int]) -> None:
 
 
 def servable_tracks(library: Library) -> QuerySet[Track]:
-    """Return the tracks that can be served: the ready ones, or all if there is no audio."""
+    """Return the tracks that can be served: the ready ones, or all if there is no audio.
+
+    A track that browsers cannot play is not served: nobody could hear it.
+    """
+    return _ready_tracks(library).exclude(state=Track.State.READY, audio__in=_unplayable())
+
+
+def _ready_tracks(library: Library) -> QuerySet[Track]:
     tracks = Track.objects.filter(library=library)
-    if library_has_audio(library):
-        return tracks.filter(state=Track.State.READY)
-    return tracks
+    return tracks.filter(state=Track.State.READY) if library_has_audio(library) else tracks
+
+
+def _unplayable() -> QuerySet[AudioFile, Any]:
+    """Return the files that browsers cannot play: few, by their own index."""
+    return AudioFile.objects.filter(unplayable__gt="").values("pk")
+
+
+def unplayable_tracks(library: Library) -> QuerySet[Track]:
+    """Return the tracks that wait because browsers cannot play their files."""
+    return only_unplayable(Track.objects.filter(library=library))
+
+
+def only_unplayable(tracks: QuerySet[Track]) -> QuerySet[Track]:
+    """Return those of the tracks that wait because browsers cannot play their files."""
+    return tracks.filter(state=Track.State.READY, audio__in=_unplayable())
+
+
+def ready_count(library: Library) -> int:
+    """Return how many tracks have a file that people can hear."""
+    ready = Track.objects.filter(library=library, state=Track.State.READY)
+    return ready.count() - unplayable_tracks(library).count()
 
 
 def library_has_audio(library: Library) -> bool:
@@ -89,7 +124,7 @@ def library_has_audio(library: Library) -> bool:
 
 def _servable(library: Library, is_audit: bool, cursor: int) -> QuerySet[Track]:
     return (
-        servable_tracks(library)
+        _ready_tracks(library)  # `_wanted` drops what browsers cannot play
         # `in`: SQLite uses the index of the order for a value, not for a bare boolean column.
         .filter(is_audit__in=[is_audit], random_key__gt=cursor)
         .order_by("random_key")
@@ -123,11 +158,12 @@ def _wanted(
         .values_list("track_id")
         .annotate(Count("annotator", distinct=True))
     )
+    mute = set(only_unplayable(Track.objects.filter(pk__in=ids)).values_list("pk", flat=True))
     wanted = []
     for track in tracks:
         stratum, needed = _stratum(library, track, is_audit)
         rest = needed - answered.get(track.pk, 0)
-        if rest > 0 and track.pk not in has_place:
+        if rest > 0 and track.pk not in has_place and track.pk not in mute:
             wanted.append((track, stratum, rest))
     return wanted
 

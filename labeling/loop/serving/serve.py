@@ -192,12 +192,14 @@ def _claim(
 def _may_be_served(item: QueueItem, library: Library) -> bool:
     """Say whether a queued track may still be served in its stratum.
 
-    An import may have moved it to the audit side since, or its file may be unreadable.
+    An import may have moved it to the audit side since, or its file may be unreadable or of a
+    kind that browsers cannot play.
     """
     track = item.track
     if item.stratum in (Stratum.ACQUIRE, Stratum.EXPLORE) and track.is_audit:
         return False
-    return track.state == Track.State.READY or not random_order.library_has_audio(library)
+    is_heard = track.state == Track.State.READY and not (track.audio and track.audio.unplayable)
+    return is_heard or not random_order.library_has_audio(library)
 
 
 def _withdraw(item: QueueItem) -> None:

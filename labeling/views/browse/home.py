@@ -13,7 +13,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import path
 
-from labeling.loop.serving import blinding
+from labeling.loop.serving import blinding, random_order
 from labeling.models import (
     Annotation,
     Annotator,
@@ -37,6 +37,7 @@ class Progress:
     role: str
     tracks: int
     ready: int
+    unplayable: int
     answered: int
     answered_by_you: int
     last: Annotation | None
@@ -60,6 +61,7 @@ def progress_of(library: Library, user: User) -> Progress:
     return Progress(
         library=library,
         role=role_in(user, library) or "",
+        unplayable=random_order.unplayable_tracks(library).count(),
         answered=_tracks_in(current.filter(annotator__kind=person)),
         answered_by_you=_tracks_in(mine),
         last=_last_answer(annotator),

@@ -14,7 +14,7 @@ from django.urls import path
 from django.views.decorators.http import require_safe
 
 from labeling.loop.library import libraries, taxonomy
-from labeling.loop.serving import blinding
+from labeling.loop.serving import blinding, random_order
 from labeling.models import Annotator, CurrentAnswer, Judgement, Label, Library, Track
 from labeling.permissions import Role, has_role, library_page
 from labeling.views.paging import link, number_in, page_of
@@ -26,6 +26,8 @@ LABELLED = (
     ("not-mine", "not labelled by me"),
 )
 LABELLED_BY_ANYONE = (("yes", "labelled by anyone"), ("no", "labelled by nobody"))
+#: A choice of the State filter that is no state: ready, but kept off the desk.
+UNPLAYABLE = "unplayable"
 SIDES = (("", "all"), ("audit", "audit: used for evaluation"), ("training", "training side"))
 
 
@@ -37,7 +39,7 @@ def filters_of(request: HttpRequest, *, sees_others: bool) -> dict[str, str]:
     side = request.GET.get("side", "")
     return {
         "q": request.GET.get("q", "").replace("\x00", "").strip()[:200],
-        "state": state if state in Track.State.values else "",
+        "state": state if state in (*Track.State.values, UNPLAYABLE) else "",
         "labelled": chosen if chosen in labelled else "",
         "side": side if sees_others and side in dict(SIDES) else "",
     }
@@ -47,7 +49,9 @@ def wanted_of(
     tracks: QuerySet[Track], filters: dict[str, str], annotator: Annotator, hidden: set[int]
 ) -> QuerySet[Track]:
     """Return the tracks that match the filters."""
-    if filters["state"]:
+    if filters["state"] == UNPLAYABLE:
+        tracks = random_order.only_unplayable(tracks)
+    elif filters["state"]:
         tracks = tracks.filter(state=filters["state"])
     if filters["side"]:
         tracks = tracks.filter(is_audit=filters["side"] == "audit")
@@ -124,7 +128,12 @@ def tracks(request: HttpRequest, library: Library) -> HttpResponse:
         wanted_of(every.select_related("audio"), filters, annotator, hidden),
         after=after,
         before=before,
-        is_windowed=bool(filters["q"] or filters["labelled"] or filters["side"]),
+        is_windowed=bool(
+            filters["q"]
+            or filters["labelled"]
+            or filters["side"]
+            or filters["state"] == UNPLAYABLE
+        ),
     )
     said = said_of(library, page.tracks, annotator, hidden=hidden, sees_others=sees_others)
     is_first = after is None and before is None
@@ -148,7 +157,11 @@ def tracks(request: HttpRequest, library: Library) -> HttpResponse:
 
 def _choices(*, sees_others: bool) -> dict[str, Any]:
     return {
-        "states": [("", "all"), *Track.State.choices],
+        "states": [
+            ("", "all"),
+            *Track.State.choices,
+            (UNPLAYABLE, "ready, but browsers cannot play it"),
+        ],
         "labelled": [*LABELLED, *(LABELLED_BY_ANYONE if sees_others else ())],
         "sides": SIDES if sees_others else (),
     }
@@ -163,7 +176,8 @@ def _counts(library: Library) -> dict[str, int]:
         .annotate(n=Count("id"))
     )
     counts = dict(rows)
-    return {"all": sum(counts.values()), **counts}
+    unplayable = random_order.unplayable_tracks(library).count()
+    return {"all": sum(counts.values()), **counts, UNPLAYABLE: unplayable}
 
 
 urlpatterns = [path("tracks/<slug:slug>/", tracks, name="tracks")]

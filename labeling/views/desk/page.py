@@ -24,7 +24,7 @@ from labeling.loop import desk
 from labeling.loop.events import record
 from labeling.loop.events.answers import Vocabulary, parse_answers
 from labeling.loop.library import guidelines, libraries
-from labeling.loop.serving import leases, serve
+from labeling.loop.serving import leases, random_order, serve
 from labeling.models import (
     Annotation,
     Annotator,
@@ -118,6 +118,7 @@ def _why_empty(library: Library, annotator: Annotator) -> dict[str, Any]:
     return {
         "tracks": tracks.count(),
         "ready": tracks.filter(state=Track.State.READY).count(),
+        "unplayable": random_order.unplayable_tracks(library).count(),
         "pending": tracks.filter(state=Track.State.PENDING).count(),
         "recent": recent_of(annotator),
         "guideline": state_of(library, annotator)["guideline"],

@@ -11,7 +11,7 @@ from labeling.loop import features, retraining
 from labeling.loop.library import guidelines, libraries
 from labeling.loop.registry import models
 from labeling.loop.registry.trust import trust_in
-from labeling.loop.serving import claimable
+from labeling.loop.serving import claimable, random_order
 from labeling.models import (
     Annotation,
     Annotator,
@@ -52,7 +52,7 @@ def desk_figures(library: Library, annotator: Annotator) -> dict[str, int]:
     return {
         "today": done.exclude(revised_by__kind=Annotation.Kind.RETRACTION).count(),
         "ranked": _offered(library, annotator),
-        "ready": library.tracks.filter(state=Track.State.READY).count(),
+        "ready": random_order.ready_count(library),
     }
 
 
