@@ -20,7 +20,6 @@ from labeling.models import (
     Library,
     ModelVersion,
     Round,
-    Track,
 )
 from labeling.models.jobs import JobKind
 from labeling.models.queue import Stratum
