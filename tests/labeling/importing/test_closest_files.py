@@ -61,10 +61,17 @@ def find(tmp_path, music):
         ("É.mp3", [NFD], NFD),
         ("Symphony: No 1.mp3", ["Symphony: No 1.mp3"], "Symphony: No 1.mp3"),
         ("a/./b.mp3", ["a/b.mp3"], "a/b.mp3"),
+        ("file://{music}/my%20song.mp3", ["my song.mp3"], "my song.mp3"),
+        ("FILE://localhost{music}/a/b.mp3", ["a/B.mp3"], "a/B.mp3"),
     ],
 )
-def test_the_closest_name_is_found(find, key, on_disk, found):
-    assert find(key, *on_disk) == found
+def test_the_closest_name_is_found(find, music, key, on_disk, found):
+    assert find(key.replace("{music}", str(music)), *on_disk) == found
+
+
+@pytest.mark.parametrize(("key", "on_disk"), [("x².mp3", "x2.mp3"), ("①.mp3", "1.mp3")])
+def test_another_name_is_not_close(find, key, on_disk):
+    assert "no such file" in find(key, on_disk)
 
 
 @pytest.mark.parametrize(
