@@ -8,6 +8,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from urllib.parse import unquote
 
 from django.conf import settings
 from django.db.models import Exists, OuterRef, QuerySet
@@ -121,22 +122,31 @@ class AudioFolder:
                 listed.setdefault(name_key(name), []).append(name)
             self._listed[folder] = listed
         names = self._listed[folder].get(name_key(part), [])
-        return [(_distance(name, part), name) for name in names]
+        found = ((_distance(name, part), name) for name in names)
+        return [(distance, name) for distance, name in found if distance is not None]
 
 
 _NO_FILE = "there is no such file in the audio folder"
 #: Folders that differ only in form and are searched for one file.
 _NEAR_TRIED = 20
+#: The address of a file, as music players export it, after `track_key`.
+_ADDRESS = re.compile(r"file:(?:/localhost)?(/.+)", re.IGNORECASE)
 _DRIVE = re.compile(r"[A-Za-z]:(/|$)")
 
 
-def _distance(name: str, wanted: str) -> int:
-    """Return how far a name on disk is from the wanted one, which has the same name key."""
+def _distance(name: str, wanted: str) -> int | None:
+    """Return how far a name on disk is from the wanted one; None if it is another name.
+
+    Other width is another name: `x².mp3` is not `x2.mp3`.
+    """
     if name == wanted:
         return 0
     if unicodedata.normalize("NFC", name) == unicodedata.normalize("NFC", wanted):
         return 1
-    return 2 if tidy_name(name) == tidy_name(wanted) else 3
+    name, wanted = tidy_name(name), tidy_name(wanted)
+    if name == wanted:
+        return 2
+    return 3 if name.casefold() == wanted.casefold() else None
 
 
 def _leads_out(key: str) -> str:
@@ -154,6 +164,10 @@ def _leads_out(key: str) -> str:
 
 def relative_key(key: str, folders: Iterable[str]) -> str:
     """Return a key as a path inside the first of these folders that it is in."""
+    address = _ADDRESS.fullmatch(key)
+    if address:
+        inside = relative_key(track_key(unquote(address[1])), folders)
+        return key if inside.startswith("/") else inside
     if key.startswith("/"):
         for folder in folders:
             start = track_key(folder).rstrip("/") + "/"

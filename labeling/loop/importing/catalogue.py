@@ -38,6 +38,7 @@ ERRORS_KEPT = 1_000
 PREVIEW_LIMIT = 2_000_000
 #: If none of the first rows can be read, the file is not what it is taken for.
 HOPELESS = 10_000
+HOPELESS_CHARACTERS = 20_000_000
 DEFAULT_ANNOTATOR = "legacy"
 
 
@@ -221,10 +222,12 @@ class _Reading:
         return True
 
     def _refuse_if_hopeless(self) -> None:
-        if self.n_rows == self.errors.n_rows == HOPELESS:
+        n_rows, n_characters = self.n_rows, self.notes.n_characters
+        is_enough = n_rows >= HOPELESS or n_characters > HOPELESS_CHARACTERS
+        if n_rows == self.errors.n_rows and is_enough:
             first = self.errors.kept[0]
             raise BadInput(
-                f"none of the first {HOPELESS:,} rows can be read; row {first.row}, "
+                f"none of the first {n_rows:,} rows can be read; row {first.row}, "
                 f"{first.column or 'the whole row'}: {first.message}"
             )
 

@@ -18,7 +18,8 @@ _SMALL = str.maketrans(
 _CAPITAL = str.maketrans(
     "ΑАΒВⲤСΕЕϜԌΗⲎНЈΚⲔКΙІӀⳐΜϺⲘМΝⲚΟⲞОՕΡⲢРЅՏΤⲦТՍѴԜΧⲬХΥⲨУҮΖ",
     "AABBCCEEFGHHHJKKKIIILMMMMNNOOOOPPPSSTTTUVWXXXYYYYZ",
-)
+)  #: Small letters that look like others as capitals only are close enough within a word.
+_BOTH = {ord(chr(one).lower()): chr(other).lower() for one, other in _CAPITAL.items()} | _SMALL
 #: Groups that a report lists.
 _KEPT = 1_000
 
@@ -44,7 +45,7 @@ def look_alikes(column: str, names: Iterable[str], of: Iterable[str]) -> list[Lo
         first.setdefault(name_key(name), name)
     groups: dict[str, list[str]] = defaultdict(list)
     for key in first:
-        for skeleton in {key.translate(_SMALL), _of_capitals(key)}:
+        for skeleton in {key.translate(_BOTH), _of_capitals(key)}:
             groups[skeleton].append(key)
     wanted = {name_key(name) for name in of}
     found = dict.fromkeys(

@@ -121,6 +121,10 @@ def test_a_file_without_any_readable_row_is_refused_early(tmp_path, monkeypatch)
     path = write(tmp_path, HEAD + b'a.mp3,"Rock\n' * 50)
     with pytest.raises(BadInput, match=r"none of the first 5 rows.*row 2.*never closed"):
         import_catalogue("lib", path, ImportOptions())
+    monkeypatch.setattr(catalogue, "HOPELESS_CHARACTERS", 500)
+    monkeypatch.setattr(catalogue, "HOPELESS", 1_000)
+    with pytest.raises(BadInput, match=r"none of the first 2\d rows"):
+        import_catalogue("lib", path, ImportOptions())
     path = write(tmp_path, HEAD + b"a.mp3,Rock\n" + b"b.mp3,#REF!\n" * 50)
     assert import_catalogue("lib", path, ImportOptions())["rows_rejected"] == 50
 

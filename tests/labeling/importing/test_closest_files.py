@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import unicodedata
+from pathlib import Path
 
 import pytest
 
@@ -61,10 +63,17 @@ def find(tmp_path, music):
         ("É.mp3", [NFD], NFD),
         ("Symphony: No 1.mp3", ["Symphony: No 1.mp3"], "Symphony: No 1.mp3"),
         ("a/./b.mp3", ["a/b.mp3"], "a/b.mp3"),
+        ("file://{music}/my%20song.mp3", ["my song.mp3"], "my song.mp3"),
+        ("FILE://localhost{music}/a/b.mp3", ["a/B.mp3"], "a/B.mp3"),
     ],
 )
-def test_the_closest_name_is_found(find, key, on_disk, found):
-    assert find(key, *on_disk) == found
+def test_the_closest_name_is_found(find, music, key, on_disk, found):
+    assert find(key.replace("{music}", str(music)), *on_disk) == found
+
+
+@pytest.mark.parametrize(("key", "on_disk"), [("x².mp3", "x2.mp3"), ("①.mp3", "1.mp3")])
+def test_another_name_is_not_close(find, key, on_disk):
+    assert "no such file" in find(key, on_disk)
 
 
 @pytest.mark.parametrize(
@@ -134,3 +143,13 @@ def test_a_path_from_the_root_does_not_lead_out_again(music):
     for written in (f"{music}/../secret.mp3", "../secret.mp3", f"{music.parent}/secret.mp3"):
         found = AudioFolder.at(str(music)).find(written, [written])
         assert "leads out" in found.reason
+
+
+def test_names_on_disk_that_are_not_text_are_passed_over(find, music):
+    (Path(os.fsdecode(os.fsencode(music) + b"/caf\xe9.mp3"))).write_bytes(b"x")
+    assert "no such file" in find("café.mp3")
+
+
+def test_a_folder_named_like_the_file_is_not_the_file(find, music):
+    (music / "Song.mp3").mkdir()
+    assert find("song.mp3", "SONG.mp3") == "SONG.mp3"

@@ -41,6 +41,7 @@ ENCODINGS = [
     ("Turkish", "cp1254"),
     ("Japanese", "cp932"),
     ("Japanese", "euc_jp"),
+    ("Japanese", "iso2022_jp"),
     ("Chinese", "gb18030"),
     ("Chinese, traditional", "big5"),
     ("Korean", "cp949"),

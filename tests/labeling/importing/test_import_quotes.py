@@ -108,6 +108,15 @@ def test_cells_of_several_lines_without_rows_in_them_are_not_named(tmp_path):
     assert read_with_notes(tmp_path, HEAD + 'a.mp3,Pop,"one\ntwo"\n')[1] == []
 
 
+def test_blank_cells_beyond_the_header_change_nothing(tmp_path):
+    rest = 'a.mp3,Rock,"goes with\nb.mp3,Jazz,see there",,\nb.mp3,Soul,mine\n'
+    found, _ = read_with_notes(tmp_path, HEAD + rest)
+    assert found[1:] == [
+        ["a.mp3", "Rock", "goes with\nb.mp3,Jazz,see there", "", ""],
+        ["b.mp3", "Soul", "mine"],
+    ]
+
+
 @pytest.mark.parametrize("cell", ['5" vinyl', 'say "hi', 'Rock "n" Roll', '12""', 'x"'])
 def test_a_quote_in_the_middle_of_a_cell_is_a_character(tmp_path, cell):
     found = read(tmp_path, HEAD + f"a.mp3,{cell},x\nb.mp3,Pop,{cell}\nc.mp3,Jazz,x\n")

@@ -102,11 +102,12 @@ def test_the_file_is_found_under_its_real_name(tmp_path, on_disk):
 def test_look_alikes_are_reported_and_not_merged(tmp_path):
     load(tmp_path, "filename,genre,annotator\na.mp3,Rock,Bob\n")
     text = "filename,genre,annotator\nb.mp3,Rосk,Воb\nc.mp3,Мetal,Bob\nd.mp3,Metal,Bob\n"
+    text += "e.mp3,гocк,Bob\n"
     report = load(tmp_path, text)
     assert report["look_alikes"] == [
-        {"column": "genre", "names": ["Rock", "Rосk"]},
+        {"column": "genre", "names": ["Rock", "Rосk", "гocк"]},
         {"column": "genre", "names": ["Мetal", "Metal"]},
         {"column": "annotator", "names": ["Bob", "Воb"]},
     ]
-    assert (Label.objects.count(), Annotator.objects.count()) == (4, 2)
+    assert (Label.objects.count(), Annotator.objects.count()) == (5, 2)
     assert load(tmp_path, "filename,genre\nz.mp3,Pop\n")["look_alikes"] == []

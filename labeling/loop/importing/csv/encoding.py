@@ -45,6 +45,7 @@ OFFERED = {
     "cp874": "Thai (Windows)",
     "cp932": "Japanese (Shift-JIS)",
     "euc_jp": "Japanese (EUC)",
+    "iso2022_jp": "Japanese (ISO-2022)",
     "gb18030": "Chinese, simplified (GB18030)",
     "big5hkscs": "Chinese, traditional (Big5)",
     "cp949": "Korean (Windows)",
@@ -53,7 +54,7 @@ OFFERED = {
 _RECOGNISED = {
     codecs.lookup(name).name: name
     for name in OFFERED
-    if name not in ("utf-8", "utf-16", "iso8859-15", "cp1258", "cp852")
+    if name not in ("utf-8", "utf-16", "iso2022_jp", "iso8859-15", "cp1258", "cp852")
 }
 #: What chardet calls an encoding that a wider one of the list contains.
 _WIDER = {
@@ -197,11 +198,10 @@ def detect_encoding(path: Path, *, is_whole: bool) -> DetectedEncoding:
         head = file.read(_BLOCK)
     for mark, encoding in _BOMS:
         if head.startswith(mark):
-            other = FALLBACK if encoding == "utf-8-sig" else ""
-            return DetectedEncoding(encoding, other)
-    wide = _without_mark(head)
-    if wide:
-        return DetectedEncoding(wide)
+            return DetectedEncoding(encoding, FALLBACK if encoding == "utf-8-sig" else "")
+    other = _without_mark(head) or _with_escapes(head)
+    if other:
+        return DetectedEncoding(other)
     return _by_lines(_samples(path, is_whole=is_whole))
 
 
@@ -223,6 +223,17 @@ def _without_mark(head: bytes) -> str:
         if is_clean and n_plain > most:
             best, most = name, n_plain
     return best
+
+
+def _with_escapes(head: bytes) -> str:
+    """Return ISO-2022-JP if these bytes are; they look like ASCII with escapes in it."""
+    if b"\x1b$" not in head:
+        return ""
+    try:
+        codecs.getincrementaldecoder("iso2022_jp")().decode(head)
+    except UnicodeDecodeError:
+        return ""
+    return "iso2022_jp"
 
 
 def _samples(path: Path, *, is_whole: bool) -> _Samples:

@@ -65,7 +65,8 @@ class Lines:
     """Lines of at most LINE_LIMIT characters; a longer one raises and is skipped later.
 
     `taken` are the lines of the current record, which may be given back and read again. A byte
-    order mark at the start of a line comes from joined files, Ctrl-Z from DOS: both go. With
+    order mark or Ctrl-Z at the start of a record comes from joined files, and a Ctrl-Z ends a
+    DOS file: they go. With
     `most`, the lines end once so many characters are read.
     """
 
@@ -82,6 +83,8 @@ class Lines:
 
     def __next__(self) -> str:
         line = self._again.pop() if self._again else self._read()
+        if not self.taken and line[:1] in (_BOM, _CTRL_Z):
+            line = line.lstrip(_BOM + _CTRL_Z)
         self.taken.append(line)
         return line
 
@@ -101,9 +104,7 @@ class Lines:
         if len(line) >= LINE_LIMIT and line[-1] not in "\r\n":
             self._is_in_long_line = True
             raise TooLong
-        if _CTRL_Z in line:
-            line = line.replace(_CTRL_Z, "")
-        return line.lstrip(_BOM) if line.startswith(_BOM) else line
+        return line.rstrip(_CTRL_Z) if line.endswith(_CTRL_Z) else line
 
     def _readline(self) -> str:
         if self._left is None:

@@ -53,11 +53,13 @@ class ReadingNotes:
     read_as : encoding -> rows with cells that were read in it, if it is not that of the file.
     headers_repeated : rows that repeat the header, as in joined files.
     warnings : rows that were read but may not be what they seem.
+    n_characters : of the records read so far.
     """
 
     read_as: dict[str, RowsReadAs] = field(default_factory=dict)
     headers_repeated: int = 0
     warnings: list[RowWarning] = field(default_factory=list)
+    n_characters: int = 0
 
     def warn(self, row: int, message: str) -> None:
         """Note something about a row; the first of many notes are kept."""
@@ -101,6 +103,7 @@ def records(
             record = _next(reader)
             if record is None:
                 return
+            notes.n_characters += sum(map(len, lines.taken))
             if len(lines.taken) > 1 or lines.is_at_end:
                 record = _whole(record, lines, n_columns, dialect.delimiter, notes, number)
             if isinstance(record, list) and dialect.legacy:
@@ -156,7 +159,7 @@ def _whole(
     problem = _strict_error(lines.taken, delimiter)
     model = _cells(first, delimiter)
     likely = [_is_like(line, model, n_columns, delimiter) for line in rest]
-    if isinstance(record, list) and not problem and len(record) == n_columns:
+    if isinstance(record, list) and not problem and _width(record, n_columns) == n_columns:
         if any(likely):
             notes.warn(number, "a cell holds lines that look like rows: is a quote missing?")
         return record
@@ -171,6 +174,14 @@ def _whole(
     if any(likely):
         lines.give_back(rest[likely.index(True) :])
     return Unreadable(_NEVER_CLOSED)
+
+
+def _width(record: list[str], n_columns: int) -> int:
+    """Return the number of cells, without blank ones beyond the header."""
+    width = len(record)
+    while width > n_columns and not record[width - 1].strip():
+        width -= 1
+    return width
 
 
 def _strict_error(lines: list[str], delimiter: str) -> str:
