@@ -27,9 +27,11 @@ from ml.evaluation.resampling import HEADLINES, headline_figures, label_average_
 from ml.metrics.headline import (
     Headline,
     Predicted,
-    Yardstick,
-    headline,
-    headline_differences,
+    Values,
+    baseline_values,
+    differences_of,
+    headline_from,
+    headline_values,
     yardstick,
 )
 from ml.metrics.intervals import centred_bounds, resampling_weights
@@ -191,6 +193,9 @@ def compare(
     groups = judge.groups[rows[reference]]
     drawn = draw(sides, labels, baseline, groups, n_drawn, seed)
     by = yardstick(labels, baseline, _prior(judge, columns[reference]), groups)
+    values = [headline_values(side, by) for side in sides]
+    of_baseline = baseline_values(by)
+    headlines = [headline_from(own, of_baseline, by) for own in values]
     return {
         "n": int(labels.label_mask.any(axis=1).sum()),
         "labels_compared": int(scorable_labels(labels).sum()) if len(rows[0]) else 0,
@@ -199,7 +204,9 @@ def compare(
         "differing": _differing(records, rows, columns, labels),
         "n_resamples": n_drawn,
         "message": _message(labels, groups, len(names)),
-        "runs": [_run(drawn, sides, number, by) for number in range(len(records))],
+        "runs": [
+            _run(drawn, values, number, shown, labels) for number, shown in enumerate(headlines)
+        ],
         "labels": [
             _label_row(label, index, labels, drawn) for index, label in enumerate(names)
         ],
@@ -471,27 +478,27 @@ def _prior(judge: EvaluationRecord, columns: npt.NDArray[np.intp]) -> Floats:
 
 
 def _run(
-    drawn: list[Drawn], sides: Sequence[Predicted], number: int, by: Yardstick
+    drawn: list[Drawn], values: list[Values], number: int, shown: Headline, labels: LabelMatrix
 ) -> ComparedRun:
     own: ComparedRun = {
         "figures": drawn[number].observed,
         "differences": None,
         "verdict": None,
-        "headline": headline(sides[number], by),
+        "headline": shown,
         "headline_differences": None,
         "verdict_by_skill": None,
     }
     if not number:
         return own
     found = differences(drawn[0], drawn[number])
-    shown = headline_differences(sides[0], sides[number], by)
-    n = int(by.labels.label_mask.any(axis=1).sum())
+    gaps = differences_of(values[0], values[number])
+    n = int(labels.label_mask.any(axis=1).sum())
     return {
         **own,
         "differences": found,
         "verdict": comparison_verdict(found["macro_ap"], n),
-        "headline_differences": shown,
-        "verdict_by_skill": comparison_verdict(shown["skill"], n),
+        "headline_differences": gaps,
+        "verdict_by_skill": comparison_verdict(gaps["skill"], n),
     }
 
 

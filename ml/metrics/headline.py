@@ -49,6 +49,8 @@ LEAST_LABELS = 5
 MOST_BLOCKS = 200
 #: The figures of a `Headline`, in the order in which they are shown.
 HEADLINE_KEYS = ("skill", "macro_ap_10", "lwlrap", "micro_f1")
+#: Each of `HEADLINE_KEYS`: float (1 + n_blocks,), see `headline_values`.
+Values = dict[str, Floats]
 #: Confidence of the intervals.
 CONFIDENCE = 0.95
 
@@ -213,9 +215,35 @@ def headline(predicted: Predicted, by: Yardstick) -> Headline:
     >>> round(found["skill"], 3), found["labels_10"], found["macro_ap_10"]
     (0.678, 2, 1.0)
     """
-    values = headline_values(predicted, by)
+    return headline_from(headline_values(predicted, by), baseline_values(by), by)
+
+
+def baseline_values(by: Yardstick) -> Values:
+    """Compute `headline_values` of the baseline.
+
+    Parameters
+    ----------
+    by : see `yardstick`.
+
+    Returns
+    -------
+    dict of str and Floats : float (1 + n_blocks,) for each of `HEADLINE_KEYS`.
+    """
+    return headline_values(Predicted(by.baseline, by.baseline), by)
+
+
+def headline_from(values: Values, of_baseline: Values, by: Yardstick) -> Headline:
+    """Turn the values of a model and of the baseline into headline figures.
+
+    Parameters
+    ----------
+    values, of_baseline : of `headline_values` and `baseline_values`. by : see `yardstick`.
+
+    Returns
+    -------
+    Headline
+    """
     found = {name: jackknife(values[name]) for name in HEADLINE_KEYS}
-    its = headline_values(Predicted(by.baseline, by.baseline), by)
     judged = by.labels.label_mask
     return {
         "n": int(judged.any(axis=1).sum()),
@@ -229,7 +257,7 @@ def headline(predicted: Predicted, by: Yardstick) -> Headline:
             name: None if one.low is None or one.high is None else [one.low, one.high]
             for name, one in found.items()
         },
-        "baseline": {name: jackknife(its[name]).value for name in HEADLINE_KEYS},
+        "baseline": {name: jackknife(of_baseline[name]).value for name in HEADLINE_KEYS},
     }
 
 
@@ -250,14 +278,30 @@ def headline_differences(
     dict of str and Difference : other minus first, for each of `HEADLINE_KEYS`.
     """
     ours, its = headline_values(other, by), headline_values(first, by)
-    found = {name: jackknife(ours[name] - its[name], confidence) for name in HEADLINE_KEYS}
+    return differences_of(its, ours, confidence)
+
+
+def differences_of(
+    first: Values, other: Values, confidence: float = CONFIDENCE
+) -> dict[str, Difference]:
+    """Compute the differences of figures that `headline_values` returned.
+
+    Parameters
+    ----------
+    first, other : of two models on the same yardstick. confidence : of the intervals.
+
+    Returns
+    -------
+    dict of str and Difference : other minus first, for each of `HEADLINE_KEYS`.
+    """
+    found = {name: jackknife(other[name] - first[name], confidence) for name in HEADLINE_KEYS}
     return {
         name: {"difference": one.value, "lo": one.low, "hi": one.high}
         for name, one in found.items()
     }
 
 
-def headline_values(predicted: Predicted, by: Yardstick) -> dict[str, Floats]:
+def headline_values(predicted: Predicted, by: Yardstick) -> Values:
     """Compute each headline figure for each column of the yardstick's weights.
 
     Parameters

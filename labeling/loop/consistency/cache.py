@@ -72,7 +72,8 @@ def kept_figures(library: Library) -> Kept:
     is_waiting = DirtyKey.objects.filter(library=library).exists()
     if row is None:
         return Kept(None, not is_waiting, {})
-    is_same = row.figures_of == row.counted and row.made_of == inputs_hash(library)
+    inputs = (row.figures_of, row.made_of)
+    is_same = _is_of_now(row.figures) and inputs == (row.counted, inputs_hash(library))
     return Kept(row.computed_at, is_same and not is_waiting, row.figures)
 
 
@@ -80,7 +81,6 @@ def inputs_hash(library: Library) -> str:
     """Return a hash of the inputs besides the answers: names, merges, limits, methods."""
     parts = (
         RELIABILITY_METHOD,
-        _ROWS_VERSION,
         sorted(resolutions(library).items()),
         [(one.pk, one.name, one.facet_id) for one in labels_in(library, EVERYTHING).values()],
         list(
@@ -104,7 +104,8 @@ def refresh(library: Library) -> dict[str, int]:
     counted = rollups.measure(library)
     row, _ = AgreementFigures.objects.get_or_create(library=library)
     parts = inputs_hash(library)
-    if (row.figures_of, row.made_of) != (row.counted, parts):
+    inputs = (row.figures_of, row.made_of)
+    if inputs != (row.counted, parts) or not _is_of_now(row.figures):
         figures = _figures(library)
         newer = Q(figures_of__isnull=True) | Q(figures_of__lte=row.counted)
         with short_write():
@@ -117,9 +118,15 @@ def refresh(library: Library) -> dict[str, int]:
     return counted
 
 
+def _is_of_now(figures: dict[str, Any]) -> bool:
+    """Return whether the rows have the keys of this version of the product."""
+    return figures.get("rows_version") == _ROWS_VERSION
+
+
 def _figures(library: Library) -> dict[str, Any]:
     shared = shared_answers(library, EVERYTHING)
     return {
+        "rows_version": _ROWS_VERSION,
         "people": list(agreement.annotator_rows(library, EVERYTHING, shared)),
         "pairs": [
             (place, row | {"both": table.both} if table else row)
