@@ -78,7 +78,7 @@ def inputs_hash(library: Library) -> str:
         sorted(resolutions(library).items()),
         [(one.pk, one.name, one.facet_id) for one in labels_in(library, EVERYTHING).values()],
         list(Facet.objects.filter(library=library).values_list("id", "name")),
-        list(Annotator.objects.filter(library=library).values_list("id", "name")),
+        list(Annotator.objects.in_use().filter(library=library).values_list("id", "name")),
         [vars(cut) for cut in criteria_changes_of(library)],
     )
     return hashlib.sha256(json.dumps(parts, default=str).encode()).hexdigest()

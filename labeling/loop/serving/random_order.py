@@ -75,7 +75,7 @@ def restart(library_ids: Iterable[int]) -> None:
 
 def servable_tracks(library: Library) -> QuerySet[Track]:
     """Return the tracks that can be served: the ready ones, or all if there is no audio."""
-    tracks = Track.objects.filter(library=library)
+    tracks = Track.objects.in_use().filter(library=library)
     if library_has_audio(library):
         return tracks.filter(state=Track.State.READY)
     return tracks

@@ -195,6 +195,8 @@ def _may_be_served(item: QueueItem, library: Library) -> bool:
     An import may have moved it to the audit side since, or its file may be unreadable.
     """
     track = item.track
+    if track.state == Track.State.WITHDRAWN:
+        return False
     if item.stratum in (Stratum.ACQUIRE, Stratum.EXPLORE) and track.is_audit:
         return False
     return track.state == Track.State.READY or not random_order.library_has_audio(library)

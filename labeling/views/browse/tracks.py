@@ -37,7 +37,7 @@ def filters_of(request: HttpRequest, *, sees_others: bool) -> dict[str, str]:
     side = request.GET.get("side", "")
     return {
         "q": request.GET.get("q", "").replace("\x00", "").strip()[:200],
-        "state": state if state in Track.State.values else "",
+        "state": state if state in Track.SHOWN_STATES else "",
         "labelled": chosen if chosen in labelled else "",
         "side": side if sees_others and side in dict(SIDES) else "",
     }
@@ -117,7 +117,7 @@ def tracks(request: HttpRequest, library: Library) -> HttpResponse:
     annotator = libraries.annotator_of(library, cast(User, request.user))
     hidden = blinding.hidden_tracks(annotator)
     filters = filters_of(request, sees_others=sees_others)
-    every = Track.objects.filter(library=library)
+    every = Track.objects.in_use().filter(library=library)
     after, before = number_in(request.GET, "after"), number_in(request.GET, "before")
     page = page_of(
         every,
@@ -148,7 +148,7 @@ def tracks(request: HttpRequest, library: Library) -> HttpResponse:
 
 def _choices(*, sees_others: bool) -> dict[str, Any]:
     return {
-        "states": [("", "all"), *Track.State.choices],
+        "states": [("", "all"), *((one.value, one.label) for one in Track.SHOWN_STATES)],
         "labelled": [*LABELLED, *(LABELLED_BY_ANYONE if sees_others else ())],
         "sides": SIDES if sees_others else (),
     }
@@ -157,7 +157,8 @@ def _choices(*, sees_others: bool) -> dict[str, Any]:
 def _counts(library: Library) -> dict[str, int]:
     """Return how many tracks are in each state, and in all."""
     rows = (
-        Track.objects.filter(library=library)
+        Track.objects.in_use()
+        .filter(library=library)
         .order_by()
         .values_list("state")
         .annotate(n=Count("id"))

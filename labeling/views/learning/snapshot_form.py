@@ -146,7 +146,7 @@ def _choices(library: Library) -> dict[str, list[tuple[str, str]]]:
         "facets": [(f.name_key, f.name) for f in library.facets.all()],
         "annotators": [
             (one.name_key, f"{one.name} ({one.get_kind_display()})")
-            for one in library.annotators.exclude(kind="model")
+            for one in library.annotators.in_use().exclude(kind="model")
         ],
         "guidelines": [
             (str(one.number), f"version {one.number}" if one.number else "unknown (imported)")
