@@ -75,8 +75,9 @@ def slots(
 ) -> dict[SlotKey, Slot]:
     """Read the slots of these tracks and annotators; `merged` resolves labels.
 
-    An answer of the catalogue counts while it is live, and if it was itself retracted. An
-    answer that ended because another event was retracted counts as never imported.
+    An answer of the catalogue counts while it is live, and if somebody retracted it. An answer
+    that ended because another event was retracted, or because its import was undone, counts as
+    never imported.
     """
     events, sources = _events(set(track_ids), list(annotator_ids))
     live, first = live_ids(events), roots(events)
@@ -84,7 +85,9 @@ def slots(
     taken_back = {
         event.revises_id
         for event in events
-        if event.kind == Kind.RETRACTION and event.id in live
+        if event.kind == Kind.RETRACTION
+        and event.id in live
+        and not sources[event.id][1].startswith(Annotation.UNDO_KEY)
     }
     annotator_of = {event_id: source[0] for event_id, source in sources.items()}
     found: dict[SlotKey, Slot] = defaultdict(Slot)

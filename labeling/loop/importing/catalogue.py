@@ -130,12 +130,25 @@ def import_catalogue(
         if library.pk is None and not options.is_dry_run:
             libraries.get_or_create_library(slug)
             library, facets = _library(slug)
+        if batch_id is None and not options.is_dry_run:
+            batch_id = _batch_of_command(library, path, by_id)
         origin = Origin(by_id, batch_id)
         run = ImportRun(library, facets, staging, folder, options.is_dry_run, origin)
         report |= run.apply(progress, should_stop)
+    report["batch"] = None if options.is_dry_run else batch_id
+    if batch_id is not None:
+        ImportBatch.objects.filter(pk=batch_id).update(report=report)
     if report["tracks_created"] and not options.is_dry_run:
         random_order.restart([library.pk])
     return report
+
+
+def _batch_of_command(library: Library, path: Path, by_id: int | None) -> int:
+    """Return the row of an import that was not uploaded, so that it can be undone too."""
+    batch = ImportBatch.objects.create(
+        library=library, file_name=path.name[:255], stored_as="", by_id=by_id
+    )
+    return batch.pk
 
 
 def _library(slug: str) -> tuple[Library, dict[str, Facet]]:

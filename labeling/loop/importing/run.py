@@ -123,15 +123,17 @@ class ImportRun:
             ]
         else:
             with short_write():
-                import_labels.make_labels(planned, self.facets)
-                self.annotator_ids = import_labels.annotators_named(self.library, names)
+                added = import_labels.make_labels(planned, self.facets)
+                self.annotator_ids = import_labels.annotators_named(self.library, names, added)
+                if self.origin.batch_id is not None:
+                    added.store(self.origin.batch_id)
                 self.same_as = libraries.link_namesakes(self.library, self.annotator_ids)
             root = self._root(self.folder) if self.folder else None
             placing = split_groups.place_tracks(self.library, self.staging.groupings())
             split_groups.move_tracks(placing)
             places = placing.incoming
         self._resolve(planned)
-        return TrackWriter(self.library, places, root, self.is_dry_run)
+        return TrackWriter(self.library, places, root, self.is_dry_run, self.origin.batch_id)
 
     def _root(self, folder: AudioFolder) -> AudioRoot:
         with one_import_at_a_time(FOLDERS):

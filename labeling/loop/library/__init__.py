@@ -2,7 +2,8 @@
 
 `libraries` creates a library and its annotators, `members` says who belongs to it in which
 role, `guidelines` publishes the criteria that people label by, `taxonomy` finds, renames and
-merges labels, and `taxonomy_preview` shows what such a change would affect.
+merges labels, `taxonomy_preview` shows what such a change would affect, and `withdrawing` takes
+rows of an undone import out of use.
 """
 
-__all__ = ["guidelines", "libraries", "members", "taxonomy", "taxonomy_preview"]
+__all__ = ["guidelines", "libraries", "members", "taxonomy", "taxonomy_preview", "withdrawing"]
