@@ -107,8 +107,9 @@ def _plan_answers(
             while at is not None:
                 needed.add(at)
                 at = base.get(at)
+    standing = own & live
     for event in reversed(events):
-        if event.id not in own & live or event.kind == Kind.RETRACTION:
+        if event.id not in standing or event.kind == Kind.RETRACTION:
             continue
         if event.id in needed:
             plan.depended_on.append(event)
