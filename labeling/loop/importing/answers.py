@@ -37,6 +37,7 @@ class CatalogueAnswer:
     answered_at: datetime | None
     facets: dict[int, frozenset[int]]
     digest: str
+    extra: dict[str, str] | None = None
 
     @property
     def slot(self) -> SlotKey:
@@ -174,6 +175,7 @@ _EVENT = (
     "batch_id",
     "idempotency_key",
     "request_hash",
+    "extra",
 )
 _DIRTY = ("library_id", "annotator_id", "track_id", "day")
 
@@ -240,6 +242,7 @@ class ImportedAnswerWriter:
             self.origin.batch_id,
             _source_key(said, slot.n_imports),
             said.digest,
+            said.extra,
         )
 
     def _dirty_key(self, said: CatalogueAnswer) -> tuple[Any, ...]:

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from django.conf import settings
 from django.utils.text import slugify
@@ -20,10 +20,11 @@ from labeling import jobs
 from labeling.errors import BadInput
 from labeling.loop.importing import audio
 from labeling.loop.importing.answers import Origin
-from labeling.loop.importing.csv import lines
 from labeling.loop.importing.csv.columns import Columns, ReadingOptions, plan_columns
-from labeling.loop.importing.csv.lines import Dialect, Unreadable
+from labeling.loop.importing.csv.lines import Unreadable
+from labeling.loop.importing.csv.profile import Profile, Proposal
 from labeling.loop.importing.csv.rows import ANNOTATOR_LIMIT, RowError, parse
+from labeling.loop.importing.csv.sources import Source, open_source
 from labeling.loop.importing.csv.staging import Staging
 from labeling.loop.importing.run import ImportRun, Progress, ShouldStop
 from labeling.loop.library import libraries
@@ -33,6 +34,9 @@ from labeling.models.jobs import JobKind
 from labeling.names import name_key
 
 ERRORS_KEPT = 1_000
+JOINED_KEPT = 100
+#: Rows that the page looks at before anything is imported.
+PREVIEWED = 5_000
 DEFAULT_ANNOTATOR = "legacy"
 
 
@@ -122,9 +126,9 @@ def import_catalogue(
     folder = None
     if options.audio_folder:
         folder = audio.AudioFolder.at(options.audio_folder)
-    columns, dialect = read_columns(path, options.reading, set(facets))
+    columns, source = read_columns(path, options.reading, set(facets))
     with Staging() as staging:
-        report = _stage(path, dialect, columns, staging, options)
+        report = _stage(source, columns, staging, options)
         if options.is_strict and report["rows_rejected"]:
             raise RowsRefused(report)
         if library.pk is None and not options.is_dry_run:
@@ -164,46 +168,90 @@ def _library(slug: str) -> tuple[Library, dict[str, Facet]]:
 
 def read_columns(
     path: Path, reading: ReadingOptions, facets: set[str]
-) -> tuple[Columns, Dialect]:
-    """Return the dialect of a file and the meaning of its columns."""
-    if not path.is_file():
-        raise BadInput(f"there is no file {str(path)!r}")
-    dialect = lines.dialect_of(path)
-    return plan_columns(lines.header(path, dialect), reading, facets), dialect
+) -> tuple[Columns, Source]:
+    """Open a file and return the meaning of each column, and the file to read."""
+    source = open_source(path, reading.sheet)
+    return plan_columns(source.header(), reading, facets), source
 
 
-def preview_catalogue(path: Path, n_rows: int = 8) -> dict[str, Any]:
-    """Return the columns and first rows of a file, for a person to map."""
-    dialect = lines.dialect_of(path)
-    names = lines.header(path, dialect)
-    rows = [
-        [cell[:200] for cell in (record + [""] * len(names))[: len(names)]]
-        for _, record in islice(lines.records(path, dialect), 1, n_rows + 1)
+class CataloguePreview(TypedDict):
+    """The columns and first rows of a file, for a person to map."""
+
+    columns: list[str]
+    rows: list[list[str]]
+    encoding: str
+    delimiter: str
+    sheet: str
+    sheets: list[str]
+    proposals: list[Proposal]
+
+
+def preview_catalogue(
+    path: Path,
+    n_rows: int = 8,
+    *,
+    reading: ReadingOptions | None = None,
+    facets: set[str] | None = None,
+) -> CataloguePreview:
+    """Return the columns and first rows of a file, for a person to map.
+
+    With `reading` and `facets`, it says what these choices may have overlooked.
+    """
+    source = open_source(path, reading.sheet if reading else "")
+    names = source.header()
+    records = (
+        record
+        for _, record in islice(source.records(), 1, None)
         if not isinstance(record, Unreadable)
-    ]
+    )
+    first = list(islice(records, n_rows))
+    proposals: list[Proposal] = []
+    if reading is not None:
+        profile = Profile(plan_columns(names, reading, facets or set()))
+        for record in islice(chain(first, records), PREVIEWED):
+            profile.add(record)
+        proposals = profile.proposals()
     return {
         "columns": names,
-        "rows": rows,
-        "encoding": dialect.encoding,
-        "delimiter": dialect.delimiter,
+        "rows": [
+            [cell[:200] for cell in (record + [""] * len(names))[: len(names)]]
+            for record in first
+        ],
+        "encoding": source.encoding,
+        "delimiter": source.delimiter,
+        "sheet": source.sheet,
+        "sheets": source.sheets,
+        "proposals": proposals,
     }
 
 
 def _stage(
-    path: Path, dialect: Dialect, columns: Columns, staging: Staging, options: ImportOptions
+    source: Source, columns: Columns, staging: Staging, options: ImportOptions
 ) -> dict[str, Any]:
-    errors, n_rows = _Errors(), 0
+    errors, profile, n_rows = _Errors(), Profile(columns), 0
     annotator = " ".join(options.annotator.split()) or DEFAULT_ANNOTATOR
     if max(len(annotator), len(name_key(annotator))) > ANNOTATOR_LIMIT:
         raise BadInput(f"the annotator's name is longer than {ANNOTATOR_LIMIT} characters")
-    for number, record in islice(lines.records(path, dialect), 1, None):
+    for number, record in islice(source.records(), 1, None):
         n_rows += 1
         row, found = parse(number, record, columns)
         if row is None:
             errors.add(found)
         else:
             staging.add(row, annotator)
-    return {"rows_read": n_rows} | errors.as_json()
+        if not isinstance(record, Unreadable):
+            profile.add(record)
+    n_joined, joined = staging.joined(JOINED_KEPT)
+    return {
+        "rows_read": n_rows,
+        **errors.as_json(),
+        "rows_joined": n_joined,
+        "joined": joined,
+        "answer_metadata": [
+            {"column": name, "tracks": n} for name, n in staging.differing().most_common()
+        ],
+        "proposals": profile.proposals(),
+    }
 
 
 def probe_if_pending(library: Library, by_id: int | None = None) -> Job | None:

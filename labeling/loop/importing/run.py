@@ -213,6 +213,7 @@ class ImportRun:
             answered_at=answer.answered_at,
             facets={facet_id: frozenset(labels) for facet_id, labels in facets.items()},
             digest=self._digest_of(tuple(answer.texts)),
+            extra=answer.own or None,
         )
 
     def _digest(self, texts: tuple[int, ...]) -> str:
