@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -183,46 +183,34 @@ class CataloguePreview(TypedDict):
     delimiter: str
     sheet: str
     sheets: list[str]
-    proposals: list[Proposal]
 
 
-def preview_catalogue(
-    path: Path,
-    n_rows: int = 8,
-    *,
-    reading: ReadingOptions | None = None,
-    facets: set[str] | None = None,
-) -> CataloguePreview:
-    """Return the columns and first rows of a file, for a person to map.
-
-    With `reading` and `facets`, it says what these choices may have overlooked.
-    """
-    source = open_source(path, reading.sheet if reading else "")
+def preview_catalogue(path: Path, n_rows: int = 8, *, sheet: str = "") -> CataloguePreview:
+    """Return the columns and first rows of a file, for a person to map."""
+    source = open_source(path, sheet)
     names = source.header()
-    records = (
-        record
-        for _, record in islice(source.records(), 1, None)
-        if not isinstance(record, Unreadable)
-    )
-    first = list(islice(records, n_rows))
-    proposals: list[Proposal] = []
-    if reading is not None:
-        profile = Profile(plan_columns(names, reading, facets or set()))
-        for record in islice(chain(first, records), PREVIEWED):
-            profile.add(record)
-        proposals = profile.proposals()
     return {
         "columns": names,
         "rows": [
             [cell[:200] for cell in (record + [""] * len(names))[: len(names)]]
-            for record in first
+            for _, record in islice(source.records(), 1, n_rows + 1)
+            if not isinstance(record, Unreadable)
         ],
         "encoding": source.encoding,
         "delimiter": source.delimiter,
         "sheet": source.sheet,
         "sheets": source.sheets,
-        "proposals": proposals,
     }
+
+
+def propose(path: Path, reading: ReadingOptions, facets: set[str]) -> list[Proposal]:
+    """Return what these choices may have overlooked, as far as the first rows show it."""
+    columns, source = read_columns(path, reading, facets)
+    profile = Profile(columns)
+    for _, record in islice(source.records(), 1, PREVIEWED + 1):
+        if not isinstance(record, Unreadable):
+            profile.add(record)
+    return profile.proposals()
 
 
 def _stage(

@@ -17,7 +17,6 @@ from labeling.loop.importing.catalogue import (
     preview_catalogue,
 )
 from labeling.loop.importing.csv import workbook
-from labeling.loop.importing.csv.columns import ReadingOptions
 from labeling.loop.importing.csv.sources import open_source
 from labeling.models import Annotation, Track
 
@@ -87,7 +86,7 @@ def test_the_first_sheet_with_content_is_read_or_the_one_named(tmp_path):
     path = book(tmp_path / "c.xlsx", sheets)
     seen = preview_catalogue(path)
     assert (seen["sheet"], seen["sheets"]) == ("One", ["Empty", "One", "Two"])
-    seen = preview_catalogue(path, reading=ReadingOptions(sheet="Two"))
+    seen = preview_catalogue(path, sheet="Two")
     assert seen["rows"] == [["2.mp3"]]
     with pytest.raises(BadInput, match=r"no sheet 'Three'.*Empty, One, Two"):
         open_source(path, "Three")
