@@ -34,7 +34,7 @@ _TRACK = (
     "batch_id",
     *FIELDS,
 )
-#: Columns that a withdrawn track gets anew: all but those that follow from its key.
+#: Columns of a withdrawn track that are written again: all but those that its key decides.
 _GIVEN = tuple(name for name in _TRACK if name not in ("library_id", "key", "random_key"))
 
 

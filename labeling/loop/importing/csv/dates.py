@@ -33,7 +33,7 @@ _EXCEL_DAY_0 = datetime(1899, 12, 30, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class DateExample:
-    """How the first cells of a column are read in one form; "" where they do not fit."""
+    """The first cells of a column as one form reads them; "" where they do not fit."""
 
     form: str
     words: str

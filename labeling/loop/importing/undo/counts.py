@@ -20,7 +20,7 @@ class KeptRow(TypedDict):
 
 @dataclass
 class UndoCounts:
-    """What is taken back, and what is kept because of later work."""
+    """Counts of what is taken back, with a list of what later work keeps."""
 
     answers: int = 0
     labels: int = 0

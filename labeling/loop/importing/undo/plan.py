@@ -42,7 +42,7 @@ class ImportedEvent(NamedTuple):
 
 @dataclass
 class TracksPlan:
-    """What an undo does to some tracks.
+    """Steps of an undo on some tracks.
 
     Attributes
     ----------
