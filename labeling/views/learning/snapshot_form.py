@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
+from django.db.models import Q
 
 from labeling.errors import BadInput
 from labeling.loop.datasets import selection as selecting
@@ -158,7 +159,8 @@ def _choices(library: Library) -> dict[str, list[tuple[str, str]]]:
 
 
 def _uploads(library: Library) -> list[tuple[str, str]]:
-    rows = library.imports.filter(is_dry_run=False, job__isnull=False).order_by("-pk")
+    started = Q(job__isnull=False) | Q(stored_as="")
+    rows = library.imports.filter(started, is_dry_run=False, undone_at=None).order_by("-pk")
     return [
         (str(one.pk), f"{one.pk}: {one.file_name}, {day(one.created_at)}")
         for one in rows[:_UPLOADS_SHOWN]
