@@ -206,7 +206,7 @@ def preview_catalogue(path: Path, n_rows: int = 8, *, sheet: str = "") -> Catalo
 def propose(path: Path, reading: ReadingOptions, facets: set[str]) -> list[Proposal]:
     """Return what these choices may have overlooked, as far as the first rows show it."""
     columns, source = read_columns(path, reading, facets)
-    profile = Profile(columns)
+    profile = Profile(columns, is_first_look=True)
     for _, record in islice(source.records(), 1, PREVIEWED + 1):
         if not isinstance(record, Unreadable):
             profile.add(record)

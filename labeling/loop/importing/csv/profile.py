@@ -18,7 +18,7 @@ from labeling.loop.importing.csv.dates import DATE_FORMS, fits
 PROFILED = 20_000
 _SEPARATORS = {",": "a comma", ";": "a semicolon", "|": "a bar", "/": "a slash"}
 #: A separator in fewer cells than this share is part of a few names.
-_FEWEST_SPLIT, _SPLIT_SHARE = 3, 0.1
+_FEWEST_SPLIT, _SPLIT_SHARE, _SPLIT_SHARE_OF_METADATA = 3, 0.1, 0.5
 _FEWEST_REPEATS, _REPEAT_SHARE = 3, 0.05
 _MOST_PEOPLE = 500
 _PERSON = re.compile(
@@ -57,10 +57,14 @@ class _Column:
 
 
 class Profile:
-    """Counts over the first rows of a file, read with these columns."""
+    """Counts over the first rows of a file, read with these columns.
 
-    def __init__(self, columns: Columns) -> None:
+    Before a person has mapped the columns (`is_first_look`), metadata may be labels as well.
+    """
+
+    def __init__(self, columns: Columns, *, is_first_look: bool = False) -> None:
         self.columns = columns
+        self.is_first_look = is_first_look
         self.n_rows = self.n_repeats = 0
         self._of = [_Column() for _ in columns.names]
         self._first: dict[str, list[str]] = {}
@@ -92,12 +96,15 @@ class Profile:
         return [*self._separators(), *self._dates(), *self._people()]
 
     def _separators(self) -> Iterator[Proposal]:
-        for place in self.columns.facets:
+        shares = dict.fromkeys(self.columns.facets, _SPLIT_SHARE)
+        if self.is_first_look:
+            shares |= dict.fromkeys(self.columns.extra, _SPLIT_SHARE_OF_METADATA)
+        for place, share in sorted(shares.items()):
             column = self._of[place]
             if place in self.columns.separators or not column.n_filled:
                 continue
             separator, n = max(column.n_with.items(), key=lambda one: one[1])
-            if n >= max(_FEWEST_SPLIT, _SPLIT_SHARE * column.n_filled):
+            if n >= max(_FEWEST_SPLIT, share * column.n_filled) and place not in self._dated:
                 yield {
                     "kind": "separator",
                     "column": self.columns.names[place],

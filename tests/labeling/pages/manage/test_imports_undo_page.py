@@ -70,6 +70,8 @@ def test_the_preview_names_what_the_guess_overlooks(manager):
     assert "12 of 18 rows name a track again" in page
     assert "&#x27;worker&#x27; looks like the person who labelled" in page
     assert "&#x27;when&#x27; looks like a date" in page
+    assert page.count("18 of 18 cells contain a comma") == 1
+    assert "contain a slash" not in page
     assert "01 April 2021" in page
     assert "04 January 2021" in page
     assert page.count("does not fit") == 3 * 3
