@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from labeling.loop.consistency import cache
 from labeling.loop.events import record
 from labeling.loop.events.answers import FacetAnswer
 from labeling.loop.events.current_answers import rebuild_current_answers
@@ -20,10 +21,12 @@ from labeling.loop.serving import random_order
 from labeling.models import (
     Annotation,
     Annotator,
+    AnswerDay,
     CurrentAnswer,
     ImportBatch,
     Label,
     LabelAlias,
+    LabelDay,
     Library,
     Track,
 )
@@ -83,6 +86,18 @@ def answer(library, who, key, name, *, facet="genre"):
     return record.record_annotation(said).annotation
 
 
+def counted(slug):
+    """The answers and labels of each annotator and day that consistency counts."""
+    library = Library.objects.get(slug=slug)
+    cache.refresh(library)
+    days = AnswerDay.objects.filter(annotator__library=library).exclude(n=0)
+    labels = LabelDay.objects.filter(annotator__library=library).exclude(yes=0)
+    return (
+        sorted(days.values_list("annotator__name", "label_set__facet__name", "day", "n")),
+        sorted(labels.values_list("annotator__name", "label__name", "day", "yes")),
+    )
+
+
 @pytest.fixture
 def curated(shared_data, tmp_path) -> Path:
     """The real catalogue, each track labelled by two of five people."""
@@ -108,6 +123,7 @@ RIGHT = {
 @pytest.mark.shared_data
 def test_undo_and_the_right_mapping_equal_a_fresh_import(curated, tmp_path):
     report, batch = brought("lib", curated, **WRONG)
+    assert counted("lib")[0]
     n_answers, n_tracks = report["annotations_created"], report["tracks_created"]
     assert 240 < n_answers <= n_tracks
     undone = undoing.undo_import(batch)
@@ -119,6 +135,7 @@ def test_undo_and_the_right_mapping_equal_a_fresh_import(curated, tmp_path):
     }  # fmt: skip
     assert offered("lib") == []
     assert current("lib") == {}
+    assert counted("lib") == ([], [])
     assert all(not rows for rows in exported("lib", tmp_path).values())
     again, _ = brought("lib", curated, **RIGHT)
     fresh, _ = brought("fresh", curated, **RIGHT)
@@ -127,6 +144,7 @@ def test_undo_and_the_right_mapping_equal_a_fresh_import(curated, tmp_path):
     assert fresh["annotations_created"] == 500
     assert offered("lib") == offered("fresh")
     assert current("lib") == current("fresh")
+    assert counted("lib") == counted("fresh")
     assert exported("lib", tmp_path) == exported("fresh", tmp_path)
     facts = ("key", "title", "extra", "isrc", "split_group", "is_audit", "state")
     tracks = [
