@@ -30,6 +30,7 @@ from labeling.models import (
     FeatureSet,
     GuidelineVersion,
     ImportBatch,
+    ImportedChange,
     ImportMapping,
     Job,
     JobChunk,
@@ -387,6 +388,7 @@ _plain(FeatureRow, "audio", "feature_set", "state", "windows", "reason", filters
 _plain(PredictionSet, "model_version", "tracks", "created_at")
 _plain(JobChunk, "job", "n", "state", "until", "attempts", filters=("state",))
 _plain(WorkerBeat, "name", "queues", "pid", "beat_at")
+_plain(ImportedChange, "batch", "track", "before", "after")
 _plain(LabelSetMember, "label_set", "label")
 _plain(AnswerDay, "annotator", "label_set", "day", "stratum", "n", filters=("stratum",))
 _plain(LabelDay, "annotator", "label", "day", "stratum", "yes", "unsure", "no")

@@ -29,6 +29,7 @@ logger = logging.getLogger(__name__)
 #: The task that does a job of a kind, and the queue its workers listen on.
 TASKS: dict[str, tuple[str, str]] = {
     JobKind.IMPORT: ("workers.import_catalogue", "default"),
+    JobKind.UNDO_IMPORT: ("workers.undo_import", "default"),
     JobKind.PROBE: ("workers.probe_tracks", "audio"),
     JobKind.FEATURES: ("workers.extract_features", "audio"),
     JobKind.CONSISTENCY: ("workers.measure_consistency", "default"),

@@ -28,6 +28,7 @@ SAME_NAMES = {
     "Command": "Django finds a command by this name",
     "main": "an entry point of a process",
     "import_catalogue": "the task is named after the stage that it runs",
+    "undo_import": "the task is named after the stage that it runs",
     "take_snapshot": "the task is named after the stage that it runs",
 }
 

@@ -24,6 +24,7 @@ from labeling.loop.consistency import cache
 from labeling.loop.datasets import snapshots
 from labeling.loop.datasets.selection import Selection
 from labeling.loop.importing import catalogue
+from labeling.loop.importing.undo import undoing
 from labeling.loop.registry import evaluation_records, models
 from labeling.loop.serving import random_order
 from labeling.loop.upkeep import orphans
@@ -50,6 +51,17 @@ logger = logging.getLogger(__name__)
 def import_catalogue(run: Attempt) -> dict[str, Any]:
     """Read an uploaded catalogue: tracks, labels, legacy answers."""
     return catalogue.run_batch(run.arguments["batch"], run.progress, run.should_stop)
+
+
+@job_task(JobKind.UNDO_IMPORT)
+def undo_import(run: Attempt) -> dict[str, Any]:
+    """Take back what an import added, as far as nobody has built on it."""
+    batch = run.library.imports.select_related("job").get(pk=run.arguments["batch"])
+    report = undoing.undo_import(
+        batch, by_id=run.job.by_id, progress=run.progress, should_stop=run.should_stop
+    )
+    run.check()
+    return report
 
 
 # --- probe: length, loudness, waveform ------------------------------------------------------

@@ -77,7 +77,7 @@ class Annotations(LibraryView):
         """Return the track of the request; that of the presentation, where there is one."""
         if shown is not None and shown.track_id == track_id:
             return shown.track
-        track = Track.objects.filter(library=self.library, pk=track_id).first()
+        track = Track.objects.in_use().filter(library=self.library, pk=track_id).first()
         if track is None:
             raise Http404(f"no track {track_id} in this library")
         if shown is not None:

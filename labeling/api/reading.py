@@ -54,7 +54,7 @@ class Tracks(LibraryView):
     @extend_schema(
         operation_id="tracks_list",
         parameters=[
-            OpenApiParameter("state", enum=Track.State.values),
+            OpenApiParameter("state", enum=[one.value for one in Track.SHOWN_STATES]),
             OpenApiParameter("q", description="part of the key, title, album or artist"),
             OpenApiParameter("cursor"),
             OpenApiParameter("limit", int),
@@ -63,10 +63,11 @@ class Tracks(LibraryView):
     )
     def get(self, request: Request, slug: str) -> Response:
         asked = known_parameters(request, "state", "q")
-        tracks = Track.objects.filter(library=self.library).select_related("audio", "library")
+        every = Track.objects.in_use().filter(library=self.library)
+        tracks = every.select_related("audio", "library")
         if "state" in asked:
-            if asked["state"] not in Track.State.values:
-                raise BadInput(f"state is one of {', '.join(Track.State.values)}")
+            if asked["state"] not in Track.SHOWN_STATES:
+                raise BadInput(f"state is one of {', '.join(Track.SHOWN_STATES)}")
             tracks = tracks.filter(state=asked["state"])
         if asked.get("q"):
             word = asked["q"]
@@ -87,7 +88,8 @@ class TrackDetail(LibraryView):
     @extend_schema(operation_id="tracks_read", responses={200: TrackDetailBody, **_REFUSALS})
     def get(self, request: Request, slug: str, pk: int) -> Response:
         track = (
-            Track.objects.filter(library=self.library, pk=pk)
+            Track.objects.in_use()
+            .filter(library=self.library, pk=pk)
             .select_related("audio", "library")
             .first()
         )
@@ -104,7 +106,7 @@ class TrackDetail(LibraryView):
     def _answers(
         self, vocabulary: Vocabulary, track: Track, own: Annotator
     ) -> list[dict[str, Any]]:
-        annotators = Annotator.objects.filter(annotations__track=track).distinct()
+        annotators = Annotator.objects.in_use().filter(annotations__track=track).distinct()
         if blinding.is_hidden(own, track):
             annotators = annotators.exclude(pk=own.pk)
         states = everybodys_states(self.library, track.pk)

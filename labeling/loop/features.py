@@ -155,7 +155,7 @@ def _set_facts(file: AudioFile, probe: Probe) -> None:
 
 
 def _tracks(audio_id: int) -> QuerySet[Track]:
-    return Track.objects.filter(audio_id=audio_id)
+    return Track.objects.in_use().filter(audio_id=audio_id)
 
 
 def record_unreadable(failure: Failure) -> None:
@@ -194,7 +194,7 @@ def feature_set_of(name: str) -> FeatureSet:
 
 def _with_file(library: Library) -> QuerySet[Track]:
     return library.tracks.filter(audio__isnull=False).exclude(
-        state__in=[State.NO_AUDIO, State.MISSING]
+        state__in=[State.NO_AUDIO, State.MISSING, State.WITHDRAWN]
     )
 
 
@@ -287,8 +287,10 @@ def count_tracks(library_id: int | None, audio_ids: Sequence[int]) -> int:
 
 def tracks_done(library: Library, feature_set: FeatureSet) -> int:
     """Count the tracks of the library that have these features."""
-    return FeatureRow.objects.filter(
-        feature_set=feature_set, audio__tracks__library=library, state=FeatureRow.State.DONE
+    in_use = library.tracks.in_use()
+    return in_use.filter(
+        audio__features__feature_set=feature_set,
+        audio__features__state=FeatureRow.State.DONE,
     ).count()
 
 
@@ -332,7 +334,8 @@ def located(
     """Return the places of the features of these tracks (None: of all); some have none."""
     wanted = None if track_ids is None else set(track_ids.tolist())
     rows = (
-        library.tracks.filter(
+        library.tracks.in_use()
+        .filter(
             Q(audio__features__feature_set=feature_set)
             & Q(audio__features__state=FeatureRow.State.DONE)
         )

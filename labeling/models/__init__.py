@@ -10,7 +10,7 @@ from labeling.models.annotation import Annotation, Answer, CurrentAnswer, Judgem
 from labeling.models.catalogue import AudioFile, AudioRoot, Library, Membership, Track
 from labeling.models.dataset import FeatureRow, FeatureSet, Snapshot
 from labeling.models.evaluation import Evaluation
-from labeling.models.imports import ImportBatch, ImportMapping
+from labeling.models.imports import ImportBatch, ImportedChange, ImportMapping
 from labeling.models.jobs import Job, JobChunk, WorkerBeat
 from labeling.models.people import Annotator, EraCut, GuidelineVersion, Receipt
 from labeling.models.queue import Presentation, QueueItem, Round
@@ -55,6 +55,7 @@ __all__ = [
     "GuidelineVersion",
     "ImportBatch",
     "ImportMapping",
+    "ImportedChange",
     "Job",
     "JobChunk",
     "Judgement",

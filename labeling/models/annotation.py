@@ -30,6 +30,8 @@ class Annotation(Travelling):
     INDEPENDENT = (Kind.JUDGEMENT, Kind.IMPORTED)
     #: Prefix of the idempotency key of an event that an import wrote.
     IMPORT_KEY = "import:"
+    #: Prefix of the idempotency key of a retraction that undoes an import.
+    UNDO_KEY = "undo-import:"
 
     library = models.ForeignKey(Library, on_delete=models.PROTECT, related_name="annotations")
     track = models.ForeignKey(Track, on_delete=models.PROTECT, related_name="annotations")
@@ -57,6 +59,9 @@ class Annotation(Travelling):
     )
     decision_time_s = models.FloatField(null=True)
     note = models.TextField(blank=True)
+    extra = models.JSONField(
+        null=True, blank=True, help_text="Columns of the catalogue that belong to this answer."
+    )
     batch = models.ForeignKey(
         ImportBatch,
         on_delete=models.PROTECT,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from typing import Any
+from typing import Any, Self, TypeVar
 
 from django.core.exceptions import ValidationError
 from django.db import models
@@ -18,6 +18,17 @@ class Travelling(models.Model):
 
     class Meta:
         abstract = True
+
+
+_Row = TypeVar("_Row", bound=models.Model, covariant=True)
+
+
+class WithdrawableQuerySet(models.QuerySet[_Row]):
+    """Rows that the undo of an import may withdraw: they stay, but nothing offers them."""
+
+    def in_use(self) -> Self:
+        """Leave out the withdrawn rows."""
+        return self.filter(withdrawn_at__isnull=True)
 
 
 def within(name: str, field: str, low: float, high: float) -> models.CheckConstraint:

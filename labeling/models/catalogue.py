@@ -147,6 +147,14 @@ class AudioFile(models.Model):
         return self.relative_path
 
 
+class TrackQuerySet(models.QuerySet["Track"]):
+    """Tracks; those that the undo of an import withdrew stay, but nothing shows them."""
+
+    def in_use(self) -> TrackQuerySet:
+        """Leave out the withdrawn tracks."""
+        return self.exclude(state=Track.State.WITHDRAWN)
+
+
 class Track(Travelling):
     """One recording of the catalogue."""
 
@@ -156,6 +164,10 @@ class Track(Travelling):
         PENDING = "pending", "waiting for the audio worker"
         READY = "ready", "ready"
         UNREADABLE = "unreadable", "unreadable"
+        WITHDRAWN = "withdrawn", "withdrawn with its import"
+
+    #: The states of the tracks that pages and programs see.
+    SHOWN_STATES = [one for one in State if one != "withdrawn"]
 
     library = models.ForeignKey(Library, on_delete=models.PROTECT, related_name="tracks")
     key = models.CharField(max_length=700)
@@ -176,7 +188,18 @@ class Track(Travelling):
     )
     state = models.CharField(max_length=12, choices=State.choices, default=State.NO_AUDIO)
     state_reason = models.CharField(max_length=300, blank=True)
+    batch = models.ForeignKey(
+        "labeling.ImportBatch",
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        db_index=False,
+        related_name="tracks",
+        help_text="The import that created it; null: unknown.",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = TrackQuerySet.as_manager()
 
     class Meta:
         ordering = ["id"]

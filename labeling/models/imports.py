@@ -1,4 +1,4 @@
-"""Catalogues uploaded on the Imports page, and saved mappings of their columns."""
+"""Imported catalogues, what they changed, and saved mappings of their columns."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from django.conf import settings
 from django.db import models
 
 from labeling.models.base import Travelling
-from labeling.models.catalogue import Library
+from labeling.models.catalogue import Library, Track
 from labeling.models.jobs import Job
 
 
@@ -27,7 +27,11 @@ class ImportMapping(models.Model):
 
 
 class ImportBatch(Travelling):
-    """An uploaded catalogue: its options, its job and its report."""
+    """An import: its file and options, its job and report, and how it was undone.
+
+    `added` lists the ids of the labels, spellings and annotators that it created. An import by
+    command has neither a job nor a stored file.
+    """
 
     library = models.ForeignKey(Library, on_delete=models.PROTECT, related_name="imports")
     file_name = models.CharField(max_length=255)
@@ -36,6 +40,12 @@ class ImportBatch(Travelling):
     is_dry_run = models.BooleanField(default=False)
     job = models.ForeignKey(Job, on_delete=models.PROTECT, null=True)
     report = models.JSONField(default=dict)
+    added = models.JSONField(null=True, blank=True)
+    undo_job = models.ForeignKey(
+        Job, on_delete=models.PROTECT, null=True, blank=True, related_name="undone_imports"
+    )
+    undo_report = models.JSONField(null=True, blank=True)
+    undone_at = models.DateTimeField(null=True, blank=True)
     by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -45,3 +55,18 @@ class ImportBatch(Travelling):
 
     def __str__(self) -> str:
         return self.file_name
+
+
+class ImportedChange(models.Model):
+    """New facts that an import gave to an existing track: the values before and after."""
+
+    batch = models.ForeignKey(ImportBatch, on_delete=models.PROTECT, related_name="changes")
+    track = models.ForeignKey(Track, on_delete=models.PROTECT, related_name="imported_changes")
+    before = models.JSONField()
+    after = models.JSONField()
+
+    class Meta:
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return f"{self.track_id} by import {self.batch_id}"

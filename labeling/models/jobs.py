@@ -14,6 +14,7 @@ class JobKind(models.TextChoices):
     """The kinds of jobs, in the order of the loop."""
 
     IMPORT = "import", "Import a catalogue"
+    UNDO_IMPORT = "undo_import", "Undo an import"
     PROBE = "probe", "Listen to new files"
     FEATURES = "features", "Compute features"
     CONSISTENCY = "consistency", "Measure consistency"

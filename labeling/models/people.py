@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.conf import settings
 from django.db import models
 
-from labeling.models.base import NamedRow, Travelling
+from labeling.models.base import NamedRow, Travelling, WithdrawableQuerySet
 from labeling.models.catalogue import Library
 from labeling.models.taxonomy import Facet, Label
 
@@ -36,6 +36,11 @@ class Annotator(NamedRow, Travelling):
         default=0, help_text="Tracks presented so far; places the next one among the strata."
     )
     created_at = models.DateTimeField(auto_now_add=True)
+    withdrawn_at = models.DateTimeField(
+        null=True, blank=True, help_text="When the import that created it was undone."
+    )
+
+    objects = WithdrawableQuerySet["Annotator"].as_manager()
 
     class Meta:
         ordering = ["id"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.conf import settings
 from django.db import models
 
-from labeling.models.base import NamedRow, Travelling
+from labeling.models.base import NamedRow, Travelling, WithdrawableQuerySet
 from labeling.models.catalogue import Library
 
 
@@ -49,6 +49,11 @@ class Label(Travelling):
     )
     position = models.PositiveIntegerField(default=0)
     created_at = models.DateTimeField(auto_now_add=True)
+    withdrawn_at = models.DateTimeField(
+        null=True, blank=True, help_text="When the import that created it was undone."
+    )
+
+    objects = WithdrawableQuerySet["Label"].as_manager()
 
     class Meta:
         ordering = ["position", "name_key"]

@@ -117,6 +117,7 @@ _NEEDS = {
     "export_annotations": ("--format", "long", "--out", "nowhere.csv"),
     "report": ("--model", "1", "--out", "nowhere"),
     "seed_experiment": ("--out", "nowhere"),
+    "undo_import": ("1",),
 }
 #: These make the library that they are asked for.
 _MAKES = {"create_user", "import_library"}

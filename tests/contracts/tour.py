@@ -44,7 +44,8 @@ def import_shop(run: Runner) -> dict[str, Any]:
     )  # fmt: skip
     run.json("import_library", *how, "--dry-run", title="import_library --dry-run")
     run.json("import_library", *how, "--strict", title="import_library --strict")
-    run.json("import_library", *how, "--no-wait")
+    batch = run.json("import_library", *how, "--no-wait")["batch"]
+    run.json("undo_import", batch, *SHOP, "--dry-run")
     run.json("import_library", *how[:2], "--library", "quiet", title="import_library, no audio")
     return login
 

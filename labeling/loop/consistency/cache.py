@@ -88,7 +88,7 @@ def inputs_hash(library: Library) -> str:
                 "id", "name", "min_labels", "max_labels"
             )
         ),
-        list(Annotator.objects.filter(library=library).values_list("id", "name")),
+        list(Annotator.objects.in_use().filter(library=library).values_list("id", "name")),
         [vars(cut) for cut in criteria_changes_of(library)],
     )
     return hashlib.sha256(json.dumps(parts, default=str).encode()).hexdigest()

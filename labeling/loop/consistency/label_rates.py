@@ -70,7 +70,8 @@ class Counted:
 
 def labels_in(library: Library, filters: Filters) -> dict[int, Label]:
     """Return the labels to report on: those that count as themselves, in page order."""
-    rows = Label.objects.filter(facet__library=library, merged_into__isnull=True)
+    in_use = Label.objects.in_use()
+    rows = in_use.filter(facet__library=library, merged_into__isnull=True)
     if filters.facet_id is not None:
         rows = rows.filter(facet_id=filters.facet_id)
     if filters.label_id is not None:

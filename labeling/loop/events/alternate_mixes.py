@@ -13,6 +13,7 @@ from labeling.errors import BadInput
 from labeling.loop.events.answers import FacetAnswer
 from labeling.loop.events.current_answers import project
 from labeling.loop.events.record import mark_dirty, write_answers
+from labeling.loop.library import withdrawing
 from labeling.loop.serving import leases
 from labeling.models import Annotation, Track
 from labeling.writing import short_write
@@ -23,14 +24,16 @@ Kind = Annotation.Kind
 def propagate(annotation: Annotation, tracks: Sequence[Track]) -> list[Annotation]:
     """Copy an answer to other tracks of its library; return the new copies.
 
-    1. Audit tracks are left out: no answer is ever copied to them.
+    1. Audit tracks are left out: no answer is ever copied to them. So are withdrawn tracks.
     2. Copying twice is copying once; a retracted copy can be made again.
     """
     if any(track.library_id != annotation.library_id for track in tracks):
         raise BadInput("an answer can only be copied within its own library")
-    targets = [t for t in tracks if not t.is_audit and t.pk != annotation.track_id]
+    wanted = {t.pk for t in tracks if not t.is_audit and t.pk != annotation.track_id}
     with short_write():
         leases.queue_behind(annotation.annotator)
+        locked = withdrawing.lock_tracks(wanted)
+        targets = [track for track in locked if track.state != Track.State.WITHDRAWN]
         copies = [_copy(annotation, track) for track in targets]
         project(annotation.annotator_id, [track.pk for track in targets])
     return [copy for copy in copies if copy is not None]

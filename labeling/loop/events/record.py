@@ -28,7 +28,7 @@ from labeling.loop.events.answers import (
 )
 from labeling.loop.events.current_answers import answers_after, project
 from labeling.loop.events.replay import Event, live_ids, roots
-from labeling.loop.library import libraries, taxonomy
+from labeling.loop.library import libraries, taxonomy, withdrawing
 from labeling.loop.serving import blinding, leases
 from labeling.models import (
     Annotation,
@@ -108,6 +108,7 @@ def record_annotation(submission: Submission) -> Recorded:
     try:
         with short_write():
             leases.queue_behind(submission.annotator)
+            withdrawing.keep_in_use([submission.track.pk])
             _check_version(submission)
             is_asked = _close_open(submission.presentation, now)
             annotation = _write(submission, now, is_asked=is_asked)

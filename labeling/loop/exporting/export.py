@@ -145,13 +145,16 @@ def _write_and_rename(out: Path, encoding: str, write: Callable[[TextIO], int]) 
 def long_rows(library: Library, *, has_history: bool = False) -> Rows:
     """Yield a row for each stored judgement: of the current answers, or of all events.
 
-    A history also lists retractions, each as one row without a label.
+    A history also lists retractions, each as one row without a label. The last columns are
+    those that a catalogue gave to its answers, such as notes.
     """
     names: dict[int | None, str]
     names = dict(Label.objects.filter(facet__library=library).values_list("id", "name"))
     names[None] = ""
     merged = taxonomy.resolutions(library)
-    yield [*LONG_COLUMNS, *HISTORY_COLUMNS] if has_history else list(LONG_COLUMNS)
+    header = [*LONG_COLUMNS, *HISTORY_COLUMNS] if has_history else list(LONG_COLUMNS)
+    extra = _answer_columns(library)
+    yield header + [f"{name} (answer)" if name in header else name for name in extra]
     answer: tuple[Any, ...] = ()
     seen: set[int] = set()
     for row in _history(library) if has_history else _current(library):
@@ -160,7 +163,18 @@ def long_rows(library: Library, *, has_history: bool = False) -> Rows:
         label_id = merged.get(row[5], row[5])
         if label_id not in seen:
             seen.add(label_id)
-            yield [cell_of(value) for value in (*row[:5], names[label_id], *row[6:])]
+            notes = row[-1] or {}
+            values = (*row[:5], names[label_id], *row[6:-1], *map(notes.get, extra))
+            yield [cell_of(value) for value in values]
+
+
+def _answer_columns(library: Library) -> list[str]:
+    """Return the columns that catalogues gave to answers, in the order of their first use."""
+    found: dict[str, None] = {}
+    rows = Annotation.objects.filter(library=library, extra__isnull=False).order_by("id")
+    for extra in rows.values_list("extra", flat=True).iterator(chunk_size=5_000):
+        found |= dict.fromkeys(extra or ())
+    return list(found)
 
 
 def _history(library: Library) -> Iterator[tuple[Any, ...]]:
@@ -168,11 +182,11 @@ def _history(library: Library) -> Iterator[tuple[Any, ...]]:
         Q(answers__judgements__isnull=False) | Q(kind=Annotation.Kind.RETRACTION),
         library=library,
     ).order_by("id", "answers__facet_id", "-answers__judgements__value", "answers__judgements")
-    return events.values_list(*_VALUES, "revises__uid").iterator(chunk_size=CHUNK)
+    return events.values_list(*_VALUES, "revises__uid", "extra").iterator(chunk_size=CHUNK)
 
 
 def _current(library: Library) -> Iterator[tuple[Any, ...]]:
-    paths = [_from_current(name) for name in _VALUES]
+    paths = [_from_current(name) for name in (*_VALUES, "extra")]
     rows = CurrentAnswer.objects.filter(
         track__library=library, answer__judgements__isnull=False
     ).order_by(

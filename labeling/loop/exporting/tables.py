@@ -63,8 +63,8 @@ def track_chunks(library: Library) -> Iterator[list[Track]]:
     """Yield the tracks of a library, some hundred at a time, in the order of their ids."""
     last = 0
     while True:
-        rows = Track.objects.filter(library=library, pk__gt=last).order_by("pk")[:CHUNK]
-        tracks = list(rows)
+        rows = Track.objects.in_use().filter(library=library, pk__gt=last)
+        tracks = list(rows.order_by("pk")[:CHUNK])
         if not tracks:
             return
         last = tracks[-1].pk
@@ -133,7 +133,8 @@ def _extra_columns(library: Library, n_others: int) -> list[str]:
     The file keeps within the column limit of an import.
     """
     found: dict[str, None] = {}
-    rows = Track.objects.filter(library=library).exclude(extra={}).order_by("pk")
+    in_use = Track.objects.in_use().filter(library=library)
+    rows = in_use.exclude(extra={}).order_by("pk")
     for extra in rows.values_list("extra", flat=True).iterator(chunk_size=5_000):
         found |= dict.fromkeys(extra)
     facets = set(library.facets.values_list("name_key", flat=True))

@@ -37,6 +37,7 @@ class CatalogueAnswer:
     answered_at: datetime | None
     facets: dict[int, frozenset[int]]
     digest: str
+    extra: dict[str, str] | None = None
 
     @property
     def slot(self) -> SlotKey:
@@ -75,8 +76,9 @@ def slots(
 ) -> dict[SlotKey, Slot]:
     """Read the slots of these tracks and annotators; `merged` resolves labels.
 
-    An answer of the catalogue counts while it is live, and if it was itself retracted. An
-    answer that ended because another event was retracted counts as never imported.
+    An answer of the catalogue counts while it is live, and if somebody retracted it. An answer
+    that ended because another event was retracted, or because its import was undone, counts as
+    never imported.
     """
     events, sources = _events(set(track_ids), list(annotator_ids))
     live, first = live_ids(events), roots(events)
@@ -84,7 +86,9 @@ def slots(
     taken_back = {
         event.revises_id
         for event in events
-        if event.kind == Kind.RETRACTION and event.id in live
+        if event.kind == Kind.RETRACTION
+        and event.id in live
+        and not sources[event.id][1].startswith(Annotation.UNDO_KEY)
     }
     annotator_of = {event_id: source[0] for event_id, source in sources.items()}
     found: dict[SlotKey, Slot] = defaultdict(Slot)
@@ -171,6 +175,7 @@ _EVENT = (
     "batch_id",
     "idempotency_key",
     "request_hash",
+    "extra",
 )
 _DIRTY = ("library_id", "annotator_id", "track_id", "day")
 
@@ -237,6 +242,7 @@ class ImportedAnswerWriter:
             self.origin.batch_id,
             _source_key(said, slot.n_imports),
             said.digest,
+            said.extra,
         )
 
     def _dirty_key(self, said: CatalogueAnswer) -> tuple[Any, ...]:

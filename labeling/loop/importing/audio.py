@@ -247,7 +247,9 @@ def file_rows(root: AudioRoot, found: Iterable[FoundFile]) -> tuple[dict[str, in
             row.save(update_fields=["size_bytes", "modified_at", "probed_at"])
             changed.append(row.pk)
     FeatureRow.objects.filter(audio_id__in=changed, audio__sha256="").delete()
-    Track.objects.filter(audio_id__in=changed).update(state=State.PENDING, state_reason="")
+    Track.objects.in_use().filter(audio_id__in=changed).update(
+        state=State.PENDING, state_reason=""
+    )
     new = [
         AudioFile(
             root=root,

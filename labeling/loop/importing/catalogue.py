@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from django.conf import settings
 from django.utils.text import slugify
@@ -21,10 +21,11 @@ from labeling.errors import BadInput
 from labeling.loop.importing import audio
 from labeling.loop.importing.answers import Origin
 from labeling.loop.importing.csv.columns import Columns, ReadingOptions, plan_columns
-from labeling.loop.importing.csv.header import body, dialect_of, header
-from labeling.loop.importing.csv.lines import Dialect, Unreadable
-from labeling.loop.importing.csv.records import ReadingNotes, records
+from labeling.loop.importing.csv.lines import Unreadable
+from labeling.loop.importing.csv.profile import Profile, Proposal
+from labeling.loop.importing.csv.records import ReadingNotes
 from labeling.loop.importing.csv.rows import ANNOTATOR_LIMIT, RowError, parse
+from labeling.loop.importing.csv.sources import Source, open_source
 from labeling.loop.importing.csv.staging import Staging
 from labeling.loop.importing.run import ImportRun, Progress, ShouldStop
 from labeling.loop.library import libraries
@@ -39,6 +40,9 @@ PREVIEW_LIMIT = 2_000_000
 #: If none of the first rows can be read, the file is not what it is taken for.
 HOPELESS = 10_000
 HOPELESS_CHARACTERS = 20_000_000
+JOINED_KEPT = 100
+#: Rows that the page looks at before anything is imported.
+PREVIEWED = 5_000
 DEFAULT_ANNOTATOR = "legacy"
 
 
@@ -128,23 +132,36 @@ def import_catalogue(
     folder = None
     if options.audio_folder:
         folder = audio.AudioFolder.at(options.audio_folder)
-    columns, dialect = read_columns(path, options.reading, set(facets), is_whole=True)
+    columns, source = read_columns(path, options.reading, set(facets), is_whole=True)
     folders = [*(folder.paths if folder else ()), *audio.own_folders(library)]
     with Staging() as staging:
-        reading = _Reading(path, dialect, columns, options, folders)
+        reading = _Reading(source, columns, options, folders)
         is_stopped = not reading.stage(staging, should_stop)
-        report = reading.report()
+        report = reading.report(staging)
         if options.is_strict and report["rows_rejected"]:
             raise RowsRefused(report)
         if library.pk is None and not (options.is_dry_run or is_stopped):
             libraries.get_or_create_library(slug)
             library, facets = _library(slug)
+        if batch_id is None and not options.is_dry_run:
+            batch_id = _batch_of_command(library, path, by_id)
         origin = Origin(by_id, batch_id)
         run = ImportRun(library, facets, staging, folder, options.is_dry_run, origin)
         report |= run.stopped() if is_stopped else run.apply(progress, should_stop)
+    report["batch"] = None if options.is_dry_run else batch_id
+    if batch_id is not None:
+        ImportBatch.objects.filter(pk=batch_id).update(report=report)
     if report["tracks_created"] and not options.is_dry_run:
         random_order.restart([library.pk])
     return report
+
+
+def _batch_of_command(library: Library, path: Path, by_id: int | None) -> int:
+    """Return the row of an import that was not uploaded, so that it can be undone too."""
+    batch = ImportBatch.objects.create(
+        library=library, file_name=path.name[:255], stored_as="", by_id=by_id
+    )
+    return batch.pk
 
 
 def _library(slug: str) -> tuple[Library, dict[str, Facet]]:
@@ -160,41 +177,63 @@ def _library(slug: str) -> tuple[Library, dict[str, Facet]]:
 
 def read_columns(
     path: Path, reading: ReadingOptions, facets: set[str], *, is_whole: bool = False
-) -> tuple[Columns, Dialect]:
-    """Return the dialect of a file and the meaning of its columns.
+) -> tuple[Columns, Source]:
+    """Open a file and return the meaning of each column, and the file to read.
 
     Only a worker looks at the whole file for it; a page looks at the head and at samples.
     """
-    if not path.is_file():
-        raise BadInput(f"there is no file {str(path)!r}")
-    dialect = dialect_of(path, reading.encoding, is_whole=is_whole)
-    return plan_columns(header(path, dialect), reading, facets), dialect
+    source = open_source(path, reading.sheet, reading.encoding, is_whole=is_whole)
+    return plan_columns(source.header(), reading, facets), source
 
 
-def preview_catalogue(path: Path, n_rows: int = 8, encoding: str = "") -> dict[str, Any]:
+class CataloguePreview(TypedDict):
+    """The columns and first rows of a file, for a person to map."""
+
+    columns: list[str]
+    rows: list[list[str]]
+    encoding: str
+    doubt: str
+    delimiter: str
+    sheet: str
+    sheets: list[str]
+
+
+def preview_catalogue(
+    path: Path, n_rows: int = 8, *, sheet: str = "", encoding: str = ""
+) -> CataloguePreview:
     """Return the columns and first rows of a file, for a person to map."""
-    dialect = dialect_of(path, encoding, is_whole=False)
-    names = header(path, dialect)
-    rows = [
-        [cell[:200] for cell in (record + [""] * len(names))[: len(names)]]
-        for _, record in islice(records(path, dialect, most=PREVIEW_LIMIT), 1, n_rows + 1)
-        if not isinstance(record, Unreadable)
-    ]
+    source = open_source(path, sheet, encoding)
+    names = source.header()
     return {
         "columns": names,
-        "rows": rows,
-        "encoding": dialect.encoding,
-        "doubt": dialect.doubt,
-        "delimiter": dialect.delimiter,
+        "rows": [
+            [cell[:200] for cell in (record + [""] * len(names))[: len(names)]]
+            for _, record in islice(source.records(most=PREVIEW_LIMIT), 1, n_rows + 1)
+            if not isinstance(record, Unreadable)
+        ],
+        "encoding": source.encoding,
+        "doubt": source.doubt,
+        "delimiter": source.delimiter,
+        "sheet": source.sheet,
+        "sheets": source.sheets,
     }
+
+
+def propose(path: Path, reading: ReadingOptions, facets: set[str]) -> list[Proposal]:
+    """Return what these choices may have overlooked, as far as the first rows show it."""
+    columns, source = read_columns(path, reading, facets)
+    profile = Profile(columns, is_first_look=True)
+    for _, record in islice(source.records(most=PREVIEW_LIMIT), 1, PREVIEWED + 1):
+        if not isinstance(record, Unreadable):
+            profile.add(record)
+    return profile.proposals()
 
 
 @dataclass
 class _Reading:
     """The reading of a catalogue: its valid rows are staged, the others are counted."""
 
-    path: Path
-    dialect: Dialect
+    source: Source
     columns: Columns
     options: ImportOptions
     folders: list[str]
@@ -202,13 +241,16 @@ class _Reading:
     notes: ReadingNotes = field(default_factory=ReadingNotes)
     n_rows: int = 0
 
+    def __post_init__(self) -> None:
+        self.profile = Profile(self.columns)
+
     def stage(self, staging: Staging, should_stop: ShouldStop | None) -> bool:
         """Stage all rows; return False if asked to stop first."""
         annotator = tidy_name(self.options.annotator) or DEFAULT_ANNOTATOR
         if max(len(annotator), len(name_key(annotator))) > ANNOTATOR_LIMIT:
             raise BadInput(f"the annotator's name is longer than {ANNOTATOR_LIMIT} characters")
-        found = records(self.path, self.dialect, self.notes)
-        for number, record in body(found, self.columns.names, self.columns.key, self.notes):
+        found = self.source.body(self.columns.names, self.columns.key, self.notes)
+        for number, record in found:
             if should_stop is not None and should_stop():
                 return False
             self.n_rows += 1
@@ -219,27 +261,34 @@ class _Reading:
             else:
                 row.key = audio.relative_key(row.key, self.folders)
                 staging.add(row, annotator)
+            if not isinstance(record, Unreadable):
+                self.profile.add(record)
         return True
 
     def _refuse_if_hopeless(self) -> None:
-        n_rows, n_characters = self.n_rows, self.notes.n_characters
-        is_enough = n_rows >= HOPELESS or n_characters > HOPELESS_CHARACTERS
-        if n_rows == self.errors.n_rows and is_enough:
+        if self.n_rows == self.errors.n_rows == HOPELESS:
             first = self.errors.kept[0]
             raise BadInput(
-                f"none of the first {n_rows:,} rows can be read; row {first.row}, "
+                f"none of the first {HOPELESS:,} rows can be read; row {first.row}, "
                 f"{first.column or 'the whole row'}: {first.message}"
             )
 
-    def report(self) -> dict[str, Any]:
+    def report(self, staging: Staging) -> dict[str, Any]:
         """Return what was read, and what a person should check."""
-        doubt = {"row": 1, "column": "", "message": self.dialect.doubt}
+        doubt = {"row": 1, "column": "", "message": self.source.doubt}
+        n_joined, joined = staging.joined(JOINED_KEPT)
         return {
             "rows_read": self.n_rows,
-            "encoding": self.dialect.encoding,
+            "encoding": self.source.encoding,
             "rows_read_as": list(self.notes.read_as.values()),
             "headers_repeated": self.notes.headers_repeated,
-            "warnings": [*([doubt] if self.dialect.doubt else []), *self.notes.warnings],
+            "warnings": [*([doubt] if self.source.doubt else []), *self.notes.warnings],
+            "rows_joined": n_joined,
+            "joined": joined,
+            "answer_metadata": [
+                {"column": name, "tracks": n} for name, n in staging.differing().most_common()
+            ],
+            "proposals": self.profile.proposals(),
         } | self.errors.as_json()
 
 

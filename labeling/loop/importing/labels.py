@@ -4,15 +4,44 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from labeling.loop.library import taxonomy
-from labeling.models import Annotator, Facet, Label, LabelSet, Library
+from labeling.models import (
+    Annotator,
+    Facet,
+    ImportBatch,
+    Label,
+    LabelAlias,
+    LabelSet,
+    Library,
+)
 from labeling.names import name_key
 
 #: New labels in a report; more of them mean a column that does not hold labels.
 NEW_KEPT = 1_000
+
+
+@dataclass
+class Added:
+    """The ids of the labels, spellings and annotators that an import created."""
+
+    labels: list[int] = field(default_factory=list)
+    aliases: list[int] = field(default_factory=list)
+    annotators: list[int] = field(default_factory=list)
+
+    @classmethod
+    def by(cls, batch: ImportBatch) -> Added:
+        """Return what an import has created so far."""
+        return cls(**(batch.added or {}))
+
+    def store(self, batch_id: int) -> None:
+        """Add these ids to those of the import, in the transaction that created the rows."""
+        batch = ImportBatch.objects.select_for_update().get(pk=batch_id)
+        there = asdict(Added.by(batch))
+        batch.added = {name: sorted({*ids, *there[name]}) for name, ids in asdict(self).items()}
+        batch.save(update_fields=["added"])
 
 
 @dataclass
@@ -80,11 +109,12 @@ def _first(made: LabelPlan, facet_key: str, key: str, text: str) -> str:
     return made.new.setdefault(facet_key, {}).setdefault(key, text)
 
 
-def make_labels(planned: LabelPlan, facets: dict[str, Facet]) -> None:
+def make_labels(planned: LabelPlan, facets: dict[str, Facet]) -> Added:
     """Create the new labels inside the caller's transaction, and store the other spellings.
 
     Another import may have created one of them since, so it is looked up again under the lock.
     """
+    added = Added()
     for facet_key in sorted(planned.new):
         facet, names = facets[facet_key], planned.new[facet_key]
         taxonomy.lock(facet)
@@ -93,12 +123,18 @@ def make_labels(planned: LabelPlan, facets: dict[str, Facet]) -> None:
         planned.new[facet_key] = {key: names[key] for key in names if key not in there}
         for label in taxonomy.create_labels(facet, planned.new[facet_key].values()):
             planned.known[facet_key][label.name_key] = label.pk
+            added.labels.append(label.pk)
     labels = Label.objects.in_bulk(
         {planned.known[one["facet"]][name_key(one["spelling"])] for one in planned.merged}
     )
+    aliases = LabelAlias.objects.filter(facet__in=[facet.pk for facet in facets.values()])
+    before = set(aliases.values_list("id", flat=True))
     for one in planned.merged:
         label_id = planned.known[one["facet"]][name_key(one["spelling"])]
-        taxonomy.add_alias(labels[label_id], one["spelling"])
+        alias = taxonomy.add_alias(labels[label_id], one["spelling"])
+        if alias.pk not in before:
+            added.aliases.append(alias.pk)
+    return added
 
 
 class LabelSets:
@@ -118,14 +154,16 @@ class LabelSets:
         return self.made[facet_id].pk
 
 
-def annotators_named(library: Library, names: Iterable[str]) -> list[int]:
+def annotators_named(library: Library, names: Iterable[str], added: Added) -> list[int]:
     """Return the annotator of each name; an unknown name becomes a legacy annotator."""
     ids = []
     for name in names:
-        annotator, _ = Annotator.objects.get_or_create(
+        annotator, is_new = Annotator.objects.get_or_create(
             library=library,
             name_key=name_key(name),
             defaults={"name": name, "kind": Annotator.Kind.LEGACY},
         )
         ids.append(annotator.pk)
+        if is_new:
+            added.annotators.append(annotator.pk)
     return ids

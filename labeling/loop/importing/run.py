@@ -132,15 +132,17 @@ class ImportRun:
             ]
         else:
             with short_write():
-                import_labels.make_labels(planned, self.facets)
-                self.annotator_ids = import_labels.annotators_named(self.library, names)
+                added = import_labels.make_labels(planned, self.facets)
+                self.annotator_ids = import_labels.annotators_named(self.library, names, added)
+                if self.origin.batch_id is not None:
+                    added.store(self.origin.batch_id)
                 self.same_as = libraries.link_namesakes(self.library, self.annotator_ids)
             root = self._root(self.folder) if self.folder else None
             placing = split_groups.place_tracks(self.library, self.staging.groupings())
             split_groups.move_tracks(placing)
             places = placing.incoming
         self._resolve(planned)
-        return TrackWriter(self.library, places, root, self.is_dry_run)
+        return TrackWriter(self.library, places, root, self.is_dry_run, self.origin.batch_id)
 
     def _look_alikes(self) -> list[LookAlikes]:
         """Return the names of the file that look like other names, in it or in the library."""
@@ -240,6 +242,7 @@ class ImportRun:
             answered_at=answer.answered_at,
             facets={facet_id: frozenset(labels) for facet_id, labels in facets.items()},
             digest=self._digest_of(tuple(answer.texts)),
+            extra=answer.own or None,
         )
 
     def _digest(self, texts: tuple[int, ...]) -> str:

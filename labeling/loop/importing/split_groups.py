@@ -75,7 +75,7 @@ def place_tracks(library: Library, incoming: Iterable[tuple[str, str, str]]) -> 
 
 
 def _rows(library: Library) -> Iterator[tuple[int, str, str, str, str, bool]]:
-    rows = Track.objects.filter(library=library).order_by()
+    rows = Track.objects.in_use().filter(library=library).order_by()
     return rows.values_list("id", "key", "family", "album", "split_group", "is_audit").iterator(
         chunk_size=2_000
     )

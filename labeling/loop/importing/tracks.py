@@ -13,7 +13,8 @@ from labeling.loop.importing.audio import FoundFile, file_rows, relative_key
 from labeling.loop.importing.csv.columns import FIELDS
 from labeling.loop.importing.csv.staging import StagedTrack
 from labeling.loop.importing.split_groups import SplitPlace
-from labeling.models import AudioRoot, Library, Track
+from labeling.loop.library.withdrawing import state_in_use
+from labeling.models import AudioRoot, ImportedChange, Library, Track
 from labeling.names import track_key
 from ml.metrics.splits import track_random_key
 
@@ -30,8 +31,11 @@ _TRACK = (
     "audio_id",
     "state",
     "state_reason",
+    "batch_id",
     *FIELDS,
 )
+#: Columns of a withdrawn track that are written again: all but those that its key decides.
+_GIVEN = tuple(name for name in _TRACK if name not in ("library_id", "key", "random_key"))
 
 
 def former_keys(library: Library, folders: Sequence[str]) -> dict[str, str]:
@@ -75,6 +79,18 @@ def _attached(found: FoundFile | None, files: dict[str, int]) -> tuple[int | Non
     return files[found.relative_path], State.PENDING.value, ""
 
 
+def _change(
+    track: Track, staged: StagedTrack, names: list[str], extra: dict[str, str]
+) -> dict[str, Any]:
+    """Return the facts of a track that change, so that the import can be undone."""
+    before = {name: getattr(track, name) for name in names}
+    return {
+        "track": track,
+        "before": before | {"extra": {name: track.extra.get(name) for name in extra}},
+        "after": {name: staged.fields[name] for name in names} | {"extra": extra},
+    }
+
+
 @dataclass
 class TrackCounts:
     """Counts of the tracks of a catalogue."""
@@ -93,7 +109,9 @@ class TrackWriter:
     places: dict[str, SplitPlace]
     root: AudioRoot | None
     is_dry_run: bool
+    batch_id: int | None = None
     counts: TrackCounts = field(default_factory=TrackCounts)
+    _changes: list[ImportedChange] = field(default_factory=list)
 
     def write(
         self, staged: list[StagedTrack], found: dict[str, FoundFile]
@@ -102,24 +120,30 @@ class TrackWriter:
 
         1. Files first: a track refers to one.
         2. A blank cell changes nothing.
+        3. A withdrawn track is written like a new one, under its old id.
         """
         known = self._known(staged)
         files, changed_files = self._files(found)
         new = [one for one in staged if one.key not in known]
-        there = [one for one in staged if one.key in known]
+        old = [one for one in staged if one.key in known]
+        gone = [one for one in old if known[one.key]["state"] == State.WITHDRAWN]
+        there = [one for one in old if known[one.key]["state"] != State.WITHDRAWN]
         news = [one for one in there if one.key in found or _says_more(one, known[one.key])]
         rows = Track.objects.in_bulk([known[one.key]["id"] for one in news])
         for one in news:
             track = rows[known[one.key]["id"]]
             self._update(track, one, found.get(one.key), files, changed_files)
         self.counts.unchanged += len(there) - len(news)
-        self.counts.created += len(new)
+        self.counts.created += len(new) + len(gone)
         # In a dry run nothing has an id: numbers below zero identify the tracks.
         new_ids = [-1 - number for number in range(len(new))]
         if not self.is_dry_run:
             new_ids = insert_rows(
                 Track, _TRACK, [self._new(one, found.get(one.key), files) for one in new]
             )
+            self._bring_back({known[one.key]["id"]: one for one in gone}, found, files)
+            ImportedChange.objects.bulk_create(self._changes, batch_size=200)
+        self._changes.clear()
         ids = {key: row["id"] for key, row in known.items()}
         ids |= {one.key: id_ for one, id_ in zip(new, new_ids, strict=True)}
         return ids, set(new_ids)
@@ -129,7 +153,7 @@ class TrackWriter:
         rows = Track.objects.filter(
             library_id=self.library.pk, key__in=[one.key for one in staged]
         )
-        return {row["key"]: row for row in rows.values("id", "key", "extra", *FIELDS)}
+        return {row["key"]: row for row in rows.values("id", "key", "extra", "state", *FIELDS)}
 
     def _files(self, found: dict[str, FoundFile]) -> tuple[dict[str, int], set[int]]:
         self.counts.audio_missing += sum(bool(one.reason) for one in found.values())
@@ -149,8 +173,26 @@ class TrackWriter:
             place.is_audit,
             track_random_key(str(self.library.uid), staged.key),
             *_attached(found, files),
+            self.batch_id,
             *(staged.fields.get(name, "") for name in FIELDS),
         )
+
+    def _bring_back(
+        self,
+        withdrawn: dict[int, StagedTrack],
+        found: dict[str, FoundFile],
+        files: dict[str, int],
+    ) -> None:
+        """Write withdrawn tracks like new ones; without `--audio` a track keeps its file."""
+        rows = Track.objects.select_related("audio").in_bulk(list(withdrawn))
+        for track_id, staged in withdrawn.items():
+            track, file = rows[track_id], found.get(staged.key)
+            values = dict(zip(_TRACK, self._new(staged, file, files), strict=True))
+            if file is None:
+                values |= {"audio_id": track.audio_id, "state": state_in_use(track)}
+            for name in _GIVEN:
+                setattr(track, name, values[name])
+            track.save(update_fields=[name.removesuffix("_id") for name in _GIVEN])
 
     def _update(
         self,
@@ -165,9 +207,14 @@ class TrackWriter:
             for name in FIELDS
             if name in staged.fields and getattr(track, name) != staged.fields[name]
         ]
+        extra = dict(staged.extra.items() - track.extra.items())
+        if self.batch_id is not None and (changed or extra):
+            self._changes.append(
+                ImportedChange(batch_id=self.batch_id, **_change(track, staged, changed, extra))
+            )
         for name in changed:
             setattr(track, name, staged.fields[name])
-        if staged.extra.items() - track.extra.items():
+        if extra:
             track.extra = track.extra | staged.extra
             changed.append("extra")
         changed += self._give_file(track, found, files, changed_files)

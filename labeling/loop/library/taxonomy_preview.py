@@ -68,7 +68,7 @@ def describe(label: Label, *, definition: str, hotkey: str) -> None:
         raise BadInput("a key is one letter or digit, or nothing")
     if len(definition) > DEFINITION_LIMIT or "\0" in definition:
         raise BadInput(f"a definition has at most {DEFINITION_LIMIT} characters")
-    taken = Label.objects.filter(
+    taken = Label.objects.in_use().filter(
         facet_id=label.facet_id,
         hotkey__iexact=hotkey,
         is_active=True,

@@ -91,7 +91,7 @@ def servable_tracks(library: Library) -> QuerySet[Track]:
 
 
 def _ready_tracks(library: Library) -> QuerySet[Track]:
-    tracks = Track.objects.filter(library=library)
+    tracks = Track.objects.in_use().filter(library=library)
     return tracks.filter(state=Track.State.READY) if library_has_audio(library) else tracks
 
 

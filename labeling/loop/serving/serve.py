@@ -196,6 +196,8 @@ def _may_be_served(item: QueueItem, library: Library) -> bool:
     kind that browsers cannot play.
     """
     track = item.track
+    if track.state == Track.State.WITHDRAWN:
+        return False
     if item.stratum in (Stratum.ACQUIRE, Stratum.EXPLORE) and track.is_audit:
         return False
     is_heard = track.state == Track.State.READY and not (track.audio and track.audio.unplayable)

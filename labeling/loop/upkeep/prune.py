@@ -360,6 +360,7 @@ def _prune_stray_uploads(found: Pruned, *, is_dry_run: bool) -> None:
         path
         for folder, pattern in (
             (settings.UPLOAD_ROOT, "*.csv"),
+            (settings.UPLOAD_ROOT, "*.xlsx"),
             (settings.FILE_UPLOAD_TEMP_DIR, "*.upload*"),
         )
         for path in sorted(Path(folder).glob(pattern))

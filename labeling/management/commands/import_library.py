@@ -1,4 +1,4 @@
-"""Import a catalogue (CSV, with or without audio)."""
+"""Import a catalogue (CSV or Excel, with or without audio)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,13 @@ from django.core.management.base import CommandError
 
 from labeling.loop.importing import catalogue
 from labeling.loop.importing.catalogue import ImportOptions, RowsRefused
-from labeling.loop.importing.csv.columns import ReadingOptions, column_pairs
+from labeling.loop.importing.csv.columns import (
+    ANSWER_FIELDS,
+    FIELDS,
+    ReadingOptions,
+    column_pairs,
+)
+from labeling.loop.importing.csv.dates import DATE_FORMS
 from labeling.management.base import AudiotagCommand
 from labeling.management.following import follow_job
 from labeling.models import Job, Library
@@ -32,6 +38,35 @@ class Command(AudiotagCommand):
         parser.add_argument("--map", action="append", default=[], metavar="COLUMN=FACET")
         parser.add_argument("--split", action="append", default=[], metavar='"COLUMN=SEP"')
         parser.add_argument("--encoding", default="", metavar="NAME", help="of the file")
+        parser.add_argument(
+            "--field",
+            action="append",
+            default=[],
+            metavar="COLUMN=FIELD",
+            help=f"the column holds the {', '.join((*ANSWER_FIELDS, *FIELDS))}",
+        )
+        parser.add_argument(
+            "--metadata", action="append", default=[], metavar="COLUMN", help="keep as it is"
+        )
+        parser.add_argument(
+            "--answer-metadata",
+            action="append",
+            default=[],
+            metavar="COLUMN",
+            help="keep with the answer of the row, such as a note or a confidence",
+        )
+        parser.add_argument(
+            "--ignore", action="append", default=[], metavar="COLUMN", help="leave out"
+        )
+        parser.add_argument(
+            "--dates",
+            default="iso",
+            choices=list(DATE_FORMS),
+            help="; ".join(f"{name}: {words}" for name, words in DATE_FORMS.items()),
+        )
+        parser.add_argument(
+            "--sheet", default="", metavar="NAME", help="of a workbook; default: the first"
+        )
         parser.add_argument("--dry-run", action="store_true", help="count only, write nothing")
         parser.add_argument("--strict", action="store_true", help="import all rows or none")
         parser.add_argument("--no-wait", action="store_true", help="do not follow the probe")
@@ -43,6 +78,12 @@ class Command(AudiotagCommand):
             facets=column_pairs(options["map"], "--map"),
             separators=column_pairs(options["split"], "--split"),
             encoding=options["encoding"],
+            fields=column_pairs(options["field"], "--field"),
+            metadata=tuple(options["metadata"]),
+            answer_metadata=tuple(options["answer_metadata"]),
+            ignored=tuple(options["ignore"]),
+            dates=options["dates"],
+            sheet=options["sheet"],
         )
         how = ImportOptions(
             reading=reading,

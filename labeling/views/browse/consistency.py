@@ -62,7 +62,7 @@ def read_filters(library: Library, query: QueryDict) -> ConsistencyQuery:
     An unknown annotator gets no figures: everybody's under that name would be wrong.
     """
     wrong: list[str] = []
-    label = _named(Label.objects.filter(facet__library=library), query, "label", wrong)
+    label = _named(Label.objects.in_use().filter(facet__library=library), query, "label", wrong)
     facet = _named(Facet.objects.filter(library=library), query, "facet", wrong)
     if label is not None:
         facet = label.facet
@@ -84,7 +84,8 @@ def read_filters(library: Library, query: QueryDict) -> ConsistencyQuery:
 
 
 def _people(library: Library, query: QueryDict, wrong: list[str]) -> frozenset[int]:
-    known = set(Annotator.objects.filter(library=library).values_list("pk", flat=True))
+    people = Annotator.objects.in_use().filter(library=library)
+    known = set(people.values_list("pk", flat=True))
     chosen = set()
     for text in filter(None, query.getlist("annotator")):
         number = whole_number(text)
@@ -174,7 +175,7 @@ def _brought_up(library: Library) -> tuple[Kept, int]:
 
 def _choices(library: Library, asked: ConsistencyQuery) -> dict[str, Any]:
     """Return the choices of the filters."""
-    everything = Label.objects.filter(facet__library=library, merged_into__isnull=True)
+    everything = Label.objects.in_use().filter(facet__library=library, merged_into__isnull=True)
     all_labels = list(
         everything.select_related("facet").order_by("facet__position", "position", "name_key")
     )
@@ -186,7 +187,7 @@ def _choices(library: Library, asked: ConsistencyQuery) -> dict[str, Any]:
         .distinct()
     )
     return {
-        "annotators": Annotator.objects.filter(library=library),
+        "annotators": Annotator.objects.in_use().filter(library=library),
         "facets": Facet.objects.filter(library=library),
         "labels": labels,
         "all_labels": all_labels,
@@ -268,7 +269,7 @@ def declare_cut(request: HttpRequest, library: Library) -> HttpResponse:
 
 
 def _declared(library: Library, typed: QueryDict, by: User) -> EraCut:
-    annotator = _row(Annotator.objects.filter(library=library), typed.get("annotator"))
+    annotator = _row(Annotator.objects.in_use().filter(library=library), typed.get("annotator"))
     if annotator is None:
         raise BadInput("choose the annotator whose criteria changed")
     wrong: list[str] = []
@@ -278,7 +279,7 @@ def _declared(library: Library, typed: QueryDict, by: User) -> EraCut:
     kind, _, number = typed.get("scope", "").partition(":")
     label = facet = None
     if kind == "label":
-        label = _row(Label.objects.filter(facet__library=library), number)
+        label = _row(Label.objects.in_use().filter(facet__library=library), number)
     elif kind == "facet":
         facet = _row(Facet.objects.filter(library=library), number)
     if kind and label is None and facet is None:

@@ -49,7 +49,7 @@ class Progress:
 
 def progress_of(library: Library, user: User) -> Progress:
     """Return the figures of one library, for one user."""
-    states = library.tracks.aggregate(
+    states = library.tracks.in_use().aggregate(
         tracks=Count("id"), ready=Count("id", filter=Q(state=Track.State.READY))
     )
     person = Annotator.Kind.PERSON

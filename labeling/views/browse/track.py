@@ -110,7 +110,9 @@ def history_of(events: QuerySet[Annotation], names: LabelNames) -> list[Past]:
 def track(request: HttpRequest, library: Library, track_id: int) -> HttpResponse:
     """Show a track: annotators see their own answers only, curators everybody's."""
     row = get_object_or_404(
-        Track.objects.select_related("audio__root", "library"), pk=track_id, library=library
+        Track.objects.in_use().select_related("audio__root", "library"),
+        pk=track_id,
+        library=library,
     )
     sees_others = has_role(request.user, library, Role.CURATOR)
     annotator = libraries.annotator_of(library, cast(User, request.user))

@@ -39,7 +39,7 @@ def filters_of(request: HttpRequest, *, sees_others: bool) -> dict[str, str]:
     side = request.GET.get("side", "")
     return {
         "q": request.GET.get("q", "").replace("\x00", "").strip()[:200],
-        "state": state if state in (*Track.State.values, UNPLAYABLE) else "",
+        "state": state if state in (*Track.SHOWN_STATES, UNPLAYABLE) else "",
         "labelled": chosen if chosen in labelled else "",
         "side": side if sees_others and side in dict(SIDES) else "",
     }
@@ -121,7 +121,7 @@ def tracks(request: HttpRequest, library: Library) -> HttpResponse:
     annotator = libraries.annotator_of(library, cast(User, request.user))
     hidden = blinding.hidden_tracks(annotator)
     filters = filters_of(request, sees_others=sees_others)
-    every = Track.objects.filter(library=library)
+    every = Track.objects.in_use().filter(library=library)
     after, before = number_in(request.GET, "after"), number_in(request.GET, "before")
     page = page_of(
         every,
@@ -159,7 +159,7 @@ def _choices(*, sees_others: bool) -> dict[str, Any]:
     return {
         "states": [
             ("", "all"),
-            *Track.State.choices,
+            *((one.value, one.label) for one in Track.SHOWN_STATES),
             (UNPLAYABLE, "ready, but browsers cannot play it"),
         ],
         "labelled": [*LABELLED, *(LABELLED_BY_ANYONE if sees_others else ())],
@@ -170,7 +170,8 @@ def _choices(*, sees_others: bool) -> dict[str, Any]:
 def _counts(library: Library) -> dict[str, int]:
     """Return how many tracks are in each state, and in all."""
     rows = (
-        Track.objects.filter(library=library)
+        Track.objects.in_use()
+        .filter(library=library)
         .order_by()
         .values_list("state")
         .annotate(n=Count("id"))

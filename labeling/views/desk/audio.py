@@ -179,7 +179,7 @@ def _body(request: HttpRequest, opened: Opened, content_type: str) -> HttpRespon
 
 
 def _audio_of(library: Library, track_id: int) -> AudioFile:
-    tracks = Track.objects.select_related("audio__root")
+    tracks = Track.objects.in_use().select_related("audio__root")
     track = get_object_or_404(tracks, pk=track_id, library=library)
     if track.audio is None:
         raise Http404("this track has no audio")

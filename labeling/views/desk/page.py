@@ -114,7 +114,7 @@ def _facet_json(panel: FacetPanel) -> dict[str, Any]:
 
 
 def _why_empty(library: Library, annotator: Annotator) -> dict[str, Any]:
-    tracks = library.tracks
+    tracks = library.tracks.in_use()
     return {
         "tracks": tracks.count(),
         "ready": tracks.filter(state=Track.State.READY).count(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
+from django.db.models import Q
 
 from labeling.errors import BadInput
 from labeling.loop.datasets import selection as selecting
@@ -160,7 +161,7 @@ def _choices(library: Library) -> dict[str, list[tuple[str, str]]]:
         "facets": [(f.name_key, f.name) for f in library.facets.all()],
         "annotators": [
             (one.name_key, f"{one.name} ({one.get_kind_display()})")
-            for one in library.annotators.exclude(kind="model")
+            for one in library.annotators.in_use().exclude(kind="model")
         ],
         "guidelines": [
             (str(one.number), f"version {one.number}" if one.number else "unknown (imported)")
@@ -172,7 +173,8 @@ def _choices(library: Library) -> dict[str, list[tuple[str, str]]]:
 
 
 def _uploads(library: Library) -> list[tuple[str, str]]:
-    rows = library.imports.filter(is_dry_run=False, job__isnull=False).order_by("-pk")
+    started = Q(job__isnull=False) | Q(stored_as="")
+    rows = library.imports.filter(started, is_dry_run=False, undone_at=None).order_by("-pk")
     return [
         (str(one.pk), f"{one.pk}: {one.file_name}, {day(one.created_at)}")
         for one in rows[:_UPLOADS_SHOWN]

@@ -28,7 +28,9 @@ def taxonomy_page(request: HttpRequest, library: Library) -> HttpResponse:
     used = taxonomy_preview.yes_by_label(library)
     facets = []
     for facet in Facet.objects.filter(library=library):
-        labels = list(facet.labels.select_related("merged_into").prefetch_related("aliases"))
+        labels = list(
+            facet.labels.in_use().select_related("merged_into").prefetch_related("aliases")
+        )
         on_offer = [label for label in labels if _is_on_offer(label)]
         facets.append(
             {
@@ -58,7 +60,9 @@ def _is_on_offer(label: Label) -> bool:
 
 
 def _changes(library: Library, label: Label | None = None) -> list[TaxonomyChange]:
-    rows = TaxonomyChange.objects.filter(label__facet__library=library)
+    rows = TaxonomyChange.objects.filter(
+        label__facet__library=library, label__withdrawn_at__isnull=True
+    )
     if label is not None:
         rows = rows.filter(label=label)
     else:  # labels created by an import are not listed one by one
@@ -92,7 +96,7 @@ def label_page(request: HttpRequest, library: Library, label_id: int) -> HttpRes
 
 def _label(library: Library, label_id: int) -> Label:
     return get_object_or_404(
-        Label.objects.select_related("facet", "merged_into"),
+        Label.objects.in_use().select_related("facet", "merged_into"),
         pk=label_id,
         facet__library=library,
     )

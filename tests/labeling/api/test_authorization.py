@@ -93,6 +93,7 @@ LEAST = {
     "imports/S/": "manager",
     "imports/S/N/": "manager",
     "imports/S/N/start/": "manager",
+    "imports/S/N/undo/": "manager",
     "imports/S/N/errors/": "manager",
 }
 _SHORT = {"slug": "S", "int": "N", "uuid": "U", "anything": "P"}

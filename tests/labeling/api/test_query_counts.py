@@ -34,7 +34,8 @@ pytestmark = pytest.mark.django_db
 WHO = 4
 NEXT_LEASED = WHO + 8
 NEXT_OPEN = WHO + 2
-SUBMIT = WHO + 20
+#: One of them asks whether the track was withdrawn in the meantime, and locks it.
+SUBMIT = WHO + 21
 
 
 @pytest.fixture

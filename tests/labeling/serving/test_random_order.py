@@ -130,7 +130,7 @@ def test_a_library_has_audio_when_any_track_has_a_file(library, state, has_audio
 
 
 def test_every_state_says_whether_there_is_a_file():
-    without = {Track.State.NO_AUDIO, Track.State.MISSING}
+    without = {Track.State.NO_AUDIO, Track.State.MISSING, Track.State.WITHDRAWN}
     assert set(random_order._WITH_FILE) | without == set(Track.State)
     assert not set(random_order._WITH_FILE) & without
 

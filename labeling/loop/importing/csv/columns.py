@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from labeling.errors import BadInput
+from labeling.loop.importing.csv.dates import DATE_FORMS
 from labeling.names import name_key
 
 #: Columns of a track with a field of their own, and their maximum length.
@@ -24,6 +25,7 @@ COLUMN_LIMIT = 1_000
 #: What people write between the name of a facet and a number.
 _AROUND_NUMBERS = " _-.:#()[]{}/"
 _MEANT = {*FIELDS, *ANSWER_FIELDS}
+_WITH_ANSWER = "kept with the answer"
 
 
 def facet_named(name: str, known: Collection[str]) -> str:
@@ -85,8 +87,11 @@ class ReadingOptions:
     separators : facet column -> separator of several values in one cell.
     fields : column -> `title`, `album`, ... , `annotator` or `annotated_at`.
     metadata : columns to keep as metadata although their names say more.
+    answer_metadata : columns to keep with the answer, not with the track.
     ignored : columns to leave out altogether.
     encoding : of the file; "" to detect it.
+    dates : the form of the dates, a key of `DATE_FORMS`.
+    sheet : the sheet of a workbook; "" for the first one with content.
     """
 
     key: str = "filename"
@@ -95,8 +100,11 @@ class ReadingOptions:
     separators: Mapping[str, str] = field(default_factory=dict)
     fields: Mapping[str, str] = field(default_factory=dict)
     metadata: tuple[str, ...] = ()
+    answer_metadata: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
     encoding: str = ""
+    dates: str = "iso"
+    sheet: str = ""
 
     @classmethod
     def of(cls, stored: Mapping[str, Any]) -> ReadingOptions:
@@ -108,14 +116,20 @@ class ReadingOptions:
             separators=dict(stored.get("separators") or {}),
             fields=dict(stored.get("fields") or {}),
             metadata=tuple(stored.get("metadata") or ()),
+            answer_metadata=tuple(stored.get("answer_metadata") or ()),
             ignored=tuple(stored.get("ignored") or ()),
             encoding=stored.get("encoding") or "",
+            dates=stored.get("dates") or "iso",
+            sheet=stored.get("sheet") or "",
         )
 
 
 @dataclass(frozen=True)
 class Columns:
-    """Indexes of the columns by meaning; facet names are name keys."""
+    """Indexes of the columns by meaning; facet names are name keys.
+
+    `extra` names the metadata of the tracks, `of_answer` that of the answers.
+    """
 
     names: list[str]
     key: int
@@ -125,6 +139,8 @@ class Columns:
     annotator: int | None
     annotated_at: int | None
     extra: Mapping[int, str]
+    of_answer: Mapping[int, str] = field(default_factory=dict)
+    dates: str = "iso"
 
 
 def column_pairs(texts: list[str], option: str) -> dict[str, str]:
@@ -147,6 +163,8 @@ def plan_columns(names: list[str], options: ReadingOptions, known_facets: set[st
     """
     if len(names) > COLUMN_LIMIT:
         raise BadInput(f"{len(names):,} columns are too many (at most {COLUMN_LIMIT:,})")
+    if options.dates not in DATE_FORMS:
+        raise BadInput(f"dates are read as {', '.join(DATE_FORMS)}, not as {options.dates!r}")
     places = _places(name_key(name) for name in names)
     by_name = _places(_meanings(names, places, options))
     key = _place(places, options.key, names, "--key names the column with the file name")
@@ -155,10 +173,12 @@ def plan_columns(names: list[str], options: ReadingOptions, known_facets: set[st
     fields = {name: by_name[name][0] for name in FIELDS if name in by_name}
     if options.family:
         fields["family"] = _place(places, options.family, names, "--family")
-    ignored = {place for name in options.ignored for place in places.get(name_key(name), [])}
+    ignored = _ignored(places, options, names)
     meant = {key, *facets, *fields.values(), *ignored}
     annotator, annotated_at = (_free(by_name, name, meant) for name in ANSWER_FIELDS)
     meant |= {place for place in (annotator, annotated_at) if place is not None}
+    extra = _extra(names, meant)
+    own = {_place(places, name, names, _WITH_ANSWER) for name in options.answer_metadata}
     return Columns(
         names=names,
         key=key,
@@ -167,8 +187,21 @@ def plan_columns(names: list[str], options: ReadingOptions, known_facets: set[st
         separators=_separators(places, options, names, facets),
         annotator=annotator,
         annotated_at=annotated_at,
-        extra=_extra(names, meant),
+        extra={place: name for place, name in extra.items() if place not in own},
+        of_answer={place: name for place, name in extra.items() if place in own},
+        dates=options.dates,
     )
+
+
+def _ignored(
+    places: dict[str, list[int]], options: ReadingOptions, names: list[str]
+) -> set[int]:
+    """Return the columns to leave out; several may have one name."""
+    ignored: set[int] = set()
+    for name in options.ignored:
+        found = places.get(name_key(name))
+        ignored |= set(found or [_place(places, name, names, "left out")])
+    return ignored
 
 
 def _places(keys: Iterable[str]) -> dict[str, list[int]]:
@@ -188,6 +221,8 @@ def _meanings(
     meanings = ["" if meaning in said else meaning for meaning in meanings]
     for column in options.metadata:
         meanings[_place(places, column, names, "kept as metadata")] = ""
+    for column in options.answer_metadata:
+        meanings[_place(places, column, names, _WITH_ANSWER)] = ""
     for column, meaning in options.fields.items():
         if meaning not in (*FIELDS, *ANSWER_FIELDS):
             raise BadInput(f"a column cannot be read as {meaning!r}")

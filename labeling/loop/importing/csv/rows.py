@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from functools import lru_cache
 
 from labeling.loop.importing.csv.cells import is_error_value, unguarded
 from labeling.loop.importing.csv.columns import FIELDS, Columns
+from labeling.loop.importing.csv.dates import read_moment
 from labeling.loop.importing.csv.lines import Unreadable
-from labeling.moments import EARLIEST
 from labeling.names import name_key, tidy_name, track_key
 
 KEY_LIMIT = 700
@@ -53,6 +53,7 @@ class Row:
     labels: list[tuple[str, str]] = field(default_factory=list)
     annotator: str = ""
     annotated_at: datetime | None = None
+    answer_extra: dict[str, str] = field(default_factory=dict)
 
 
 @lru_cache(_REMEMBERED)
@@ -121,26 +122,10 @@ class _Reader:
         if not text:
             return None
         try:
-            moment = datetime.fromisoformat(text)
-            moment = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
-        except (ValueError, OverflowError):
-            self.reject(
-                place,
-                f"{text[:40]!r} is not a date: write 2019-05-01 or 2019-05-01T10:00:00+00:00",
-            )
+            return read_moment(text, self.columns.dates)
+        except ValueError as error:
+            self.reject(place, str(error))
             return None
-        # The current date may be a few hours ahead in another time zone.
-        if moment > datetime.now(UTC) + timedelta(days=1):
-            self.reject(place, f"{text[:40]!r} is in the future: no answer was given then")
-            return None
-        if moment < EARLIEST:
-            self.reject(
-                place,
-                f"{text[:40]!r} is before {EARLIEST.year}: no answer was given then; leave the "
-                "cell empty where the moment is not known",
-            )
-            return None
-        return moment
 
     def key(self) -> str:
         key = track_key(self.text(self.columns.key, KEY_LIMIT))
@@ -186,6 +171,10 @@ def parse(
         name: reader.text(place, EXTRA_LIMIT, is_free=True)
         for place, name in columns.extra.items()
     }
+    own = {
+        name: reader.text(place, EXTRA_LIMIT, is_free=True)
+        for place, name in columns.of_answer.items()
+    }
     key = reader.key()
     written = unguarded(record[columns.key]) if len(record) > columns.key else ""
     row = Row(
@@ -197,5 +186,6 @@ def parse(
         labels=reader.labels(),
         annotator=reader.annotator(),
         annotated_at=reader.moment(columns.annotated_at),
+        answer_extra={name: text for name, text in own.items() if text},
     )
     return (None, reader.errors) if reader.errors else (row, [])
