@@ -6,7 +6,7 @@ class Migration(migrations.Migration):
     """Keep what an import added, so that it can be undone."""
 
     dependencies = [
-        ("labeling", "0010_import_batches_plural"),
+        ("labeling", "0011_visible_names"),
     ]
 
     operations = [

@@ -3,7 +3,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("labeling", "0010_import_batches_plural"),
+        ("labeling", "0012_undo_imports"),
     ]
 
     operations = [
