@@ -43,7 +43,8 @@ def consensus_rows(library: Library, aggregation: str) -> Iterator[list[str]]:
        who judged it.
     """
     names = LabelNames(library)
-    columns = [label_id for label_id in names.names if label_id not in names.merged]
+    left_out = names.merged.keys() | names.withdrawn
+    columns = [label_id for label_id in names.names if label_id not in left_out]
     read = _all_answers(library, names, columns)
     facets = [names.facet_of[label_id] for label_id in columns]
     whole = combined(read.ballots, aggregation, facet_limits(facets))
@@ -187,7 +188,9 @@ def _matrix(
     for answer_id, label_id, value in judged.order_by("value").values_list(
         "answer_id", "label_id", "value"
     ):
-        judgements[answer_id].append((place[names.resolved(label_id)], value))
+        column = place.get(names.resolved(label_id))
+        if column is not None:
+            judgements[answer_id].append((column, value))
     labels = np.zeros((len(by_annotator), len(place)), dtype=bool)
     mask = np.zeros_like(labels)
     for row, facets in enumerate(by_annotator.values()):
@@ -205,4 +208,6 @@ def _read_offers(
     offers.update({label_set_id: [] for label_set_id in missing})
     rows = LabelSetMember.objects.filter(label_set_id__in=missing)
     for label_set_id, label_id in rows.values_list("label_set_id", "label_id"):
-        offers[label_set_id].append(place[names.resolved(label_id)])
+        column = place.get(names.resolved(label_id))
+        if column is not None:
+            offers[label_set_id].append(column)

@@ -44,6 +44,7 @@ class LabelNames:
         rows = Label.objects.filter(facet__library=library).order_by("position", "id")
         self.names = {label.pk: label.name for label in rows}
         self.facet_of = {label.pk: label.facet_id for label in rows}
+        self.withdrawn = {label.pk for label in rows if label.withdrawn_at is not None}
         self.order = {label_id: place for place, label_id in enumerate(self.names)}
 
     def resolved(self, label_id: int) -> int:

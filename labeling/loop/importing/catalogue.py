@@ -143,7 +143,7 @@ def import_catalogue(
         if library.pk is None and not (options.is_dry_run or is_stopped):
             libraries.get_or_create_library(slug)
             library, facets = _library(slug)
-        if batch_id is None and not options.is_dry_run:
+        if batch_id is None and not options.is_dry_run and library.pk is not None:
             batch_id = _batch_of_command(library, path, by_id)
         origin = Origin(by_id, batch_id)
         run = ImportRun(library, facets, staging, folder, options.is_dry_run, origin)
@@ -266,10 +266,12 @@ class _Reading:
         return True
 
     def _refuse_if_hopeless(self) -> None:
-        if self.n_rows == self.errors.n_rows == HOPELESS:
+        n_rows, n_characters = self.n_rows, self.notes.n_characters
+        is_enough = n_rows >= HOPELESS or n_characters > HOPELESS_CHARACTERS
+        if n_rows == self.errors.n_rows and is_enough:
             first = self.errors.kept[0]
             raise BadInput(
-                f"none of the first {HOPELESS:,} rows can be read; row {first.row}, "
+                f"none of the first {n_rows:,} rows can be read; row {first.row}, "
                 f"{first.column or 'the whole row'}: {first.message}"
             )
 
