@@ -106,6 +106,13 @@ def test_a_header_that_comes_again_is_left_out(load, again, n_repeated):
     assert (keys(), labels()) == (["a.mp3", "b.mp3"], {"Rock", "Pop"})
 
 
+@pytest.mark.parametrize("between", ["", "\ufeff", "\x1a", "\x1a\ufeff"])
+def test_a_file_that_ends_without_a_line_end_keeps_its_last_row(load, between):
+    report = load(f"filename,genre\na.mp3,Rock{between}filename,genre\nb.mp3,Pop\n")
+    assert (report["headers_repeated"], report["rows_rejected"]) == (1, 0)
+    assert (keys(), labels()) == (["a.mp3", "b.mp3"], {"Rock", "Pop"})
+
+
 @pytest.mark.parametrize(
     "other",
     [
@@ -124,7 +131,9 @@ def test_rows_behind_the_header_of_another_file_are_rejected(load, other):
 
 
 def test_a_label_named_like_a_column_is_a_label(load):
-    assert load("filename,genre\na.mp3,genre\nb.mp3,filename\n")["rows_rejected"] == 0
+    rows = "a.mp3,genre\nb.mp3,filename\nmy filename,genre\n"
+    assert load(f"filename,genre\n{rows}")["rows_rejected"] == 0
+    assert keys() == ["a.mp3", "b.mp3", "my filename"]
     assert labels() == {"genre", "filename"}
 
 

@@ -135,6 +135,15 @@ def test_little_text_of_western_europe_is_cp1252(tmp_path, texts):
     assert read(write(tmp_path, as_bytes(rows, "cp1252")))[0] == rows
 
 
+@pytest.mark.parametrize(
+    "texts",
+    [["Mädchen", "Für Elise", "Größe"], ["Café", "Été"], ["L’été"]],
+)
+def test_little_text_of_a_mac_is_not_cp1252(tmp_path, texts):
+    rows = rows_of(texts)
+    assert read(write(tmp_path, as_bytes(rows, "mac-roman")))[0] == rows
+
+
 def test_one_row_each_of_two_encodings_stays_utf8(tmp_path):
     content = "filename,genre\nú.mp3,Música\n".encode() + b"c.mp3,Caf\xe9\n"
     found, dialect, _ = read(write(tmp_path, content))

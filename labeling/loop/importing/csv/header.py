@@ -147,10 +147,13 @@ def body(
     keys = [name_key(name) for name in names]
     foreign = 0
     for number, record in islice(found, 1, None):
-        if isinstance(record, Unreadable) or keys[key] not in "\0".join(record).casefold():
-            kind = ""
-        else:
+        kind = ""
+        if isinstance(record, list) and keys[key] in "\0".join(record).casefold():
             kind = _kind_of_header(record, keys, key)
+            row = _before_header(record, keys)
+            if row and not foreign:  # the file before ended without a line end
+                yield number, row
+                kind = "same"
         if kind == "same":
             notes.headers_repeated += 1
             foreign = 0
@@ -179,6 +182,20 @@ def _kind_of_header(record: list[str], keys: list[str], key: int) -> str:
     known = {name for name in keys if name}
     is_other = is_key or (keys[key] in cells and sum(cell in known for cell in cells) > 1)
     return "other" if is_other else ""
+
+
+def _before_header(record: list[str], keys: list[str]) -> list[str]:
+    """Return the cells of a row that the header follows on the same line; [] if none does."""
+    place = len(record) - len(keys)
+    if place < 1 or len(keys) < 2 or not keys[0]:  # a row of the right width is one
+        return []
+    last, *rest = record[place:]
+    text = last.rstrip()
+    if [name_key(column_name(cell)) for cell in rest] != keys[1:]:
+        return []
+    if not text.casefold().endswith(keys[0]) or len(text) == len(keys[0]):
+        return []
+    return [*record[:place], text[: -len(keys[0])].rstrip("\ufeff\x1a")]
 
 
 def _without_blanks(keys: list[str]) -> list[str]:

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from itertools import pairwise
 
 #: Marks that stand next to letters in names.
-_TYPOGRAPHIC = frozenset(
-    "’‘‚“”„–—…«»‹›·•°ºª´`¡¿§©®™№、。・「」『』（）！？：，～ー々\u3000\xa0"
-)
+_TYPOGRAPHIC = frozenset("’‘‚“”„–—…«»‹›·•°ºª´`¡¿©®™№、。・「」『』（）！？：，～ー々\u3000\xa0")
 _WORD = re.compile(r"[^\W\d_]{2,}")
 #: A symbol that is part of a word.
 _SYMBOL = re.compile(r"(?<=[^\W\d_])[^\w\s\x00-\x7f]|[^\w\s\x00-\x7f](?=[^\W\d_])")
@@ -18,19 +15,25 @@ _SYMBOL = re.compile(r"(?<=[^\W\d_])[^\w\s\x00-\x7f]|[^\w\s\x00-\x7f](?=[^\W\d_]
 def is_plausible(text: str) -> bool:
     """Say whether nearly all characters beyond ASCII are letters where letters stand.
 
-    A wrong encoding gives symbols within words, and capitals after small letters.
+    A wrong encoding gives symbols within words, and capitals among small letters.
     """
     others = [char for char in text if not char.isascii()]
     if not others:
         return False
     strange = sum(not _is_mark(char) for char in _SYMBOL.findall(text))
     strange += sum(unicodedata.category(char) in ("Cc", "Cn", "Co") for char in others)
-    for word in _WORD.findall(text):
-        strange += sum(
-            before.islower() and after.isupper() and not after.isascii()
-            for before, after in pairwise(word)
-        )
+    strange += sum(_strange_capitals(word) for word in _WORD.findall(text))
     return strange <= 0.1 * len(others)
+
+
+def _strange_capitals(word: str) -> int:
+    """Return the number of capitals beyond ASCII that stand within a word of small letters."""
+    if word.isascii() or word.isupper():
+        return 0
+    return sum(
+        char.isupper() and not char.isascii() and (before.islower() or after.islower())
+        for before, char, after in zip(word, word[1:], word[2:] + "A", strict=False)
+    )
 
 
 def _is_mark(char: str) -> bool:
