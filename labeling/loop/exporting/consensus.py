@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from labeling.loop.exporting.tables import (
     YES,
-    LabelNames,
+    ExportLabels,
     label_cells,
     label_columns,
     track_chunks,
@@ -42,7 +42,7 @@ def consensus_rows(library: Library, aggregation: str) -> Iterator[list[str]]:
     3. Write the labels, and behind them the probability of each and the number of annotators
        who judged it.
     """
-    names = LabelNames(library)
+    names = ExportLabels(library)
     left_out = names.merged.keys() | names.withdrawn
     columns = [label_id for label_id in names.names if label_id not in left_out]
     read = _all_answers(library, names, columns)
@@ -108,7 +108,7 @@ def _by_label(whole: Combined, n: int, columns: list[int]) -> dict[int, tuple[fl
 
 
 def _figures(
-    names: LabelNames,
+    names: ExportLabels,
     widths: dict[int, int],
     by_facet: dict[int, set[int]],
     values: dict[int, tuple[float, int]],
@@ -123,7 +123,7 @@ def _figures(
     return cells
 
 
-def _all_answers(library: Library, names: LabelNames, columns: list[int]) -> _Read:
+def _all_answers(library: Library, names: ExportLabels, columns: list[int]) -> _Read:
     place = {label_id: n for n, label_id in enumerate(columns)}
     offers: dict[int, list[int]] = {}
     keys: list[str] = []
@@ -176,7 +176,7 @@ def _answers(track_ids: list[int]) -> dict[tuple[int, int], list[tuple[int, int,
 
 def _matrix(
     by_annotator: dict[tuple[int, int], list[tuple[int, int, bool]]],
-    names: LabelNames,
+    names: ExportLabels,
     place: dict[int, int],
     offers: dict[int, list[int]],
 ) -> LabelMatrix:
@@ -203,7 +203,7 @@ def _matrix(
 
 
 def _read_offers(
-    missing: set[int], names: LabelNames, place: dict[int, int], offers: dict[int, list[int]]
+    missing: set[int], names: ExportLabels, place: dict[int, int], offers: dict[int, list[int]]
 ) -> None:
     offers.update({label_set_id: [] for label_set_id in missing})
     rows = LabelSetMember.objects.filter(label_set_id__in=missing)

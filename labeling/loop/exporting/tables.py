@@ -35,7 +35,7 @@ def cell_of(value: Any) -> str:
     return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
-class LabelNames:
+class ExportLabels:
     """Labels with merges resolved, in their order, and the facets they belong to."""
 
     def __init__(self, library: Library) -> None:
@@ -78,7 +78,7 @@ def wide_rows(library: Library) -> Iterator[list[str]]:
     A row is one independent annotation of a track. A track that nobody has judged has one row
     without labels. Only labels judged yes are written; unsure and no have no cell here.
     """
-    names = LabelNames(library)
+    names = ExportLabels(library)
     widths = _widths(library)
     extra = _extra_columns(library, len(FIELDS) + sum(widths.values()) + 3)
     labels = label_columns(names, widths)
@@ -93,7 +93,7 @@ def wide_rows(library: Library) -> Iterator[list[str]]:
                 yield [*start, annotator, cell_of(at), *cells, *end]
 
 
-def label_columns(names: LabelNames, widths: dict[int, int]) -> list[str]:
+def label_columns(names: ExportLabels, widths: dict[int, int]) -> list[str]:
     """Return the columns of the labels: as many of each facet as its width."""
     keys = {facet.name_key for facet in names.facets.values()}
     return [
@@ -104,7 +104,7 @@ def label_columns(names: LabelNames, widths: dict[int, int]) -> list[str]:
 
 
 def label_cells(
-    names: LabelNames, widths: dict[int, int], facets: dict[int, set[int]]
+    names: ExportLabels, widths: dict[int, int], facets: dict[int, set[int]]
 ) -> list[str]:
     """Return the names of labels in the columns of their facets."""
     cells: list[str] = []
@@ -148,7 +148,7 @@ def _extra_columns(library: Library, n_others: int) -> list[str]:
 
 
 def _annotations(
-    track_ids: list[int], names: LabelNames
+    track_ids: list[int], names: ExportLabels
 ) -> dict[int, dict[Slot, dict[int, set[int]]]]:
     """Return track id -> (annotator, time) -> facet id -> labels judged yes."""
     rows = list(
