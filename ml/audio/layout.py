@@ -20,7 +20,7 @@ from ml.audio.formats.flac import FlacStream, flac_streams
 from ml.audio.formats.ogg import OggLink, flac_of_link, ogg_links, stream_of_link
 from ml.audio.formats.tags import FileBytes
 from ml.audio.formats.wav import wav_sounds
-from ml.audio.parts import Part
+from ml.audio.parts import SoundPart
 from ml.audio.sniffing import Sniffed
 from ml.audio.types import DecodeLimits
 from ml.errors import AudioError
@@ -45,7 +45,7 @@ class Layout:
     plays_short : other players, such as browsers, end before the end of the sound.
     """
 
-    parts: list[Part]
+    parts: list[SoundPart]
     sound_bytes: int
     notes: list[str] = field(default_factory=list)
     plays_short: bool = False
@@ -118,7 +118,7 @@ def as_it_is(data: FileBytes, sniffed: Sniffed) -> Layout:
     samples = sniffed.mp3.header.samples_per_frame if sniffed.mp3 else 0
     # With a start behind tags libsndfile reads MP3 rightly, but neither Ogg nor RF64.
     is_file = not sniffed.offset or sniffed.mp3 is not None
-    part = Part(begin=sniffed.offset, end=len(data), is_file=is_file, mpeg_samples=samples)
+    part = SoundPart(begin=sniffed.offset, end=len(data), is_file=is_file, mpeg_samples=samples)
     return Layout([part], len(data) - sniffed.offset)
 
 
@@ -170,13 +170,15 @@ def mended_mp3(data: FileBytes, sniffed: Sniffed, limits: DecodeLimits) -> Layou
     return layout
 
 
-def _mp3_part(data: FileBytes, start: mp3_frames.Mp3Start, there: mp3_frames.FrameScan) -> Part:
+def _mp3_part(
+    data: FileBytes, start: mp3_frames.Mp3Start, there: mp3_frames.FrameScan
+) -> SoundPart:
     samples = start.header.samples_per_frame
     if start.header.layer != 1:  # other layers carry no tag
         stream = b"".join(bytes(data[begin:end]) for begin, end in there.spans)
-        return Part(head=stream, mpeg_samples=samples)
+        return SoundPart(head=stream, mpeg_samples=samples)
     mended = mp3_frames.mend(data, start, there)
-    return Part(head=mended.stream, lead=mended.lead_frames, mpeg_samples=samples)
+    return SoundPart(head=mended.stream, lead=mended.lead_frames, mpeg_samples=samples)
 
 
 def too_long(limits: DecodeLimits) -> AudioError:
@@ -212,12 +214,12 @@ def _is_flac_right(stream: FlacStream, file_bytes: int) -> bool:
     return stream.frames == stream.stated_frames and stream.end == file_bytes
 
 
-def _flac_part(data: FileBytes, stream: FlacStream) -> Part:
+def _flac_part(data: FileBytes, stream: FlacStream) -> SoundPart:
     if stream.frames is None:
-        return Part(begin=stream.begin, end=stream.end)
+        return SoundPart(begin=stream.begin, end=stream.end)
     head = stream.head(data)
     is_cut = stream.frames < stream.stated_frames
-    return Part(head, stream.begin + len(head), stream.end, is_cut=is_cut)
+    return SoundPart(head, stream.begin + len(head), stream.end, is_cut=is_cut)
 
 
 def _note_flac(layout: Layout, streams: list[FlacStream]) -> None:
@@ -248,16 +250,16 @@ def _ogg_layout(data: FileBytes, sniffed: Sniffed) -> Layout:
     return layout
 
 
-def _ogg_parts(data: FileBytes, link: OggLink, layout: Layout) -> list[Part]:
+def _ogg_parts(data: FileBytes, link: OggLink, layout: Layout) -> list[SoundPart]:
     if link.sound != "FLAC":
         if link.codecs[0] == link.sound:
-            return [Part(begin=link.begin, end=link.end)]
-        return [Part(head=stream_of_link(data, link))]
+            return [SoundPart(begin=link.begin, end=link.end)]
+        return [SoundPart(head=stream_of_link(data, link))]
     stream = flac_of_link(data, link)
     found = flac_streams(stream, 0)
     _note_flac(layout, found)
     return [
-        Part(head=part.head + stream[part.begin : part.end], is_cut=part.is_cut)
+        SoundPart(head=part.head + stream[part.begin : part.end], is_cut=part.is_cut)
         for part in (_flac_part(stream, one) for one in found)
     ]
 
@@ -267,7 +269,7 @@ def _wav_layout(data: FileBytes, sniffed: Sniffed) -> Layout:
     sounds = wav_sounds(data, sniffed.offset)
     if not sounds or (len(sounds) == 1 and sounds[0].is_regular):
         return layout
-    layout.parts = [Part(sound.head, sound.begin, sound.end) for sound in sounds]
+    layout.parts = [SoundPart(sound.head, sound.begin, sound.end) for sound in sounds]
     layout.sound_bytes = sum(sound.end - sound.begin for sound in sounds)
     layout.plays_short = len(sounds) > 1
     for sound in sounds:

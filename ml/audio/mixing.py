@@ -1,4 +1,4 @@
-"""Where the excerpt of a track is taken, and how its channels become one. Rules for odd tracks.
+"""Rules for odd tracks: the place of the excerpt, and the mix of the channels.
 
 Ordinarily the excerpt is the middle of the track, and the mean of its channels. Otherwise:
 
@@ -28,7 +28,7 @@ Weights = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class ExcerptPlan:
-    """What becomes the excerpt.
+    """The excerpt of a track: its place and its mix.
 
     Attributes
     ----------

@@ -34,7 +34,7 @@ _SALVAGE_FRAMES = 1024
 
 
 @dataclass(frozen=True)
-class Part:
+class SoundPart:
     """Bytes of a file that are one stream for a decoder.
 
     Attributes
@@ -164,7 +164,7 @@ class PartReader:
     AudioError : the part cannot be decoded.
     """
 
-    def __init__(self, fd: int, data: FileBytes, part: Part, container: str) -> None:
+    def __init__(self, fd: int, data: FileBytes, part: SoundPart, container: str) -> None:
         self._fd, self._data, self.part, self._container = fd, data, part, container
         self._open: _Stream | None = None
         self._has_failed = False

@@ -1,4 +1,4 @@
-"""Whether browsers can play a file as it is: rules found by trying, not by decoding.
+"""Rules by which browsers can play a file as it is, found by trying.
 
 audiotag sends the file itself to the annotation page, so a format that libsndfile reads may
 still be mute there. Firefox and Safari play some of what Chromium refuses; the rules are those

@@ -27,13 +27,13 @@ _LOUD_SHARE = 0.25
 _HIGHEST = 2.0**33
 #: (largest value found, bits of the integers); programs may exceed the range a little.
 _RANGES = ((2.0**17, 16), (2.0**25, 24), (_HIGHEST, 32))
-#: Up to here the values are no integers but only far too loud.
+#: Up to here the values are not integers but only far too loud.
 _TOO_LOUD = 256.0
 
 
 @dataclass(frozen=True)
 class Scale:
-    """How to bring a file to full scale.
+    """The factor that brings a file to full scale.
 
     Attributes
     ----------

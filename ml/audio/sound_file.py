@@ -88,7 +88,7 @@ class Sound:
 
     @property
     def notes(self) -> list[str]:
-        """What a curator should know, one clause each."""
+        """Notes for a curator, one clause each."""
         return self._layout.notes
 
     def _read_parts(self) -> None:

@@ -26,7 +26,7 @@ LABELLED = (
     ("not-mine", "not labelled by me"),
 )
 LABELLED_BY_ANYONE = (("yes", "labelled by anyone"), ("no", "labelled by nobody"))
-#: A choice of the State filter that is no state: ready, but kept off the desk.
+#: A choice of the State filter, but not a state: the track is ready, but is not served.
 UNPLAYABLE = "unplayable"
 SIDES = (("", "all"), ("audit", "audit: used for evaluation"), ("training", "training side"))
 

@@ -66,7 +66,7 @@ class FlacStream:
 
 @dataclass(frozen=True)
 class _Format:
-    """What STREAMINFO says of all frames."""
+    """The facts about all frames, from STREAMINFO."""
 
     block: int
     rate_hz: int

@@ -18,7 +18,7 @@ CONFIG = FEATURE_CONFIGS["audiotag"]
 
 @dataclass(frozen=True)
 class Expected:
-    """What probe and excerpt should find; `share` is that of a second tone, if there is one."""
+    """Facts of a file; `share` is that of a second tone, if there is one."""
 
     length_s: float
     start_s: float = 0.0

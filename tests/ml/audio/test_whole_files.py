@@ -168,7 +168,7 @@ def test_tags_around_a_flac_cost_no_sample(reader, folder, around):
 
 
 def test_a_truncated_flac_has_one_length(reader, folder):
-    """Also if only the end is missing, so that the middle of the stated length is there."""
+    """Even if only the end is missing, so that the middle of the stated length is there."""
     raw = encoded(folder, odd.two_tones(100), format="FLAC")
     path = folder / "cut.flac"
     path.write_bytes(raw[: int(0.8 * len(raw))])
