@@ -180,13 +180,7 @@ def compare(
     rows, columns = common(records)
     judge = records[reference]
     labels = _cut_out(judge.reference, rows[reference], columns[reference])
-    sides = [
-        Predicted(
-            record.probabilities[np.ix_(rows[n], columns[n])],
-            record.cuts[np.ix_(rows[n], columns[n])],
-        )
-        for n, record in enumerate(records)
-    ]
+    sides = [_predicted(record, rows[n], columns[n]) for n, record in enumerate(records)]
     baseline = records[0].constant[np.ix_(rows[0], columns[0])]
     names = [judge.labels[column] for column in columns[reference]]
     n_drawn = n_resamples or affordable_resamples(len(rows[0]), len(names))
@@ -276,6 +270,13 @@ def _cut_out(
 ) -> LabelMatrix:
     place = np.ix_(rows, columns)
     return LabelMatrix(matrix.labels[place], matrix.label_mask[place])
+
+
+def _predicted(
+    record: EvaluationRecord, rows: npt.NDArray[np.intp], columns: npt.NDArray[np.intp]
+) -> Predicted:
+    place = np.ix_(rows, columns)
+    return Predicted(record.probabilities[place], record.cuts[place])
 
 
 def _differing(

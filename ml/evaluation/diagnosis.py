@@ -48,7 +48,7 @@ class Evidence:
     accuracy, baseline_accuracy : binary accuracy at 0.5 of the model and of the baseline.
     macro_ap, macro_ap_interval, baseline_ap : macro AP of the frequent labels with its 95 %
         interval, and that of the baseline; None if too few labels are frequent
-        (`ml.metrics.headline`). n_frequent : how many are.
+        (`ml.metrics.headline`). n_frequent, n_judged : how many are, of how many judged ones.
     never_at_half : scored labels that are predicted for no held-out track at 0.5.
     n_groups : split groups of the judged tracks; None if not known.
     problem : why nothing can be measured, as a sentence; empty if it can.
@@ -64,6 +64,7 @@ class Evidence:
     macro_ap_interval: tuple[float, float] | None = None
     baseline_ap: float | None = None
     n_frequent: int = 0
+    n_judged: int = 0
     never_at_half: int = 0
     n_groups: int | None = None
     problem: str = ""
@@ -190,8 +191,8 @@ def _of_ranking(evidence: Evidence) -> str:
     parts = []
     if evidence.macro_ap is not None and evidence.baseline_ap is not None:
         parts.append(
-            f"macro AP of {evidence.n_frequent} frequent labels {evidence.macro_ap:.2f}, "
-            f"baseline {evidence.baseline_ap:.2f}"
+            f"macro AP {evidence.macro_ap:.2f} on {evidence.n_frequent} of "
+            f"{evidence.n_judged} labels, baseline {evidence.baseline_ap:.2f}"
         )
     if evidence.never_at_half:
         parts.append(

@@ -319,6 +319,7 @@ def _verdict(
             macro_ap_interval=_pair(shown["intervals"]["macro_ap_10"]),
             baseline_ap=shown["baseline"]["macro_ap_10"],
             n_frequent=shown["labels_10"],
+            n_judged=shown["labels"],
             never_at_half=len(facts["never"]["at_half"]),
             n_groups=n_groups,
             problem=message,

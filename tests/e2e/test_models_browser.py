@@ -49,7 +49,7 @@ def test_training_is_asked_for_watched_and_read(page):
     work_off()
     row = page.locator("[data-model='1']")
     expect(row.get_by_text("champion")).to_be_visible(timeout=15_000)
-    expect(row.get_by_text("× baseline")).to_be_visible()
+    expect(row.get_by_text("baseline 0, 95 % CI")).to_be_visible()
     expect(page.get_by_text("the first usable model of this library")).to_be_visible()
     row.get_by_role("link", name="Model 1").click()
     expect(page.get_by_role("heading", name="Model 1")).to_be_visible()

@@ -111,8 +111,8 @@ def _ranks_worse(shown: dict[str, Any]) -> str:
     if interval is None or prior_ap is None or interval[1] >= prior_ap:
         return ""
     return (
-        f"it ranks worse than the baseline: macro AP of {shown['labels_10']} frequent labels "
-        f"{shown['macro_ap_10']:.3f}, the baseline has {prior_ap:.3f}"
+        f"it ranks worse than the baseline: macro AP {shown['macro_ap_10']:.3f} on "
+        f"{shown['labels_10']} of {shown['labels']} labels, the baseline has {prior_ap:.3f}"
     )
 
 

@@ -283,7 +283,8 @@ def headline_rows(found: Report) -> list[Row]:
 
 def _name_of(key: str, found: Report) -> str:
     if key == "macro_ap_10" and found["labels_10"]:
-        return f"Macro AP of {found['labels_10']} frequent labels"
+        of = found["runs"][0]["headline"]["labels"]
+        return f"Macro AP of {found['labels_10']} of {of} labels"
     return NAMES[key][:1].upper() + NAMES[key][1:] if key != "lwlrap" else NAMES[key]
 
 

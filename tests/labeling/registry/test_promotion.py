@@ -19,6 +19,7 @@ from ml.types import LabelMatrix
 def measured(macro_ap, span, **more):
     shown = {
         "skill": 0.25,
+        "labels": 9,
         "labels_10": 6,
         "macro_ap_10": macro_ap,
         "intervals": {"macro_ap_10": span},
@@ -47,8 +48,8 @@ class TestHeldBack:
         decision = decided(measured(0.1, [0.05, 0.15]))
         assert not decision.is_promoted
         assert decision.reason == (
-            "it ranks worse than the baseline: macro AP of 6 frequent labels 0.100, the "
-            "baseline has 0.200"
+            "it ranks worse than the baseline: macro AP 0.100 on 6 of 9 labels, the baseline "
+            "has 0.200"
         )
         assert decision.figures == {"macro_ap": 0.5, "constant": 0.2, "n": 20, "skill": 0.25}
 

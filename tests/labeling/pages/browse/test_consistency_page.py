@@ -278,3 +278,12 @@ def test_before_the_first_comparison_nothing_is_said_of_agreement(world, monkeyp
     assert "computing agreement for the first time" in body
     assert "Label rates: genre" in body
     assert "Agreement between annotators" not in body
+
+
+def test_repeats_have_their_gap_and_tests_without_a_verdict_say_so(world):
+    world.fill()
+    body = world.body()
+    assert "Gap (days)" in body
+    assert '<td class="num">1</td><td class="num">90</td>' in body
+    assert ">not tested</span>" in body
+    assert "how those tracks were chosen is not known here" in body

@@ -290,3 +290,14 @@ def test_older_models_are_on_the_next_page(planted, curator, monkeypatch):
     assert 'href="?before=2"' in newest
     assert re.findall(r'data-model="(\d)"', older) == ["1"]
     assert "Older" not in older
+
+
+def test_the_list_of_libraries_shows_the_skill_to_those_who_see_models(planted, curator):
+    turn(planted.library)
+    shown = ModelVersion.objects.get().metrics["headline"]
+    line = f"Champion: model 1, skill {shown['skill']:+.2f} (95 % CI "
+    assert line in page(curator, "/")
+    curator.force_login(make_user(library=planted.library, role="annotator"))
+    text = page(curator, "/")
+    assert "Champion: model 1" in text
+    assert line not in text

@@ -163,3 +163,9 @@ class TestSettings:
         kept = Library.objects.get(pk=library.pk)
         assert (kept.audit_share, kept.retrain_after) == (0.3, 5)
         assert "a track never changes sides" in said(manager.get(ADDRESS))
+
+
+def test_it_says_why_nothing_is_suggested(manager, library):
+    assert "There is no champion yet, so nothing is suggested." in said(manager.get(ADDRESS))
+    Library.objects.update(shows_suggestions=False)
+    assert "so nothing is suggested" not in said(manager.get(ADDRESS))

@@ -164,6 +164,13 @@ class TestWithoutFigures:
         assert "macro AP" not in report["verdict"]["reasons"]
         assert f"BCE skill {report['headline']['skill']:+.2f}" in report["verdict"]["reasons"]
 
+    def test_many_tracks_name_how_many_labels_macro_ap_covers(self):
+        report = build_report(make_record(400, 6, mask=0), n_resamples=20)
+        shown = report["headline"]
+        assert shown["labels_10"] >= 5
+        said = f"macro AP {shown['macro_ap_10']:.2f} on {shown['labels_10']} of 6 labels"
+        assert said in report["verdict"]["reasons"]
+
     def test_the_skill_of_a_report_is_over_all_judged_cells(self):
         record = make_record()
         record.reference.labels[:, 2] = False
