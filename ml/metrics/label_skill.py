@@ -11,7 +11,8 @@ from typing import TypedDict
 
 import numpy as np
 
-from ml.metrics.headline import Predicted, Yardstick, jackknife
+from ml.metrics.headline import Predicted, Yardstick
+from ml.metrics.jackknife import jackknife
 from ml.metrics.ranking import EPSILON
 from ml.types import Floats
 

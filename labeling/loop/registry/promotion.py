@@ -20,7 +20,8 @@ from labeling.loop.datasets.selection import Selection
 from labeling.models import ModelVersion
 from ml.evaluation.comparison import NOT_COMPARABLE, WORSE, comparison_verdict
 from ml.evaluation.diagnosis import MISLEADING
-from ml.metrics.headline import CONFIDENCE, Predicted, headline_differences, yardstick
+from ml.metrics.headline import Predicted, headline_differences, yardstick
+from ml.metrics.jackknife import CONFIDENCE
 from ml.metrics.judged_groups import MINIMUM_GROUPS_TO_COMPARE, judged_groups
 from ml.metrics.paired import MINIMUM_TRACKS_TO_COMPARE, Difference, paired_bootstrap
 from ml.training.recipes import FOR_COMPARISON

@@ -12,15 +12,13 @@ from benchmarks.headline import is_within_bars, simulated_pool, summarised
 from ml.metrics.headline import (
     HEADLINE_KEYS,
     LEAST_LABELS,
-    MOST_BLOCKS,
     Predicted,
     frequent_labels,
     headline,
     headline_differences,
-    jackknife,
-    student_quantile,
     yardstick,
 )
+from ml.metrics.jackknife import MOST_BLOCKS, jackknife, student_quantile
 from ml.metrics.ranking import average_precision
 from ml.types import LabelMatrix
 
