@@ -148,7 +148,7 @@ def facet_consensus(
     >>> tracks, people = np.array([0, 0, 0, 1, 1]), np.array([0, 1, 2, 0, 1])
     >>> found = facet_consensus(answers, tracks, people, 2, 3)
     >>> found.probabilities.round(1).tolist()
-    [[0.9, 0.1], [0.7, 0.3]]
+    [[0.9, 0.1], [0.6, 0.4]]
     """
     require_votes(answers, tracks, annotators, n_tracks, n_annotators)
     yes, judged = count_votes(answers, tracks, n_tracks)

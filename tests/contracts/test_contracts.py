@@ -49,4 +49,4 @@ def test_every_kind_has_a_golden_file(picture):
 
 
 def test_golden_files_stay_small():
-    assert sum(path.stat().st_size for path in GOLDEN.iterdir()) < 300_000
+    assert sum(path.stat().st_size for path in GOLDEN.iterdir()) < 400_000

@@ -82,7 +82,10 @@ def test_limits_of_a_facet_are_part_of_the_inputs(studio):
 
 def test_spammers_are_last_and_good_people_do_not_suffer_from_them():
     crowd = crowd_with_spammers(2)
-    facet = FacetAnswers(0, list(range(10)), crowd.annotators, crowd.tracks, crowd.answers)
+    days = np.full(len(crowd.tracks), np.nan)
+    facet = FacetAnswers(
+        0, list(range(10)), crowd.annotators, crowd.tracks, days, crowd.answers
+    )
     found, support = annotator_reliability([facet]), shared_support([facet])
     order = sorted(found, key=lambda one: found[one].value)
     assert set(order[:3]) == {0, 1, 2}
