@@ -73,11 +73,21 @@ class FileView(io.RawIOBase):
         self._at = 0
 
     def seekable(self) -> bool:
-        """Return True."""
+        """Say that `seek` works.
+
+        Returns
+        -------
+        bool, always True.
+        """
         return True
 
     def readable(self) -> bool:
-        """Return True."""
+        """Say that reading works.
+
+        Returns
+        -------
+        bool, always True.
+        """
         return True
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
