@@ -73,20 +73,20 @@ class FileView(io.RawIOBase):
         self._at = 0
 
     def seekable(self) -> bool:
-        """Return True.
+        """Say that `seek` works.
 
         Returns
         -------
-        bool
+        bool, always True.
         """
         return True
 
     def readable(self) -> bool:
-        """Return True.
+        """Say that reading works.
 
         Returns
         -------
-        bool
+        bool, always True.
         """
         return True
 
