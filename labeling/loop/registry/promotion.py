@@ -4,7 +4,7 @@ Stage: model registry. A model is left to a person if it could not be evaluated,
 worse than the baseline, if its recipe is for comparison only, or if only its own selection of
 answers was the reference. Any other model is promoted, unless its skill is clearly lower than
 that of the champion, or of the best former champions, on audit tracks that neither was trained
-on. Comparing with the champion alone would let the models get slowly worse: each a little worse
+on. A loss of less than .01 does not count. Comparing with the champion alone would let the models get slowly worse: each a little worse
 than the one before, none of them clearly. The reason is shown on the Models page.
 """
 
@@ -47,6 +47,9 @@ SELECTED = (
     "compare it with the champion, and promote it by hand if it is better"
 )
 LEARNT_NOTHING = "it learnt no label"
+#: A smaller loss of skill is not worth the newer answers that would be left out. Two models that
+#: are nearly always right differ surely, but by nothing that a curator could notice.
+NEGLIGIBLE_SKILL = 0.01
 #: The value of `Decision.against_id` if the decision does not depend on the champion.
 ANY = -1
 
@@ -153,7 +156,10 @@ class Duel:
 
 
 def decide_against(duel: Duel) -> Decision:
-    """Compare with the champion by skill; reject only if the whole 95 % interval is below 0."""
+    """Compare with the champion by skill.
+
+    Reject only if the whole 95 % interval is below 0 and the loss is not negligible.
+    """
     gaps = duel.gaps()
     over_scored = paired_bootstrap(
         duel.candidate.probabilities,
@@ -172,9 +178,14 @@ def decide_against(duel: Duel) -> Decision:
             figures,
         )
     said = _said(gaps["skill"], duel, CONFIDENCE)
-    if verdict == WORSE:
+    if verdict == WORSE and not _is_negligible(gaps["skill"]):
         return Decision(False, f"clearly worse: {said}", figures)
     return Decision(True, f"not clearly worse: {said}", figures)
+
+
+def _is_negligible(gap: Difference) -> bool:
+    loss = gap["difference"]
+    return loss is not None and loss > -NEGLIGIBLE_SKILL
 
 
 def decide_against_former(duels: Sequence[Duel]) -> Decision | None:
@@ -185,7 +196,8 @@ def decide_against_former(duels: Sequence[Duel]) -> Decision | None:
     confidence = 1 - (1 - CONFIDENCE) / max(1, len(duels))
     for duel in duels:
         gaps = duel.gaps(confidence)
-        if comparison_verdict(gaps["skill"], duel.n) == WORSE:
+        is_worse = comparison_verdict(gaps["skill"], duel.n) == WORSE
+        if is_worse and not _is_negligible(gaps["skill"]):
             figures = {"n": duel.n, "against": duel.rival.number, "headline": gaps}
             said = _said(gaps["skill"], duel, confidence)
             reason = (

@@ -159,6 +159,14 @@ class TestAgainst:
         assert decide(good, good).is_promoted
         assert decide(good, rng.random(good.shape)).figures["difference"] > 0
 
+    def test_a_sure_loss_of_next_to_nothing_is_no_reason(self, decide, labels):
+        nearly, always = labels.labels * 0.986 + 0.007, labels.labels * 0.994 + 0.003
+        decision = decide(nearly, always)
+        assert decision.is_promoted
+        assert decision.figures["headline"]["skill"]["hi"] < 0
+        assert decision.reason.startswith("not clearly worse: skill -0.00")
+        assert not decide(labels.labels * 0.95 + 0.025, always).is_promoted
+
     def test_too_few_tracks_leave_it_to_the_newer_answers(self, decide, labels):
         good = labels.labels * 0.8 + 0.1
         decision = decide(1 - good, good, n=7)

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+from types import SimpleNamespace
+
 import pytest
+from django.apps import apps
+from django.db import connection
 
 from labeling.errors import QueueEmpty
 from labeling.loop import desk
@@ -104,3 +109,17 @@ def test_nothing_is_said_where_all_can_be_heard(library, client):
         text = client.get(path).content.decode()
         assert "cannot play" not in text.replace("browsers cannot play it</option>", "")
     assert Track.objects.get().state == "ready"
+
+
+def test_files_that_were_probed_before_the_upgrade_are_marked_too():
+    root = AudioRoot.objects.create(name="old", path="/old")
+    for number, (container, subtype) in enumerate(
+        [("AIFF", "PCM_16"), ("WAV", "DOUBLE"), ("MP3", "MPEG_LAYER_II"), ("WAV", "PCM_16")]
+    ):
+        AudioFile.objects.create(
+            root=root, relative_path=f"{number}", container=container, subtype=subtype
+        )
+    migration = import_module("labeling.migrations.0013_unplayable_audio")
+    migration.mark_unplayable(apps, SimpleNamespace(connection=connection))
+    reasons = root.files.order_by("relative_path").values_list("unplayable", flat=True)
+    assert list(reasons) == ["AIFF", "WAV with 64-bit float numbers", "MPEG Layer II", ""]
