@@ -4,8 +4,9 @@ Stage: model registry. A model is left to a person if it could not be evaluated,
 worse than the baseline, if its recipe is for comparison only, or if only its own selection of
 answers was the reference. Any other model is promoted, unless its skill is clearly lower than
 that of the champion, or of the best former champions, on audit tracks that neither was trained
-on. A loss of less than .01 does not count. Comparing with the champion alone would let the models get slowly worse: each a little worse
-than the one before, none of them clearly. The reason is shown on the Models page.
+on. A loss of less than .01 does not count. Comparing with the champion alone would let the
+models get slowly worse: each a little worse than the one before, none of them clearly. The
+reason is shown on the Models page.
 """
 
 from __future__ import annotations
@@ -47,8 +48,8 @@ SELECTED = (
     "compare it with the champion, and promote it by hand if it is better"
 )
 LEARNT_NOTHING = "it learnt no label"
-#: A smaller loss of skill is not worth the newer answers that would be left out. Two models that
-#: are nearly always right differ surely, but by nothing that a curator could notice.
+#: A smaller loss of skill is not worth the newer answers that would be left out. Two models
+#: that are nearly always right differ surely, but by nothing that a curator could notice.
 NEGLIGIBLE_SKILL = 0.01
 #: The value of `Decision.against_id` if the decision does not depend on the champion.
 ANY = -1
