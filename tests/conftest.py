@@ -17,6 +17,8 @@ from tests import in_flight
 # The time that an example takes is not tested.
 hypothesis.settings.register_profile("audiotag", hypothesis.settings(), deadline=None)
 hypothesis.settings.load_profile("audiotag")
+DATABASE_FIXTURES = {"db", "transactional_db", "django_db_serialized_rollback", "live_server"}
+DATABASE_FIXTURES |= {"open_house"}
 WITH_SERVERS = (
     "tests/e2e/",
     "tests/workers/process/test_compose.py",
@@ -32,8 +34,10 @@ def pytest_collection_modifyitems(config, items):
     """
     # They start servers, workers and browsers, and wait for them most of the time.
     items.sort(key=lambda item: item.nodeid.startswith(WITH_SERVERS))
-    other = "postgres_only" if connections["default"].vendor == "sqlite" else "sqlite_only"
-    left_out = [item for item in items if other in item.keywords]
+    if connections["default"].vendor == "sqlite":
+        left_out = [item for item in items if "postgres_only" in item.keywords]
+    else:
+        left_out = [item for item in items if not _is_about_postgresql(item)]
     config.hook.pytest_deselected(items=left_out)
     items[:] = [item for item in items if item not in left_out]
     if SHARED_DATA.is_dir():
@@ -42,6 +46,14 @@ def pytest_collection_modifyitems(config, items):
     for item in items:
         if "shared_data" in item.keywords:
             item.add_marker(skip)
+
+
+def _is_about_postgresql(item) -> bool:
+    """Say whether a test uses the database; any other says the same on every engine."""
+    if "sqlite_only" in item.keywords:
+        return False
+    uses = item.get_closest_marker("django_db") or "postgres_only" in item.keywords
+    return bool(uses) or not DATABASE_FIXTURES.isdisjoint(item.fixturenames)
 
 
 @pytest.fixture
