@@ -64,7 +64,7 @@ def test_labels_that_are_guessed_are_named_nowhere(planted, champion):
     assert known == {first.name}
     names = explanations.trusted_names(planted.library, champion, champion.label_uids)
     assert sorted(names) == sorted([first.name, OTHERS, OTHERS])
-    assert f"not better than guessing on {second.name}, {third.name} yet" in (
+    assert f"not known to be better than guessing on {second.name}, {third.name} yet" in (
         predictions.why_few(planted.library)
     )
     assert "suggestions for 1 of 3 labels" in state.loop_line(planted.library)
@@ -77,6 +77,6 @@ def test_nothing_is_suggested_where_the_whole_model_is_not_better(planted, champ
     assert set(explanations.trusted_names(planted.library, champion, champion.label_uids)) == {
         OTHERS
     }
-    assert "no suggestions: the model is not better than guessing" in (
+    assert "no suggestions: the model is not known to be better than guessing" in (
         state.loop_line(planted.library)
     )

@@ -91,7 +91,7 @@ def why_few_suggestions(version: ModelVersion, names: dict[str, str]) -> str:
         if found.interval is not None:
             span = f", 95 % CI {found.interval[0]:+.2f} to {found.interval[1]:+.2f}"
         return (
-            "The model is not better than guessing on the audit tracks yet (skill "
+            "The model is not known to be better than guessing on the audit tracks yet (skill "
             f"{found.skill:+.2f}{span}), so it suggests nothing. Label more tracks."
         )
     missing = sorted(
@@ -104,7 +104,7 @@ def why_few_suggestions(version: ModelVersion, names: dict[str, str]) -> str:
     named = ", ".join(missing[:_NAMED])
     more = f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
     return (
-        f"The model is not better than guessing on {named}{more} yet, so it does not suggest "
-        f"{'this label' if len(missing) == 1 else 'these labels'}. More labelled audit tracks "
-        "can show that it is."
+        f"The model is not known to be better than guessing on {named}{more} yet, so it does "
+        f"not suggest {'this label' if len(missing) == 1 else 'these labels'}. More labelled "
+        "audit tracks can show that it is."
     )

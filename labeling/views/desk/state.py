@@ -135,10 +135,13 @@ def _suggesting(library: Library, champion: ModelVersion | None) -> str:
     if found.skill is None:
         return "no suggestions: the model has not been evaluated on audit tracks yet"
     if not found.labels:
-        return "no suggestions: the model is not better than guessing on the audit tracks yet"
+        return (
+            "no suggestions: the model is not known to be better than guessing on the audit "
+            "tracks yet"
+        )
     if len(found.labels) == found.n_labels:
         return ""
     return (
         f"suggestions for {len(found.labels):,} of {found.n_labels:,} labels: the model is not "
-        "better than guessing on the others yet"
+        "known to be better than guessing on the others yet"
     )

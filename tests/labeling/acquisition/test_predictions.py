@@ -132,8 +132,8 @@ def test_a_label_that_the_model_guesses_is_not_suggested(library, labels, versio
     version.save()
     assert [label for label, _, _ in said(library, 7)] == ["Drone", "Rock"]
     assert predictions.why_few(library) == (
-        "The model is not better than guessing on Ambient yet, so it does not suggest this "
-        "label. More labelled audit tracks can show that it is."
+        "The model is not known to be better than guessing on Ambient yet, so it "
+        "does not suggest this label. More labelled audit tracks can show that it is."
     )
     version.metrics = trusted(version.label_uids, without=version.label_uids)
     version.save()
@@ -147,8 +147,8 @@ def test_a_model_that_is_not_better_as_a_whole_suggests_nothing(library, version
     version.save()
     assert suggestions_for(library, [7]) == {}
     assert predictions.why_few(library) == (
-        "The model is not better than guessing on the audit tracks yet (skill +0.30, 95 % CI "
-        "-0.02 to +0.50), so it suggests nothing. Label more tracks."
+        "The model is not known to be better than guessing on the audit tracks yet (skill "
+        "+0.30, 95 % CI -0.02 to +0.50), so it suggests nothing. Label more tracks."
     )
 
 
