@@ -101,7 +101,7 @@ class Profile:
             shares |= dict.fromkeys(self.columns.extra, _SPLIT_SHARE_OF_METADATA)
         for place, share in sorted(shares.items()):
             column = self._of[place]
-            if place in self.columns.separators or not column.n_filled:
+            if not column.n_filled or self._splits(place):
                 continue
             separator, n = max(column.n_with.items(), key=lambda one: one[1])
             if n >= max(_FEWEST_SPLIT, share * column.n_filled) and place not in self._dated:
@@ -113,6 +113,14 @@ class Profile:
                     f"{_SEPARATORS[separator]}: choose it as the separator if these cells hold "
                     "several labels",
                 }
+
+    def _splits(self, place: int) -> bool:
+        """Say whether a separator was chosen that cells contain, as far as it is known."""
+        chosen = self.columns.separators.get(place, "")
+        counted = set(chosen) & _SEPARATORS.keys()
+        return bool(chosen) and (
+            not counted or any(self._of[place].n_with[one] for one in counted)
+        )
 
     def _dates(self) -> Iterator[Proposal]:
         place, form = self.columns.annotated_at, self.columns.dates

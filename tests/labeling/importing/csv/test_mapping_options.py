@@ -80,6 +80,13 @@ def test_rows_that_are_joined_are_listed_and_the_columns_that_differ_are_named(p
     assert not Library.objects.exists()
 
 
+@pytest.mark.parametrize(("chosen", "proposed"), [(";", [","]), (", ", []), (" - ", [])])
+def test_a_separator_that_no_cell_contains_is_named(path, chosen, proposed):
+    report = brought(path, "--map", "feel=mood", "--split", f"feel={chosen}", "--dry-run")
+    found = [one["value"] for one in report["proposals"] if one["kind"] == "separator"]
+    assert found == proposed
+
+
 def test_a_form_of_dates_that_does_not_fit_proposes_one_that_does(path):
     mapped = [
         "--field",
